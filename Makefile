@@ -1,0 +1,71 @@
+# Every target makes .venv and installs what it needs, once per change of setup.cfg or
+# pyproject.toml.
+# PYTHON=python3.12 chooses the interpreter; ARGS="..." is handed on: make test ARGS="-k ops"
+PYTHON ?= python3
+ARGS ?=
+BIN = .venv/bin
+CODE = $(wildcard minidl models tests benchmarks)
+STAMPS = .venv/.core .venv/.test .venv/.dev
+INSTALL = rm -f $(STAMPS) && $(BIN)/python -m pip install -q --disable-pip-version-check -e
+
+.PHONY: help demo test lint bench clean
+.NOTPARALLEL:
+
+help:
+	@echo "make demo    train a small model for about a minute, then repair photographs"
+	@echo "make test    run the tests                     (make test ARGS=\"-k ops\")"
+	@echo "make lint    check style and types"
+	@echo "make bench   time the kernels"
+	@echo "make clean   remove .venv, build output and caches; runs/ and demo-out/ stay"
+
+demo: .venv/.core
+	$(BIN)/minidl demo $(ARGS)
+
+test: .venv/.test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(CODE)
+
+bench: .venv/.core
+	$(BIN)/python -m benchmarks.kernels $(ARGS)
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp goes before an install and comes back only after success: an interrupted one is repeated.
+# A larger install holds the smaller ones, and stamps them too.
+.venv/.core: .venv/.made setup.cfg pyproject.toml
+	@echo "Installing minidl into .venv (a minute or two the first time) ..."
+	@$(INSTALL) .
+	@touch .venv/.core
+
+.venv/.test: .venv/.made setup.cfg pyproject.toml
+	@echo "Installing minidl and its test tools into .venv (a minute or two the first time) ..."
+	@$(INSTALL) '.[test]'
+	@touch .venv/.core .venv/.test
+
+.venv/.dev: .venv/.made setup.cfg pyproject.toml
+	@echo "Installing minidl and its development tools into .venv (a minute or two the first time) ..."
+	@$(INSTALL) '.[dev]'
+	@touch $(STAMPS)
+
+.venv/.made:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "There is no '$(PYTHON)' here. minidl needs Python 3.11 or later."; \
+	  echo "Install it, or name one that you have: make PYTHON=python3.12"; \
+	  exit 1; } >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "minidl needs Python 3.11 or later; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)."; \
+	  echo "Name a newer one: make PYTHON=python3.12"; \
+	  exit 1; } >&2
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make virtual environments: venv or ensurepip is missing."; \
+	  echo "On Debian or Ubuntu: sudo apt install python3-venv"; \
+	  echo "(for another version than the system's own: python3.12-venv, say). Then run make again."; \
+	  exit 1; } >&2
+	@echo "Making the virtual environment .venv with $$($(PYTHON) --version 2>&1) ..."
+	@$(PYTHON) -m venv .venv
+	@touch $@

@@ -1,0 +1,12 @@
+"""minidl: a small deep-learning library that can be read from end to end.
+
+from minidl import Tensor, gradients, nn, ops, losses, optim
+"""
+
+from . import checkpoint, device, losses, nn, ops, optim
+from .tensor import Tensor, gradients, no_grad, op
+
+__version__ = "0.1.0"
+__all__ = [
+    "Tensor", "checkpoint", "device", "gradients", "losses", "nn", "no_grad", "op", "ops", "optim",
+]  # fmt: skip

@@ -1,0 +1,86 @@
+"""Checkpoints: named groups of arrays and a description of them, in one safetensors file.
+
+A file is complete or it is not there: it is written under another name and renamed. It holds
+numbers and text only, never code; what is not a minidl checkpoint is refused before anything is
+built from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from .device import Array, to_cpu
+
+FORMAT = "minidl-1"
+
+
+class CheckpointError(ValueError):
+    """A file that is missing, damaged, or not what was expected. The message is one line."""
+
+
+def save(
+    path: str | Path, groups: Mapping[str, Mapping[str, Array]], about: Mapping[str, Any]
+) -> None:
+    """Write {"model": module.state(), "optimizer": ...} and `about`, which must be fit for JSON.
+
+    An existing file is replaced only when the new one is complete. Raises OSError if it cannot be.
+    """
+    arrays = {
+        f"{group}/{name}": np.ascontiguousarray(to_cpu(array))
+        for group, named in groups.items()
+        for name, array in named.items()
+    }
+    metadata = {"format": FORMAT, "about": json.dumps(dict(about))}
+    with replacing(path) as temporary:
+        try:
+            save_file(arrays, temporary, metadata)
+        except SafetensorError as error:  # a full disk arrives as one of these
+            raise OSError(f"{path}: cannot be written ({error})") from error
+
+
+def load(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+    """(groups, about) as `save` was given them. Raises CheckpointError for anything else."""
+    if not Path(path).is_file():
+        raise CheckpointError(f"{path}: no such checkpoint")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise CheckpointError(
+                    f"{path}: not a minidl checkpoint, but another safetensors file"
+                )
+            about = json.loads(metadata["about"])
+            groups: dict[str, dict[str, np.ndarray]] = {}
+            for key in file.keys():  # noqa: SIM118, safe_open is no mapping
+                group, _, name = key.partition("/")
+                groups.setdefault(group, {})[name] = file.get_tensor(key)
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path}: not a checkpoint, or damaged ({error})") from error
+    return groups, about
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary file's name beside `path`, renamed to it at the end; on any error, removed."""
+    path = Path(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp's own rights are for one user alone
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,111 @@
+"""Where arrays live: the CPU (NumPy) or the GPU (CuPy). This is the only file that imports CuPy
+by name.
+
+A `Device` is passed explicitly to whoever creates arrays; everything else follows from the arrays
+themselves. CuPy is imported when a GPU is asked for, never before: its import takes seconds, and
+its wheel installs on machines that have no GPU.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from typing import Any
+
+import numpy as np
+
+Array = Any  # numpy.ndarray or cupy.ndarray: the two answer the same protocol
+
+
+class DeviceError(RuntimeError):
+    """A device that is not there, or arrays of two devices in one operation."""
+
+
+class Device:
+    """A place for arrays: `name` is "cpu" or "gpu", `xp` its array library."""
+
+    def __init__(self, name: str, xp: Any) -> None:
+        self.name, self.xp = name, xp
+
+    def __repr__(self) -> str:
+        return f"Device({self.name!r})"
+
+    def put(self, array: Array) -> Array:
+        """The array on this device; no copy where it is there already."""
+        return to_cpu(array) if self.name == "cpu" else self.xp.asarray(array)
+
+    def generator(self, seed: int) -> Any:
+        """A source of random numbers that live here: same seed, same numbers."""
+        return self.xp.random.default_rng(seed)
+
+    def synchronize(self) -> None:
+        """Wait until everything asked of this device is done."""
+        if self.name == "gpu":
+            self.xp.cuda.get_current_stream().synchronize()
+
+
+CPU = Device("cpu", np)
+
+
+def choose(name: str = "auto") -> Device:
+    """The device called "cpu" or "gpu"; "auto" is the GPU where there is one.
+
+    Raises DeviceError for a GPU that is not there, with what to do about it, and ValueError for any
+    other name.
+    """
+    if name not in ("auto", "cpu", "gpu"):
+        raise ValueError(f"device {name!r}: expected auto, cpu or gpu")
+    if name == "cpu":
+        return CPU
+    missing = why_no_gpu()
+    if missing and name == "gpu":
+        raise DeviceError(f"device gpu: {missing}; use --device cpu, or mend that")
+    if missing:
+        return CPU
+    import cupy
+
+    return Device("gpu", cupy)
+
+
+def why_no_gpu() -> str:
+    """What stands between this process and a GPU, in one line; empty if nothing does."""
+    if importlib.util.find_spec("cupy") is None:
+        return "CuPy is not installed (pip install 'minidl[cuda12]' or 'minidl[cuda13]')"
+    try:
+        import cupy
+
+        if not cupy.cuda.is_available():
+            return "CuPy finds no CUDA device (is the NVIDIA driver installed and a GPU visible?)"
+    except Exception as error:  # a broken driver can raise almost anything
+        return f"CuPy does not start: {str(error).splitlines()[0]}"
+    return ""
+
+
+def of(array: Array) -> str:
+    """ "cpu" or "gpu": where this array lives. Numbers and lists live on the CPU."""
+    return "gpu" if type(array).__module__.partition(".")[0] == "cupy" else "cpu"
+
+
+def to_cpu(array: Array) -> np.ndarray:
+    """The array as a NumPy array; copied only if it lives on the GPU."""
+    return array.get() if of(array) == "gpu" else np.asarray(array)
+
+
+def check_same(what: str, arrays: tuple[Array, ...]) -> None:
+    """Raise DeviceError unless all arrays of at least one axis live on one device."""
+    places = [of(a) for a in arrays if getattr(a, "ndim", 0)]
+    if len(set(places)) > 1:
+        where = ", ".join(
+            f"input {i} {np.shape(a)} on the {of(a)}" for i, a in enumerate(arrays) if np.shape(a)
+        )
+        raise DeviceError(f"{what}: inputs on two devices: {where}; move them with Device.put")
+
+
+def generator_state(generator: np.random.Generator) -> str:
+    """The whole state of a NumPy generator as text, for a checkpoint."""
+    return json.dumps(generator.bit_generator.state)
+
+
+def set_generator_state(generator: np.random.Generator, state: str) -> None:
+    """Put a generator back to where `generator_state` found it."""
+    generator.bit_generator.state = json.loads(state)

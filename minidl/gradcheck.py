@@ -1,0 +1,201 @@
+"""Never trust a gradient: compare it with finite differences.
+
+The output is reduced to one number by random weights, never by a plain sum. A sum is blind: that
+of a softmax or of normalised values does not depend on the input at all, and any gradient passes.
+Everything is done in float64, away from the corners of functions that have some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import losses, nn, ops
+from .device import CPU, Array, Device, to_cpu
+from .tensor import Tensor, gradients
+
+TOLERANCE = 1e-6  # what a correct gradient stays under, by orders of magnitude
+
+
+def check(
+    function: Callable[..., Tensor],
+    inputs: Sequence[Tensor],
+    *,
+    rng: np.random.Generator,
+    eps: float = 1e-5,
+) -> float:
+    """The largest relative error of d function(*inputs) / d input, over all elements of all inputs.
+
+    inputs: float64 tensors; a function may also use tensors of its own, given here as inputs that
+    it ignores. An element's error is relative to the larger of the two values, or to 1/100 of the
+    largest in its array. Changes inputs and puts them back. Raises TypeError for anything but
+    float64.
+    """
+    for x in inputs:
+        if x.dtype != np.float64:
+            raise TypeError(f"gradcheck: expected float64, got {x!r}")
+    y = function(*inputs)
+    weights = np.asarray(rng.standard_normal(y.shape), like=y.data)
+
+    found = gradients(ops.sum(y * weights), inputs)
+    worst = 0.0
+    for x, analytic in zip(inputs, found, strict=True):
+        numeric = np.empty(x.shape)
+        for at in np.ndindex(x.shape):
+            value = float(x.data[at])
+            above, below = (_with(function, inputs, x, at, value + e) for e in (eps, -eps))
+            x.data[at] = value
+            numeric[at] = float(((above - below) * weights).sum()) / (2 * eps)
+        worst = max(worst, relative_error(to_cpu(analytic), numeric))
+    return worst
+
+
+def _with(
+    function: Callable[..., Tensor],
+    inputs: Sequence[Tensor],
+    x: Tensor,
+    at: tuple[int, ...],
+    value: float,
+) -> Array:
+    """The function's value with x[at] set to value. A copy: it may be a view of x."""
+    x.data[at] = value
+    return function(*inputs).data.copy()
+
+
+def relative_error(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest |a - b|, each relative to max(|a|, |b|), or where both are small to 1/100 of
+    the largest of all."""
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("inf")
+    size = np.maximum(np.abs(a), np.abs(b))
+    return float((np.abs(a - b) / np.maximum(size, 0.01 * size.max() + 1e-12)).max())
+
+
+@dataclass(frozen=True)
+class Case:
+    """An op, loss or layer, and how to check it: what to call, on inputs of which shapes.
+
+    domain draws one input: (rng, shape) -> float64 array. A layer's parameters are checked too.
+    """
+
+    name: str
+    function: Callable[..., Tensor]
+    shapes: tuple[tuple[int, ...], ...]
+    domain: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+    layer: nn.Module | None = None
+
+    def error(self, seed: int = 0, device: Device = CPU) -> float:
+        """The largest relative error of this case's gradients."""
+        rng = np.random.default_rng(seed)
+        inputs = [
+            Tensor(device.put(self.domain(rng, shape)), f"input {shape}") for shape in self.shapes
+        ]
+        if self.layer is None:
+            return check(self.function, inputs, rng=rng)
+        layer = self.layer.astype(np.float64).to(device)
+        count = len(inputs)
+        return check(lambda *xs: layer(*xs[:count]), [*inputs, *layer.parameters()], rng=rng)
+
+
+def anywhere(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Standard normal numbers."""
+    return rng.standard_normal(shape)
+
+
+def off_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers at least 0.2 away from zero, of both signs."""
+    return rng.uniform(0.2, 2.0, shape) * rng.choice([-1.0, 1.0], shape)
+
+
+def positive(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers in (0.3, 2)."""
+    return rng.uniform(0.3, 2.0, shape)
+
+
+def distinct(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers that are all at least 0.1 apart."""
+    return 0.1 * rng.permutation(int(np.prod(shape))).reshape(shape)
+
+
+def probability(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers in (0.1, 0.9)."""
+    return rng.uniform(0.1, 0.9, shape)
+
+
+def _case(name: str, function: Any, *shapes: tuple[int, ...], domain: Any = anywhere) -> Case:
+    return Case(name, function, shapes, domain)
+
+
+def _layer(layer: nn.Module, *shapes: tuple[int, ...], domain: Any = anywhere) -> Case:
+    return Case(type(layer).__name__, layer, shapes, domain, layer)
+
+
+_rng = np.random.default_rng(1)
+
+OP_CASES: list[Case] = [
+    _case("add", ops.add, (3, 4), (3, 4)),
+    _case("add, broadcast", ops.add, (3, 1, 4), (2, 1)),
+    _case("subtract", ops.subtract, (3, 4), (4,)),
+    _case("subtract, broadcast", ops.subtract, (1, 4), (3, 1)),
+    _case("multiply", ops.multiply, (3, 4), (3, 4)),
+    _case("multiply, broadcast", ops.multiply, (2, 3, 4), (3, 1)),
+    _case("divide", ops.divide, (3, 4), (3, 4), domain=off_zero),
+    _case("divide, broadcast", ops.divide, (4,), (3, 1), domain=off_zero),
+    _case("negative", ops.negative, (3, 4)),
+    _case("power", lambda x: ops.power(x, exponent=2.5), (3, 4), domain=positive),
+    _case("power, a square", lambda x: ops.power(x, exponent=2), (3, 4)),
+    _case("exp", ops.exp, (3, 4)),
+    _case("log", ops.log, (3, 4), domain=positive),
+    _case("sqrt", ops.sqrt, (3, 4), domain=positive),
+    _case("sum", ops.sum, (3, 4)),
+    _case("sum, two axes", lambda x: ops.sum(x, axis=(0, 2)), (2, 3, 4)),
+    _case("sum, keepdims", lambda x: ops.sum(x, axis=-1, keepdims=True), (2, 3)),
+    _case("mean", ops.mean, (3, 4)),
+    _case("mean, one axis", lambda x: ops.mean(x, axis=1), (2, 3, 4)),
+    _case("max", ops.max, (3, 4), domain=distinct),
+    _case("max, one axis", lambda x: ops.max(x, axis=1, keepdims=True), (2, 3, 4), domain=distinct),
+    _case("reshape", lambda x: ops.reshape(x, shape=(2, -1)), (3, 4)),
+    _case("transpose", lambda x: ops.transpose(x, axes=(2, 0, 1)), (2, 3, 4)),
+    _case("transpose, reversed", ops.transpose, (2, 3, 4)),
+    _case("index", lambda x: ops.index(x, at=(slice(None, None, 2), None, 1)), (5, 3)),
+    _case("index, by arrays", lambda x: ops.index(x, at=(np.array([2, 0]),)), (4, 3)),
+    _case("concatenate", lambda *xs: ops.concatenate(*xs, axis=1), (2, 3), (2, 1), (2, 4)),
+    _case("concatenate, last axis", lambda *xs: ops.concatenate(*xs, axis=-1), (2, 3), (2, 1)),
+    _case("sigmoid", ops.sigmoid, (3, 4)),
+    _case("tanh", ops.tanh, (3, 4)),
+    _case("relu", ops.relu, (3, 4), domain=off_zero),
+    _case("leaky_relu", lambda x: ops.leaky_relu(x, slope=0.3), (3, 4), domain=off_zero),
+    _case("softplus", ops.softplus, (3, 4)),
+    _case("matmul", ops.matmul, (3, 4), (4, 5)),
+    _case("linear", ops.linear, (3, 4), (4, 5), (5,)),
+]
+
+LOSS_CASES: list[Case] = [
+    _case("half_squared_error", losses.half_squared_error, (3, 4), (3, 4)),
+    _case("mean_squared_error", losses.mean_squared_error, (3, 4), (3, 4)),
+    _case("binary_cross_entropy", losses.binary_cross_entropy, (3, 4), (3, 4)),
+    _case("kl_sparsity", lambda h: losses.kl_sparsity(h, 0.05), (5, 3), domain=probability),
+    _case("l2_penalty", lambda *ws: losses.l2_penalty(ws), (3, 4), (4, 2)),
+]
+
+LAYER_CASES: list[Case] = [
+    _layer(nn.Linear(4, 3, rng=_rng), (5, 4)),
+    _layer(nn.Sigmoid(), (3, 4)),
+    _layer(nn.Tanh(), (3, 4)),
+    _layer(nn.ReLU(), (3, 4), domain=off_zero),
+    _layer(nn.LeakyReLU(slope=0.2), (3, 4), domain=off_zero),
+    _layer(
+        nn.Sequential(nn.Linear(4, 5, rng=_rng), nn.Sigmoid(), nn.Linear(5, 2, rng=_rng)), (3, 4)
+    ),
+]
+
+CASES: list[Case] = OP_CASES + LOSS_CASES + LAYER_CASES
+
+
+def errors(device: Device = CPU) -> list[tuple[str, str, float]]:
+    """(kind, name, largest relative error) of every op, loss and layer, on a device."""
+    kinds = (("op", OP_CASES), ("loss", LOSS_CASES), ("layer", LAYER_CASES))
+    return [(kind, case.name, case.error(device=device)) for kind, cases in kinds for case in cases]

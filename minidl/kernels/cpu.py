@@ -1,0 +1,170 @@
+"""The kernels for NumPy arrays, compiled by Numba.
+
+Each kernel is a loop over flat, contiguous memory that LLVM turns into vector instructions, and a
+function around it that makes the arrays flat and the result the right shape. All compiled code is
+in this one file, because Numba's cache of compiled code looks at nothing else when it asks what
+changed.
+
+Three things decide whether such a loop is fast: `error_model="numpy"` (Python's own check for
+division by zero stops vectorisation), an exponential without branches or calls, and no number of
+a wider type (`0.5 * x` is float64; hence `T(0.5)`, with T the type of the array).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+# The floating-point liberties that vectorisation needs; sums keep their order ('reassoc' is
+# absent).
+FAST = {"contract", "nsz", "arcp"}
+
+
+def compiled(loop: Callable[..., None]) -> Callable[..., None]:
+    """Numba's `njit`, its result kept on disk where there is a folder that can be written."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST}
+    try:
+        return njit(cache=True, **options)(loop)
+    except RuntimeError:  # neither the package's folder nor the user's can be written
+        return njit(**options)(loop)
+
+
+# --- the exponential ---------------------------------------------------------------------------
+
+LOG2_E = np.float32(1.44269504088896341)
+LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)  # their sum is log 2
+C2, C3, C4, C5, C6, C7 = (  # of the minimax polynomial for exp(r) - 1 - r on |r| <= log(2) / 2
+    np.float32(c)
+    for c in (5.0000001201e-1, 1.6666665459e-1, 4.1665795894e-2, 8.3334519073e-3,
+              1.3981999507e-3, 1.9875691500e-4)
+)  # fmt: skip
+ONE, HALF = np.float32(1), np.float32(0.5)
+LOWEST, HIGHEST = np.float32(-87.3), np.float32(88.0)  # beyond these, exp leaves float32's range
+
+
+def exp(x: Any) -> Any:
+    """exp(x) in compiled code: in float32 without branches (Cephes' expf), in float64 libm's."""
+    raise NotImplementedError
+
+
+@overload(exp, inline="always")
+def _exp(x):
+    if x != types.float32:
+        return lambda x: math.exp(x)
+
+    def exp32(x):
+        x = LOWEST if x < LOWEST else x  # in this form, a NaN stays a NaN
+        x = HIGHEST if x > HIGHEST else x
+        n = np.floor(x * LOG2_E + HALF)  # exp(x) = 2^n exp(r)
+        r = x - n * LN2_HIGH - n * LN2_LOW
+        tail = ((((C7 * r + C6) * r + C5) * r + C4) * r + C3) * r + C2
+        power_of_two = np.int32((np.int32(n) + 127) << 23).view(np.float32)  # n as exponent bits
+        return (tail * r * r + r + ONE) * power_of_two
+
+    return exp32
+
+
+# --- the loops ---------------------------------------------------------------------------------
+
+
+@compiled
+def _sigmoid(x, y, one):
+    for i in range(x.size):
+        y[i] = one / (one + exp(-x[i]))
+
+
+@compiled
+def _sigmoid_grad(g, y, dx, one):
+    for i in range(g.size):
+        dx[i] = g[i] * y[i] * (one - y[i])
+
+
+@compiled
+def _tanh_grad(g, y, dx, one):
+    for i in range(g.size):
+        dx[i] = g[i] * (one - y[i] * y[i])
+
+
+@compiled
+def _leaky_relu(x, y, slope):
+    for i in range(x.size):
+        y[i] = x[i] if x[i] > 0 else slope * x[i]
+
+
+@compiled
+def _leaky_relu_grad(g, x, dx, slope):
+    for i in range(g.size):
+        dx[i] = g[i] if x[i] > 0 else slope * g[i]
+
+
+@compiled
+def _adam(p, g, m, v, rate, one_minus_beta1, one_minus_beta2, eps):
+    for i in range(p.size):
+        m[i] += one_minus_beta1 * (g[i] - m[i])
+        v[i] += one_minus_beta2 * (g[i] * g[i] - v[i])
+        p[i] -= rate * m[i] / (math.sqrt(v[i]) + eps)
+
+
+# --- the kernels: what they mean is in reference.py ----------------------------------------------
+
+
+def _flat(x: np.ndarray) -> np.ndarray:
+    """x as one run of memory: a view where it is one already."""
+    return np.ascontiguousarray(x).reshape(-1)
+
+
+def _like(x: np.ndarray) -> np.ndarray:
+    """A new array of x's shape and type, C-contiguous even where x is not."""
+    return np.empty(np.shape(x), x.dtype)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    y = _like(x)
+    _sigmoid(_flat(x), _flat(y), x.dtype.type(1))
+    return y
+
+
+def sigmoid_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
+    dx = _like(y)
+    _sigmoid_grad(_flat(g), _flat(y), _flat(dx), y.dtype.type(1))
+    return dx
+
+
+def tanh_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
+    dx = _like(y)
+    _tanh_grad(_flat(g), _flat(y), _flat(dx), y.dtype.type(1))
+    return dx
+
+
+def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
+    y = _like(x)
+    _leaky_relu(_flat(x), _flat(y), x.dtype.type(slope))
+    return y
+
+
+def leaky_relu_grad(g: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
+    dx = _like(x)
+    _leaky_relu_grad(_flat(g), _flat(x), _flat(dx), x.dtype.type(slope))
+    return dx
+
+
+def adam(
+    p: np.ndarray,
+    g: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    rate: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+) -> None:
+    for name, array in (("p", p), ("m", m), ("v", v)):
+        if not array.flags.c_contiguous:  # a copy would be updated in its place
+            raise ValueError(f"adam: {name} must be C-contiguous to be updated in place")
+    T = p.dtype.type
+    _adam(_flat(p), _flat(g), _flat(m), _flat(v), T(rate), T(1 - beta1), T(1 - beta2), T(eps))

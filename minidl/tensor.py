@@ -1,0 +1,234 @@
+"""Automatic differentiation: an array that remembers how it was made, and the chain rule.
+
+`op` turns a function of arrays into a function of Tensors; `gradients` walks back from a loss.
+That is the whole of it: no `.grad`, no `zero_grad`, no flags on tensors. What is not asked for is
+not computed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .device import Array, check_same
+
+OPS: dict[str, Callable[..., Tensor]] = {}  # every differentiable operation, by name
+Operand: TypeAlias = "Tensor | Array | float"
+Axis: TypeAlias = "int | tuple[int, ...] | None"
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+_births = itertools.count()
+_recording = True
+
+
+class Tensor:
+    """An array, and how it was made: from which tensors, and the gradient with respect to each.
+
+    data: a float32 or float64 array. A tensor made by an op also holds its `parents` and one
+    gradient function for each; a tensor made by hand has none, and is a leaf.
+    """
+
+    __slots__ = ("birth", "data", "grad_functions", "name", "parents")
+    __array_ufunc__ = None  # array + tensor is left to Tensor.__radd__
+
+    data: Array
+
+    def __init__(
+        self,
+        data: Array,
+        name: str = "",
+        parents: tuple[Tensor, ...] = (),
+        grad_functions: Sequence[Callable[[Array], Array]] = (),
+    ) -> None:
+        self.data, self.name, self.parents, self.grad_functions = (
+            data,
+            name,
+            parents,
+            grad_functions,
+        )
+        self.birth = next(_births)  # later than the birth of every parent
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.shape(self.data)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.result_type(self.data)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def item(self) -> float:
+        """The value of a tensor that holds one number."""
+        return float(self.data)
+
+    # Operators and methods are the ops of these names, which ops.py registers.
+
+    def __add__(self, other: Operand) -> Tensor:
+        return OPS["add"](self, other)
+
+    def __radd__(self, other: Operand) -> Tensor:
+        return OPS["add"](other, self)
+
+    def __sub__(self, other: Operand) -> Tensor:
+        return OPS["subtract"](self, other)
+
+    def __rsub__(self, other: Operand) -> Tensor:
+        return OPS["subtract"](other, self)
+
+    def __mul__(self, other: Operand) -> Tensor:
+        return OPS["multiply"](self, other)
+
+    def __rmul__(self, other: Operand) -> Tensor:
+        return OPS["multiply"](other, self)
+
+    def __truediv__(self, other: Operand) -> Tensor:
+        return OPS["divide"](self, other)
+
+    def __rtruediv__(self, other: Operand) -> Tensor:
+        return OPS["divide"](other, self)
+
+    def __matmul__(self, other: Operand) -> Tensor:
+        return OPS["matmul"](self, other)
+
+    def __rmatmul__(self, other: Operand) -> Tensor:
+        return OPS["matmul"](other, self)
+
+    def __neg__(self) -> Tensor:
+        return OPS["negative"](self)
+
+    def __pow__(self, exponent: float) -> Tensor:
+        return OPS["power"](self, exponent=exponent)
+
+    def __getitem__(self, at: Any) -> Tensor:
+        return OPS["index"](self, at=at)
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return OPS["sum"](self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return OPS["mean"](self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *shape: int) -> Tensor:
+        return OPS["reshape"](self, shape=shape)
+
+    def transpose(self, *axes: int) -> Tensor:
+        return OPS["transpose"](self, axes=axes or None)
+
+    def __repr__(self) -> str:
+        return f"Tensor {self.name or 'unnamed'} {self.shape} {self.dtype}"
+
+
+def op(forward: Callable[..., Any]) -> Callable[..., Tensor]:
+    """Lift `forward(*arrays, **options) -> value, *grad_functions` from arrays to Tensors.
+
+    There is one gradient function for each input, in order: given g = dL/dvalue, of value's
+    shape, it returns dL/dinput, of that input's shape. It is called only if that gradient is
+    wanted.
+
+    The lifted function takes Tensors, arrays and numbers. It raises TypeError for anything but
+    one float type throughout, DeviceError for inputs on two devices, and ValueError, with the
+    name of the op and the shapes, for shapes that do not fit.
+    """
+    name = forward.__name__
+
+    @functools.wraps(forward)
+    def lifted(*inputs: Any, **options: Any) -> Tensor:
+        tensors = tuple(t if isinstance(t, Tensor) else Tensor(_constant(t)) for t in inputs)
+        arrays = tuple(t.data for t in tensors)
+        check_same(name, arrays)
+        _check_floats(name, arrays)
+        try:
+            value, *grad_functions = forward(*arrays, **options)
+        except (ValueError, IndexError) as error:
+            shapes = ", ".join(str(np.shape(a)) for a in arrays)
+            message = str(error).removeprefix(f"{name}: ")
+            raise type(error)(f"{name}: {message} [input shapes: {shapes}]") from error
+        if isinstance(value, np.generic):  # NumPy's reductions to one number leave the arrays
+            value = np.asarray(value)
+        if _recording:
+            return Tensor(value, name, tensors, grad_functions)
+        return Tensor(value, name)
+
+    OPS[name] = lifted
+    return lifted
+
+
+def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Array]:
+    """[d loss / d x for x in wanted]: arrays, each of the shape of its x.
+
+    loss: a tensor of one number. wanted: tensors that it was computed from, leaves or not.
+    Raises ValueError if the loss is not one number, or if it does not depend on a wanted tensor.
+    """
+    if np.size(loss.data) != 1:
+        raise ValueError(
+            f"gradients: the loss must be one number, not {loss!r}; take a mean or a sum"
+        )
+    history = _history(loss)  # oldest first: parents come before children
+    for i, x in enumerate(wanted):
+        if x not in history:
+            raise ValueError(f"gradients: the loss does not depend on wanted[{i}], {x!r}")
+
+    on_path = set(wanted)  # the tensors through which the loss depends on a wanted one
+    for t in history:
+        if not on_path.isdisjoint(t.parents):
+            on_path.add(t)
+
+    kept = set(wanted)
+    total: dict[Tensor, Array] = {loss: np.ones_like(loss.data)}
+    for t in reversed(history):  # children first: total[t] is complete when it is reached
+        if t not in on_path or t not in total:
+            continue
+        g = total[t] if t in kept else total.pop(t)
+        for parent, grad in zip(t.parents, t.grad_functions, strict=True):
+            if parent in on_path:
+                g_parent = grad(g)
+                if np.shape(g_parent) != parent.shape:
+                    raise ValueError(
+                        f"{t.name}: a gradient of shape {np.shape(g_parent)} for {parent!r}"
+                    )
+                total[parent] = total[parent] + g_parent if parent in total else g_parent
+    return [total[x] for x in wanted]
+
+
+@contextlib.contextmanager
+def no_grad() -> Iterator[None]:
+    """Inside `with no_grad():` nothing is recorded, so that memory is free as soon as possible."""
+    global _recording
+    before, _recording = _recording, False
+    try:
+        yield
+    finally:
+        _recording = before
+
+
+def _history(tensor: Tensor) -> dict[Tensor, None]:
+    """Every tensor that this one was made of, and itself, in order of birth."""
+    seen, todo = {tensor}, [tensor]
+    while todo:
+        for parent in todo.pop().parents:
+            if parent not in seen:
+                seen.add(parent)
+                todo.append(parent)
+    return dict.fromkeys(sorted(seen, key=lambda t: t.birth))
+
+
+def _constant(value: Any) -> Any:
+    """A constant input: NumPy's scalars become plain numbers, which never widen a float32."""
+    if isinstance(value, np.generic | bool | int | float):
+        return float(value)
+    return value if hasattr(value, "dtype") else np.asarray(value)
+
+
+def _check_floats(name: str, arrays: tuple[Any, ...]) -> None:
+    dtypes = {a.dtype for a in arrays if not isinstance(a, float)}
+    if not dtypes <= set(FLOATS) or len(dtypes) > 1:
+        given = ", ".join("a number" if isinstance(a, float) else str(a.dtype) for a in arrays)
+        raise TypeError(f"{name}: expected all float32 or all float64, got {given}; use .astype")

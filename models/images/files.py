@@ -1,0 +1,202 @@
+"""Pictures in and out of files, so that nothing a user points at ends in a traceback.
+
+`read` turns whatever Pillow understands into float32 pixels in [0, 1] and keeps the two things a
+repair must not lose: transparency and 16-bit depth. `write` puts them back, and replaces a file only
+by a complete one. `find` turns files and folders into a list of pictures. All three raise
+PictureError, whose message is one line that starts with the path.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+# The formats that are read and written, by suffix. GIF and PPM are read too, whatever their suffix.
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+}
+_READABLE = (*dict.fromkeys(FORMATS.values()), "GIF", "PPM")
+_HOLDS_ALPHA = ("PNG", "TIFF", "WEBP")
+_HOLDS_16_BITS = ("PNG", "TIFF")
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}
+
+_TOO_LARGE = "has too many pixels to be opened safely; expected fewer than 89 million, scale it down"
+_COMPLAINTS: tuple[tuple[type[Exception], str], ...] = (
+    (FileNotFoundError, "there is no such file; check the name"),
+    (IsADirectoryError, "is a folder; expected one picture file"),
+    (PermissionError, "may not be read; check its permissions"),
+    (Image.DecompressionBombWarning, _TOO_LARGE),
+    (Image.DecompressionBombError, _TOO_LARGE),
+    (UnidentifiedImageError, f"is not a picture; expected one of {', '.join(_READABLE)}"),
+)
+
+
+class PictureError(ValueError):
+    """A picture cannot be read, written or found; the message is one line that starts with its path."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """pixels (H, W, C) float32 in [0, 1], C = 1 or 3; alpha (H, W) float32 or None; bits 8 or 16."""
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    bits: int = 8
+
+    def with_pixels(self, pixels: np.ndarray) -> Picture:
+        """The same picture, repaired: new pixels, the old transparency and depth."""
+        return dataclasses.replace(self, pixels=pixels)
+
+
+def read(path: str | Path) -> Picture:
+    """The still picture in a file, turned upright as its EXIF orientation says.
+
+    Grey files give C = 1, all others C = 3. Raises PictureError if there is no such file, or if it
+    is empty, damaged, animated, too large, or no picture at all.
+    """
+    path = Path(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            if path.is_file() and not path.stat().st_size:
+                raise PictureError(f"{path}: is empty; expected a picture")
+            with Image.open(path, formats=_READABLE) as image:
+                frames = getattr(image, "n_frames", 1)
+                # An MPO is how phones store a photograph beside its preview: still, not animated.
+                if frames > 1 and image.format != "MPO":
+                    raise PictureError(
+                        f"{path}: has {frames} frames; expected a still picture, save one frame of it"
+                    )
+                if 0 in image.size:
+                    raise PictureError(f"{path}: has size {image.size}; expected at least one pixel")
+                return _decode(path, ImageOps.exif_transpose(image))
+    except PictureError:
+        raise
+    except Exception as error:  # a decoder raises whatever the bad bytes make it trip over
+        damage = f"is damaged or of an unknown kind ({_one_line(error)}); export it anew as .png"
+        reason = next((text for kind, text in _COMPLAINTS if isinstance(error, kind)), damage)
+        raise PictureError(f"{path}: {reason}") from error
+
+
+def write(path: str | Path, picture: Picture | np.ndarray) -> None:
+    """Write a picture, or its pixels (H, W, C) or (H, W), in the format that the suffix names.
+
+    The file appears whole or not at all: an interrupted write leaves the old file as it was. Pixels
+    are clipped and rounded. Grey pictures of 16 bits and no transparency stay so in PNG and TIFF;
+    everything else is written in 8 bits. Raises PictureError, also rather than drop transparency.
+    """
+    path = Path(path)
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
+        known = ", ".join(FORMATS)
+        raise PictureError(f"{path}: cannot write {path.suffix!r} files; expected one of {known}")
+    if not path.parent.is_dir():
+        raise PictureError(f"{path}: there is no folder {path.parent}; create it first")
+    if path.is_dir():
+        raise PictureError(f"{path}: is a folder; expected the name of a file to write")
+    image = _encode(path, kind, picture if isinstance(picture, Picture) else Picture(picture))
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        try:
+            with open(temporary, "xb") as stream:
+                image.save(stream, kind, **_SAVE_OPTIONS.get(kind, {}))
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or _one_line(error)
+        raise PictureError(
+            f"{path}: cannot be written ({reason}); check the folder's permissions and free space"
+        ) from error
+
+
+def find(paths: Iterable[str | Path]) -> list[tuple[Path, Path]]:
+    """The pictures among files and folders, as (file, relative name), folders searched in full.
+
+    The relative name says where a result belongs below an output folder: the path below the folder
+    given, or a file's own name. Hidden files and other suffixes are passed over in folders. Raises
+    PictureError for a missing path, a folder without pictures, or two files of one relative name.
+    """
+    found: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = [
+                file
+                for file in sorted(path.rglob("*"))
+                if file.suffix.lower() in FORMATS and file.name[0] != "." and file.is_file()
+            ]
+            if not inside:
+                raise PictureError(f"{path}: holds no pictures; expected some {', '.join(FORMATS)}")
+        elif path.exists():
+            inside = [path]
+        else:
+            raise PictureError(f"{path}: there is no such file or folder; check the name")
+        for file in inside:
+            name = file.relative_to(path) if file != path else Path(file.name)
+            if not found.setdefault(name, file).samefile(file):
+                raise PictureError(
+                    f"{file}: has the same name as {found[name]}; rename one, or give them apart"
+                )
+    return [(file, name) for name, file in found.items()]
+
+
+def _decode(path: Path, image: Image.Image) -> Picture:
+    """An upright Pillow image of any mode -> Picture."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.float64)
+        largest = 1.0 if image.mode == "F" else 65535.0
+        if not (values.min() >= 0 and values.max() <= largest):  # so that NaN is refused, too
+            raise PictureError(
+                f"{path}: has values from {values.min():g} to {values.max():g}; "
+                f"expected 0 to {largest:g}, export it as a .png of 8 or 16 bits"
+            )
+        clear = image.info.get("transparency")  # the one grey value that a PNG shows as clear
+        alpha = None if clear is None else (values != clear).astype(np.float32)
+        return Picture((values / largest).astype(np.float32)[:, :, None], alpha, bits=16)
+    colour = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    see_through = image.has_transparency_data
+    pixels = np.asarray(image.convert(colour + "A" * see_through), dtype=np.float32) / 255
+    if not see_through:
+        return Picture(pixels.reshape(image.height, image.width, -1))
+    return Picture(pixels[:, :, :-1].copy(), pixels[:, :, -1].copy())
+
+
+def _encode(path: Path, kind: str, picture: Picture) -> Image.Image:
+    """Picture -> a Pillow image that a file of this kind can hold."""
+    pixels = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[..., None]
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or not pixels.size:
+        shape = picture.pixels.shape
+        raise PictureError(f"{path}: pixels are {shape}; expected (H, W, 1), (H, W, 3) or (H, W)")
+    if not np.isfinite(pixels).all():
+        raise PictureError(f"{path}: pixels hold NaN or infinity; expected numbers in [0, 1]")
+    alpha = picture.alpha
+    if alpha is not None and kind not in _HOLDS_ALPHA:
+        if alpha.min() < 1:
+            raise PictureError(f"{path}: {kind} cannot hold transparency; write a .png instead")
+        alpha = None
+    deep = picture.bits == 16 and kind in _HOLDS_16_BITS and pixels.shape[2] == 1 and alpha is None
+    if alpha is not None:
+        pixels = np.concatenate([pixels, alpha[:, :, None]], axis=2)
+    largest, dtype = (65535, np.uint16) if deep else (255, np.uint8)
+    levels = (np.clip(pixels, 0, 1).astype(np.float64) * largest + 0.5).astype(dtype)
+    return Image.fromarray(levels[:, :, 0] if levels.shape[2] == 1 else levels)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,171 @@
+"""A picture as overlapping patches, and back.
+
+The auto-encoders see small square patches, flattened to rows of (N, size * size). `restore` takes a
+whole picture through such a function: cut patches at regular positions, repair them, lay them back
+with a window that trusts their centres most, and divide by the total weight. Sums are kept in float64,
+so a function that changes nothing gives the picture back bit for bit. `PatchSampler` draws patches at
+random for training. Everything works on NumPy and on CuPy arrays and stays on their device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+
+def positions(length: int, size: int, stride: int) -> np.ndarray:
+    """Where patches start along a side of `length` pixels: 0, stride, 2 stride, ..., length - size.
+
+    The last patch ends at the border whatever the stride, so that everything is covered.
+    """
+    if not 1 <= stride <= size <= length:
+        raise ValueError(
+            f"positions: length {length}, size {size}, stride {stride}; expected "
+            "1 <= stride <= size <= length, so pad the picture or take a smaller patch or stride"
+        )
+    return np.append(np.arange(0, length - size, stride), length - size)
+
+
+def gaussian_window(size: int, *, spread: float = 0.25) -> np.ndarray:
+    """(size, size) float32 weights, 1 at the centre; their deviation is spread * size pixels."""
+    if spread < 0.1:
+        raise ValueError(
+            f"gaussian_window: spread is {spread}; expected 0.1 or more, so that corners still count"
+        )
+    distance = (np.arange(size) - (size - 1) / 2) / (spread * size)
+    bell = np.exp(-(distance**2) / 2)
+    return np.outer(bell, bell).astype(np.float32)
+
+
+def cut(image: np.ndarray, size: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """image (H, W) -> the patches that start at rows x columns, (R * C, size * size)."""
+    offset = np.arange(size, like=image)
+    i = np.asarray(rows, like=image)[:, None, None, None] + offset[:, None]  # (R, 1, size, 1)
+    j = np.asarray(columns, like=image)[:, None, None] + offset  # (C, 1, size)
+    return image[i, j].reshape(-1, size * size)
+
+
+class Merger:
+    """The weighted mean of patches laid over each other on a picture of `shape` (H, W).
+
+    `window` (size, size) is a NumPy array of positive weights; the sums live on the device of `like`.
+    """
+
+    def __init__(self, shape: tuple[int, int], window: np.ndarray, *, like: np.ndarray) -> None:
+        self.window = window
+        self.total = np.zeros_like(like, shape=shape, dtype=np.float64)
+        self.weight = np.zeros_like(like, shape=shape, dtype=np.float64)
+
+    def add(self, patches: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
+        """Lay down patches (R * C, size * size), as `cut` gave them for the same rows and columns."""
+        size = len(self.window)
+        i = np.asarray(rows, like=self.total)[:, None]
+        j = np.asarray(columns, like=self.total)
+        patches = patches.reshape(len(rows), len(columns), size, size)
+        # One pixel of every patch at a time: the places are then distinct, so += misses none.
+        for (y, x), weight in np.ndenumerate(self.window.astype(np.float64)):
+            self.total[i + y, j + x] += float(weight) * patches[:, :, y, x].astype(np.float64)
+            self.weight[i + y, j + x] += float(weight)
+
+    def picture(self) -> np.ndarray:
+        """(H, W) float32. Raises ValueError if some pixel lies under no patch."""
+        if not (self.weight > 0).all():
+            raise ValueError("Merger: some pixels lie under no patch; add patches that cover them all")
+        return (self.total / self.weight).astype(np.float32)
+
+
+def restore(
+    image: np.ndarray,
+    function: Callable[[np.ndarray], np.ndarray],
+    *,
+    size: int,
+    stride: int,
+    window: np.ndarray | None = None,
+    batch: int = 4096,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """image (H, W) -> (H, W) float32, every patch having gone through `function`.
+
+    function: (n, size * size) -> (n, size * size), called with bands of about `batch` patches.
+    window: as in Merger, by default gaussian_window(size). progress: called with patches (done, total).
+    A picture smaller than a patch is mirrored beyond its border, and cropped again.
+    """
+    height, width = image.shape
+    image = np.pad(
+        image, ((0, max(0, size - height)), (0, max(0, size - width))), mode="symmetric"
+    )
+    rows = positions(image.shape[0], size, stride)
+    columns = positions(image.shape[1], size, stride)
+    merger = Merger(image.shape, gaussian_window(size) if window is None else window, like=image)
+    step = max(1, batch // len(columns))
+    for start in range(0, len(rows), step):
+        band = rows[start : start + step]
+        patches = cut(image, size, band, columns)
+        repaired = function(patches)
+        if repaired.shape != patches.shape:
+            raise ValueError(
+                f"restore: function turned {patches.shape} into {repaired.shape}; expected no change"
+            )
+        merger.add(repaired, band, columns)
+        if progress:
+            progress((start + len(band)) * len(columns), len(rows) * len(columns))
+    return merger.picture()[:height, :width]
+
+
+class PatchSampler:
+    """Random patches of pictures (H, W), for training.
+
+    Every position in every picture is equally likely, and each patch is turned into one of its eight
+    symmetries. The pictures lie one after another in a flat array on the device of `like` (by default
+    of the first picture), where `rng` has to belong, and a batch is a single look-up of indices.
+    Pictures smaller than a patch are passed over; ValueError if none is left.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[np.ndarray],
+        size: int,
+        rng: np.random.Generator,
+        *,
+        like: np.ndarray | None = None,
+    ) -> None:
+        large = [image for image in images if min(image.shape) >= size]
+        if not large:
+            raise ValueError(
+                f"PatchSampler: none of {len(images)} pictures is at least {size} x {size}; "
+                "give larger pictures, or take a smaller patch"
+            )
+        like = large[0] if like is None else like
+        self.size = size
+        self.rng = rng
+        self.pixels = np.concatenate(
+            [np.asarray(image, dtype=np.float32, like=like).reshape(-1) for image in large]
+        )
+        heights, widths = np.array([image.shape for image in large], dtype=np.int64).T
+        counts = (heights - size + 1) * (widths - size + 1)  # positions in each picture
+        ends = np.cumsum(counts)
+        starts = np.cumsum(heights * widths) - heights * widths  # of each picture in self.pixels
+        self.count = int(ends[-1])
+        self._ends = np.asarray(ends, like=like)
+        # One row per picture: its first position, its first pixel, its width, its places in a row.
+        table = np.stack([ends - counts, starts, widths, widths - size + 1], axis=1)
+        self._table = np.asarray(table, like=like)
+        # The eight symmetries: which row and column of the picture each pixel of a patch shows.
+        grid = np.mgrid[:size, :size]  # (2, size, size)
+        turns = [np.rot90(g, turn, axes=(1, 2)) for g in (grid, grid.mT) for turn in range(4)]
+        symmetries = np.stack(turns).reshape(8, 2, -1)
+        self._down = np.asarray(symmetries[:, 0], like=like)
+        self._right = np.asarray(symmetries[:, 1], like=like)
+
+    def sample(self, n: int) -> np.ndarray:
+        """n fresh patches, (n, size * size) float32."""
+        draw = self.rng.integers(0, 8 * self.count, n)
+        symmetry, position = draw % 8, draw // 8
+        first, start, width, places = self._table[
+            np.searchsorted(self._ends, position, side="right")
+        ].T
+        position = position - first
+        corner = start + position // places * width + position % places
+        index = self._down[symmetry] * width[:, None] + self._right[symmetry] + corner[:, None]
+        return self.pixels[index]
