@@ -36,7 +36,7 @@ def save(
     An existing file is replaced only when the new one is complete. Raises OSError if it cannot be.
     """
     arrays = {
-        f"{group}/{name}": np.ascontiguousarray(to_cpu(array))
+        f"{group}/{name}": np.asarray(to_cpu(array), order="C")
         for group, named in groups.items()
         for name, array in named.items()
     }
