@@ -67,7 +67,7 @@ class Tensor:
 
     def item(self) -> float:
         """The value of a tensor that holds one number."""
-        return float(self.data.item())
+        return self.data.item()
 
     # Operators and methods are the ops of these names, which ops.py registers.
 

