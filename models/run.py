@@ -50,11 +50,12 @@ class Run:
     def open(cls, folder: str | Path) -> Run:
         """Raises TrainingError if there is no run, or its files are not what was written."""
         folder = Path(folder)
+        rows: list[dict[str, Any]] = []
         try:
             config = json.loads((folder / "config.json").read_text())
-            log = folder / "log.csv"
-            with log.open(newline="") if log.exists() else (folder / "config.json").open() as file:
-                rows = list(csv.DictReader(file)) if log.exists() else []
+            if (folder / "log.csv").exists():
+                with (folder / "log.csv").open(newline="") as file:
+                    rows = list(csv.DictReader(file))
         except FileNotFoundError as error:
             raise TrainingError(f"{folder}: no run to resume (it has no config.json)") from error
         except (OSError, ValueError) as error:

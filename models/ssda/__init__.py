@@ -1,4 +1,4 @@
-"""Paper 1: J. Xie, L. Xu, E. Chen, Image Denoising and Inpainting with Deep Neural Networks, NIPS 2012.
+"""Paper 1: Xie, Xu, Chen, Image Denoising and Inpainting with Deep Neural Networks, NIPS 2012.
 
 network     the auto-encoder, the stack, their losses; the coding of patches
 recipes     how to train them: what works, what the paper says, how it is misread

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class DenoisingAutoencoder(nn.Module):
         return self.decode(self.encode(x))
 
     def loss(self, x: Array, y: Array, penalty: Penalty) -> Tensor:
-        """1/N sum_i 1/2 |y_i - y^(x_i)|^2 + beta KL(rho^ , rho) + lambda/2 (|W|^2 + |W'|^2)  (6)."""
+        """1/N sum_i 1/2 |y_i - y^(x_i)|^2 + beta KL(rho^, rho) + lambda/2 (|W|^2 + |W'|^2)  (6)."""
         h = self.encode(x)
         loss = SQUARED_ERRORS[penalty.error](self.decode(h), y)
         if penalty.beta:
@@ -80,8 +81,7 @@ class SSDA(nn.Module):
     ) -> None:
         sizes = [inputs, *hidden]
         self.autoencoders = [
-            DenoisingAutoencoder(i, o, rng=rng, gain=gain)
-            for i, o in zip(sizes[:-1], sizes[1:], strict=True)
+            DenoisingAutoencoder(i, o, rng=rng, gain=gain) for i, o in pairwise(sizes)
         ]
 
     def encode(self, x: Tensor | Array, depth: int) -> Tensor | Array:

@@ -1,7 +1,8 @@
 """How to train an SSDA: the recipe that works, the paper taken literally, and how it is misread.
 
-The paper gives beta, rho, lambda, K = 2, hidden layers of five times the input, and L-BFGS. It does not
-give the size of a patch, how many there are, how long to train, how to begin, or how pixels are scaled.
+The paper gives beta, rho, lambda, K = 2, hidden layers of five times the input, and L-BFGS. It does
+not give the size of a patch, how many there are, how long to train, how to begin, or how pixels are
+scaled.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Recipe:
         stages = len(self.hidden) + 1
         if not len(self.pretrain) + 1 == len(self.rates) == len(self.shares) == stages:
             raise ValueError(
-                f"recipe: {stages - 1} hidden layers need as many penalties, and {stages} rates and "
-                f"shares; got {len(self.pretrain)}, {len(self.rates)} and {len(self.shares)}"
+                f"recipe: {stages - 1} hidden layers need as many penalties, {stages} rates and "
+                f"{stages} shares; got {len(self.pretrain)}, {len(self.rates)} and {len(self.shares)}"
             )
         if self.optimizer not in ("adam", "lbfgs"):
             raise ValueError(f"recipe: optimizer {self.optimizer!r}; expected adam or lbfgs")
@@ -62,6 +63,7 @@ class Recipe:
 
 
 WORKING = Recipe()
+TEXT = replace(WORKING, patch=16, hidden=(1024, 1024))  # letters are wide: more must be in view
 
 _eq6 = Penalty(beta=1e-2, rho=0.05, decay=1e-4)
 PAPER = Recipe(
@@ -85,4 +87,4 @@ NAIVE = replace(
     renew=1,
 )
 
-RECIPES = {"working": WORKING, "paper": PAPER, "naive": NAIVE}
+RECIPES = {"working": WORKING, "text": TEXT, "paper": PAPER, "naive": NAIVE}

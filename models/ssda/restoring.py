@@ -26,7 +26,7 @@ OPPONENT = np.array(
     dtype=np.float32,
 )
 
-Progress = Callable[[int, int], None]  # called with patches (done, total) of a channel
+Progress = Callable[[int, int], None]  # called with patches (done, total), of all channels
 
 
 class Restorer:
@@ -104,9 +104,15 @@ class Restorer:
             scale = self.damage.sigma / sigma if sigma else 1.0
             mixing = OPPONENT if pixels.shape[-1] == 3 else mixing
         channels = pixels @ mixing.T
-        for c in range(pixels.shape[-1]):
+        count = pixels.shape[-1]
+        for c in range(count):
+
+            def progress_of_all(done: int, total: int, c: int = c) -> None:
+                if progress:
+                    progress(c * total + done, count * total)
+
             channels[..., c] = self.repair_channel(
-                channels[..., c], scale=scale, stride=stride, progress=progress
+                channels[..., c], scale=scale, stride=stride, progress=progress_of_all
             )
         return np.clip(channels @ mixing, 0, 1)
 

@@ -8,7 +8,6 @@ the whole network. Patches and their damage are fresh at each step, unless a rec
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -126,6 +125,7 @@ class Trainer:
             if self.stage + 1 == len(self.stages):
                 return
             self.stage, self.step, self._batch = self.stage + 1, 0, None
+            self.loss_sum, self.loss_count = 0.0, 0  # another loss, on another scale
             self.optimizer = self._new_optimizer()
 
     @property
@@ -164,7 +164,7 @@ class Trainer:
         return stage.prepare(coding.input(damaged, mean), coding.target(clean, mean))
 
     def look(self) -> None:
-        """Bring the losses since the last look to the CPU; raise TrainingError if they are not finite."""
+        """Bring the losses since the last look to the CPU. Raises TrainingError if not finite."""
         pending, self._pending = float(self._pending), 0.0
         if not math.isfinite(pending):
             raise TrainingError(
