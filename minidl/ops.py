@@ -65,6 +65,7 @@ def negative(x: Array) -> Grads:
 @op
 def power(x: Array, *, exponent: float) -> Grads:
     """x ** exponent, for a constant exponent."""
+    exponent = float(exponent)  # NumPy's scalars would widen a float32
     return x**exponent, lambda g: g * (exponent * x ** (exponent - 1))
 
 

@@ -35,8 +35,8 @@ def unsummed(faulty: bool) -> Callable[..., Tensor]:
     """A repeated row's gradient of the right shape, but from one of the repetitions alone."""
 
     @op
-    def add_row(x, b):
-        return x + b, lambda g: g, lambda g: g[0] if faulty else unbroadcast(g, b.shape)
+    def add_row(b, x):
+        return b + x, lambda g: g[0] if faulty else unbroadcast(g, b.shape), lambda g: g
 
     return add_row
 
@@ -109,7 +109,7 @@ def swapped(faulty: bool) -> Callable[..., Tensor]:
 
 FAULTS: list[tuple[Callable[[bool], Callable[..., Tensor]], Inputs]] = [
     (scaled, [(3, 4)]),
-    (unsummed, [(3, 4), (4,)]),
+    (unsummed, [(4,), (3, 4)]),
     (transposed, [(3, 3), (3, 3)]),
     (softmax, [(3, 4)]),
     (normalise, [(3, 4)]),

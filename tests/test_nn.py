@@ -83,13 +83,13 @@ def test_linear_is_a_matrix_product_and_a_shift(device: Device, rng: np.random.G
 
 @pytest.mark.parametrize("gain", [1.0, 4.0])
 def test_linear_draws_its_weights_as_glorot_says(gain: float, rng: np.random.Generator):
-    layer = nn.Linear(300, 200, rng=rng, gain=gain)
-    bound = gain * math.sqrt(6 / 500)
+    layer = nn.Linear(40, 60, rng=rng, gain=gain)
+    bound = gain * math.sqrt(6 / 100)
     w = layer.w.data
-    assert (w.shape, w.dtype, layer.b.data.tolist()) == ((300, 200), np.float32, [0] * 200)
-    assert 0.99 * bound < abs(w).max() <= np.float32(bound)
-    assert w.std() == pytest.approx(bound / math.sqrt(3), rel=0.01)
-    assert w.mean() == pytest.approx(0, abs=0.01 * bound)
+    assert (w.shape, w.dtype, layer.b.data.tolist()) == ((40, 60), np.float32, [0] * 60)
+    assert 0.999 * bound < abs(w).max() <= np.float32(bound)
+    assert w.std() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+    assert w.mean() == pytest.approx(0, abs=0.03 * bound)
 
 
 def test_same_seed_same_weights():

@@ -144,6 +144,15 @@ def test_an_array_may_stand_on_the_left(name: str, device: Device):
     np.testing.assert_allclose(to_cpu(y.data), function(array, x))
 
 
+@pytest.mark.parametrize("exponent", [2, 2.0, np.float64(2), np.int64(2)])
+def test_nor_does_an_exponent(exponent: Any):
+    x = Tensor(np.array([2.0, 4.0], np.float32))
+    y = x**exponent
+    (dx,) = gradients(y.sum(), [x])
+    assert (y.data.tolist(), dx.tolist()) == ([4, 16], [4, 8])
+    assert y.dtype == dx.dtype == np.float32
+
+
 # --- errors --------------------------------------------------------------------------------------
 
 
