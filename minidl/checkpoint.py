@@ -29,18 +29,20 @@ class CheckpointError(ValueError):
 
 
 def save(
-    path: str | Path, groups: Mapping[str, Mapping[str, Array]], about: Mapping[str, Any]
+    path: str | Path,
+    groups: Mapping[str, Mapping[str, Array]],
+    description: Mapping[str, Any],
 ) -> None:
-    """Write {"model": module.state(), "optimizer": ...} and `about`, which must be fit for JSON.
+    """Write {"model": module.state(), "optimizer": ...} and a description that is fit for JSON.
 
     An existing file is replaced only when the new one is complete. Raises OSError if it cannot be.
     """
     arrays = {
-        f"{group}/{name}": np.ascontiguousarray(to_cpu(array))
+        f"{group}/{name}": np.asarray(to_cpu(array), order="C")
         for group, named in groups.items()
         for name, array in named.items()
     }
-    metadata = {"format": FORMAT, "about": json.dumps(dict(about))}
+    metadata = {"format": FORMAT, "about": json.dumps(dict(description))}
     with replacing(path) as temporary:
         try:
             save_file(arrays, temporary, metadata)
@@ -50,23 +52,33 @@ def save(
 
 def load(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
     """(groups, about) as `save` was given them. Raises CheckpointError for anything else."""
+    with _opened(path) as (file, description):
+        groups: dict[str, dict[str, np.ndarray]] = {}
+        for key in file.keys():  # noqa: SIM118, safe_open is no mapping
+            group, _, name = key.partition("/")
+            groups.setdefault(group, {})[name] = file.get_tensor(key)
+    return groups, description
+
+
+def about(path: str | Path) -> dict[str, Any]:
+    """What `save` was given as `about`; the arrays are not read. Raises CheckpointError as `load`."""
+    with _opened(path) as (_, description):
+        return description
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """A checkpoint's file and its description, with every fault turned into a CheckpointError."""
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise CheckpointError(
-                    f"{path}: not a minidl checkpoint, but another safetensors file"
-                )
-            about = json.loads(metadata["about"])
-            groups: dict[str, dict[str, np.ndarray]] = {}
-            for key in file.keys():  # noqa: SIM118, safe_open is no mapping
-                group, _, name = key.partition("/")
-                groups.setdefault(group, {})[name] = file.get_tensor(key)
+                raise CheckpointError(f"{path}: a safetensors file, but not one of minidl's")
+            yield file, json.loads(metadata["about"])
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path}: not a checkpoint, or damaged ({error})") from error
-    return groups, about
 
 
 @contextlib.contextmanager

@@ -38,6 +38,11 @@ class Device:
         """A source of random numbers that live here: same seed, same numbers."""
         return self.xp.random.default_rng(seed)
 
+    def follow(self, rng: np.random.Generator) -> Any:
+        """A generator of this device that goes on from `rng`: on the CPU rng itself, elsewhere one
+        that a number drawn from rng seeds. So the state of rng alone tells how to go on."""
+        return rng if self.name == "cpu" else self.generator(int(rng.integers(2**62)))
+
     def synchronize(self) -> None:
         """Wait until everything asked of this device is done."""
         if self.name == "gpu":
@@ -77,7 +82,7 @@ def why_no_gpu() -> str:
         if not cupy.cuda.is_available():
             return "CuPy finds no CUDA device (is the NVIDIA driver installed and a GPU visible?)"
     except Exception as error:  # a broken driver can raise almost anything
-        return f"CuPy does not start: {str(error).splitlines()[0]}"
+        return f"CuPy does not start: {(str(error) or repr(error)).splitlines()[0]}"
     return ""
 
 

@@ -149,7 +149,9 @@ def _conv(
 
 
 def _normalize(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
-    mean, variance = (np.asarray(a, like=x.data) for a in ([0.5, -1.0, 0.0], [2.0, 0.3, 1.0]))
+    mean, variance = (
+        np.asarray(a, x.dtype, like=x.data) for a in ([0.5, -1.0, 0.0], [2.0, 0.3, 1.0])
+    )
     return ops.normalize(x, gamma, beta, mean=mean, variance=variance)
 
 

@@ -129,12 +129,13 @@ class LBFGS:
     def step(self, loss_of: Callable[[], Tensor]) -> float:
         x = self._position()
         loss, g = self._evaluate(loss_of)
-        if not math.isfinite(loss):
+        size = float(np.abs(g).sum())
+        if not math.isfinite(loss + size):  # no direction is better than another
             return loss
         d = self._direction(g)
         if float(g @ d) >= 0:  # rounding has spoilt the model of the curvature: start it anew
             self.pairs, d = [], -g
-        first = 1.0 if self.pairs else min(1.0, 1 / max(float(np.abs(g).sum()), 1e-30))
+        first = 1.0 if self.pairs else min(1.0, 1 / max(size, 1e-30))
 
         def along(t: float) -> _Point:
             self._place(x + x.dtype.type(t) * d)
@@ -203,10 +204,13 @@ class LBFGS:
         return {name: array for pair in named for name, array in pair.items()}
 
     def load_state(self, state: Mapping[str, Array]) -> None:
-        """Go on where `state` was taken."""
-        like = self._position()
+        """Go on where `state` was taken. Raises ValueError if the parameters were others."""
+        like, count = self._position(), len(state) // 2
+        names = {f"{kind}.{i}" for kind in "sy" for i in range(count)}
+        if state.keys() != names or any(a.shape != like.shape for a in state.values()):
+            raise ValueError("LBFGS: this state belongs to another optimiser")
         arrays = {name: np.asarray(a, dtype=like.dtype, like=like) for name, a in state.items()}
-        self.pairs = [(arrays[f"s.{i}"], arrays[f"y.{i}"]) for i in range(len(arrays) // 2)]
+        self.pairs = [(arrays[f"s.{i}"], arrays[f"y.{i}"]) for i in range(count)]
 
 
 def _join(arrays: Sequence[Array]) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..device import Array
 from ..tensor import op
 from .grads import Grads
@@ -20,6 +22,8 @@ def linear(x: Array, w: Array, b: Array) -> Grads:
     """x (N, I), w (I, O), b (O,) -> x w + b (N, O)."""
     if x.ndim != 2 or x.shape[1] != w.shape[0]:
         raise ValueError(f"x is {x.shape}, w expects (N, {w.shape[0]})")
+    if np.shape(b) != w.shape[1:]:
+        raise ValueError(f"b is {np.shape(b)}, w expects {w.shape[1:]}")
     y = x @ w
     y += b
     return y, lambda g: g @ w.T, lambda g: x.T @ g, lambda g: g.sum(axis=0)

@@ -1,9 +1,9 @@
 """What spoils a picture: Gaussian noise, salt and pepper, and text written over it line by line.
 
-The noises work on NumPy and on CuPy arrays of any shape, so that training can draw fresh noise on its
-device. Text is drawn by Pillow, on the CPU, in fonts that come with matplotlib: the DejaVu family for
-training, and other designs (STIX, Computer Modern) held out, to tell removing text from removing
-the training text.
+The noises work on NumPy and on CuPy arrays of any shape, so that training can draw fresh noise on
+its device. Text is drawn by Pillow, on the CPU, in fonts that come with matplotlib: the DejaVu
+family for training, and other designs (STIX, Computer Modern) held out, to tell removing text from
+removing the training text.
 """
 
 from __future__ import annotations
@@ -101,9 +101,9 @@ def add_text(
     damaged = pixels.copy()
     mask = np.zeros((height, width), dtype=bool)
     for rows, coverage in _lines((height, width), rng, sizes, fonts, spacing):
-        colour = rng.random(channels) if colours == "any" else np.full(channels, rng.integers(2))
-        opacity = coverage[:, :, None]
-        damaged[rows] += opacity * (colour.astype(np.float32) - damaged[rows])
+        colour = rng.random(channels) if colours == "any" else rng.integers(2)
+        change = np.asarray(colour, dtype=np.float32) - damaged[rows]
+        damaged[rows] += coverage[:, :, None] * change
         mask[rows] |= coverage > 0
     return damaged, mask
 
@@ -115,7 +115,7 @@ def _lines(
     fonts: Sequence[str],
     spacing: float,
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Lines of random words from top to bottom: the rows (h of them) and the coverage (h, W) of each."""
+    """Lines of random words from top to bottom: the h rows of each, and its coverage (h, W)."""
     if not 1 <= sizes[0] <= sizes[1] or spacing <= 0 or not fonts:
         raise ValueError(
             f"text: sizes are {sizes}, spacing {spacing}, {len(fonts)} fonts; expected "

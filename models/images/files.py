@@ -1,8 +1,8 @@
 """Pictures in and out of files, so that nothing a user points at ends in a traceback.
 
 `read` turns whatever Pillow understands into float32 pixels in [0, 1] and keeps the two things a
-repair must not lose: transparency and 16-bit depth. `write` puts them back, and replaces a file only
-by a complete one. `find` turns files and folders into a list of pictures. All three raise
+repair must not lose: transparency and 16-bit depth. `write` puts them back, and replaces a file
+only by a complete one. `find` turns files and folders into a list of pictures. All three raise
 PictureError, whose message is one line that starts with the path.
 """
 
@@ -35,7 +35,7 @@ _HOLDS_ALPHA = ("PNG", "TIFF", "WEBP")
 _HOLDS_16_BITS = ("PNG", "TIFF")
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}
 
-_TOO_LARGE = "has too many pixels to be opened safely; expected fewer than 89 million, scale it down"
+_TOO_LARGE = "has too many pixels to be safe to open; expected fewer than 89 million, scale it down"
 _COMPLAINTS: tuple[tuple[type[Exception], str], ...] = (
     (FileNotFoundError, "there is no such file; check the name"),
     (IsADirectoryError, "is a folder; expected one picture file"),
@@ -47,12 +47,12 @@ _COMPLAINTS: tuple[tuple[type[Exception], str], ...] = (
 
 
 class PictureError(ValueError):
-    """A picture cannot be read, written or found; the message is one line that starts with its path."""
+    """A picture cannot be read, written or found; one line that starts with its path."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """pixels (H, W, C) float32 in [0, 1], C = 1 or 3; alpha (H, W) float32 or None; bits 8 or 16."""
+    """pixels (H, W, C) float32, C = 1 or 3; alpha (H, W) float32 or None; bits: 8 or 16."""
 
     pixels: np.ndarray
     alpha: np.ndarray | None = None
@@ -81,10 +81,10 @@ def read(path: str | Path) -> Picture:
                 # An MPO is how phones store a photograph beside its preview: still, not animated.
                 if frames > 1 and image.format != "MPO":
                     raise PictureError(
-                        f"{path}: has {frames} frames; expected a still picture, save one frame of it"
+                        f"{path}: has {frames} frames; expected a still picture, save one of them"
                     )
                 if 0 in image.size:
-                    raise PictureError(f"{path}: has size {image.size}; expected at least one pixel")
+                    raise PictureError(f"{path}: is {image.size}; expected at least one pixel")
                 return _decode(path, ImageOps.exif_transpose(image))
     except PictureError:
         raise

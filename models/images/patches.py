@@ -2,9 +2,10 @@
 
 The auto-encoders see small square patches, flattened to rows of (N, size * size). `restore` takes a
 whole picture through such a function: cut patches at regular positions, repair them, lay them back
-with a window that trusts their centres most, and divide by the total weight. Sums are kept in float64,
-so a function that changes nothing gives the picture back bit for bit. `PatchSampler` draws patches at
-random for training. Everything works on NumPy and on CuPy arrays and stays on their device.
+with a window that trusts their centres most, and divide by the total weight. Sums are kept in
+float64, so a function that changes nothing gives the picture back bit for bit. `PatchSampler` draws
+patches at random for training. Everything works on NumPy and on CuPy arrays and stays on their
+device.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def gaussian_window(size: int, *, spread: float = 0.25) -> np.ndarray:
     """(size, size) float32 weights, 1 at the centre; their deviation is spread * size pixels."""
     if spread < 0.1:
         raise ValueError(
-            f"gaussian_window: spread is {spread}; expected 0.1 or more, so that corners still count"
+            f"gaussian_window: spread is {spread}; expected 0.1 or more, so that corners count"
         )
     distance = (np.arange(size) - (size - 1) / 2) / (spread * size)
     bell = np.exp(-(distance**2) / 2)
@@ -49,7 +50,7 @@ def cut(image: np.ndarray, size: int, rows: np.ndarray, columns: np.ndarray) -> 
 class Merger:
     """The weighted mean of patches laid over each other on a picture of `shape` (H, W).
 
-    `window` (size, size) is a NumPy array of positive weights; the sums live on the device of `like`.
+    `window` (size, size) is a NumPy array of positive weights; the sums live where `like` does.
     """
 
     def __init__(self, shape: tuple[int, int], window: np.ndarray, *, like: np.ndarray) -> None:
@@ -58,7 +59,7 @@ class Merger:
         self.weight = np.zeros_like(like, shape=shape, dtype=np.float64)
 
     def add(self, patches: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
-        """Lay down patches (R * C, size * size), as `cut` gave them for the same rows and columns."""
+        """Lay down patches (R * C, size * size), as `cut` gives them for these rows and columns."""
         size = len(self.window)
         i = np.asarray(rows, like=self.total)[:, None]
         j = np.asarray(columns, like=self.total)
@@ -71,7 +72,7 @@ class Merger:
     def picture(self) -> np.ndarray:
         """(H, W) float32. Raises ValueError if some pixel lies under no patch."""
         if not (self.weight > 0).all():
-            raise ValueError("Merger: some pixels lie under no patch; add patches that cover them all")
+            raise ValueError("Merger: some pixels lie under no patch; add patches that cover all")
         return (self.total / self.weight).astype(np.float32)
 
 
@@ -88,13 +89,12 @@ def restore(
     """image (H, W) -> (H, W) float32, every patch having gone through `function`.
 
     function: (n, size * size) -> (n, size * size), called with bands of about `batch` patches.
-    window: as in Merger, by default gaussian_window(size). progress: called with patches (done, total).
+    window: as in Merger, by default gaussian_window(size).
+    progress: called after each band with the number of patches (done, total).
     A picture smaller than a patch is mirrored beyond its border, and cropped again.
     """
     height, width = image.shape
-    image = np.pad(
-        image, ((0, max(0, size - height)), (0, max(0, size - width))), mode="symmetric"
-    )
+    image = np.pad(image, ((0, max(0, size - height)), (0, max(0, size - width))), mode="symmetric")
     rows = positions(image.shape[0], size, stride)
     columns = positions(image.shape[1], size, stride)
     merger = Merger(image.shape, gaussian_window(size) if window is None else window, like=image)
@@ -105,7 +105,7 @@ def restore(
         repaired = function(patches)
         if repaired.shape != patches.shape:
             raise ValueError(
-                f"restore: function turned {patches.shape} into {repaired.shape}; expected no change"
+                f"restore: function turned {patches.shape} into {repaired.shape}; expected the same"
             )
         merger.add(repaired, band, columns)
         if progress:
@@ -116,18 +116,18 @@ def restore(
 class PatchSampler:
     """Random patches of pictures (H, W), for training.
 
-    Every position in every picture is equally likely, and each patch is turned into one of its eight
-    symmetries. The pictures lie one after another in a flat array on the device of `like` (by default
-    of the first picture), where `rng` has to belong, and a batch is a single look-up of indices.
-    Pictures smaller than a patch are passed over; ValueError if none is left.
+    Every position in every picture is equally likely, and each patch is turned into one of its
+    eight symmetries unless they are to stay upright. The pictures lie one after another in a flat
+    array on the device of `like` (by default of the first picture), and a batch is a single look-up
+    of indices. Pictures smaller than a patch are passed over; ValueError if none is left.
     """
 
     def __init__(
         self,
         images: Sequence[np.ndarray],
         size: int,
-        rng: np.random.Generator,
         *,
+        upright: bool = False,
         like: np.ndarray | None = None,
     ) -> None:
         large = [image for image in images if min(image.shape) >= size]
@@ -138,7 +138,6 @@ class PatchSampler:
             )
         like = large[0] if like is None else like
         self.size = size
-        self.rng = rng
         self.pixels = np.concatenate(
             [np.asarray(image, dtype=np.float32, like=like).reshape(-1) for image in large]
         )
@@ -154,14 +153,15 @@ class PatchSampler:
         # The eight symmetries: which row and column of the picture each pixel of a patch shows.
         grid = np.mgrid[:size, :size]  # (2, size, size)
         turns = [np.rot90(g, turn, axes=(1, 2)) for g in (grid, grid.mT) for turn in range(4)]
-        symmetries = np.stack(turns).reshape(8, 2, -1)
+        symmetries = np.stack(turns[:1] if upright else turns).reshape(-1, 2, size * size)
         self._down = np.asarray(symmetries[:, 0], like=like)
         self._right = np.asarray(symmetries[:, 1], like=like)
 
-    def sample(self, n: int) -> np.ndarray:
-        """n fresh patches, (n, size * size) float32."""
-        draw = self.rng.integers(0, 8 * self.count, n)
-        symmetry, position = draw % 8, draw // 8
+    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n fresh patches, (n, size * size) float32; rng belongs to the device of the pictures."""
+        symmetries = len(self._down)
+        draw = rng.integers(0, symmetries * self.count, n)
+        symmetry, position = draw % symmetries, draw // symmetries
         first, start, width, places = self._table[
             np.searchsorted(self._ends, position, side="right")
         ].T

@@ -1,4 +1,4 @@
-"""Photographs to learn and show on, offline: they come in the wheels of scikit-image and matplotlib.
+"""Photographs to learn and show on, offline: they come with scikit-image and with matplotlib.
 
 All are free to use: CC0 (brick, camera, chelsea, coffee, grass, gravel, rocket), public domain
 (astronaut by NASA, grace_hopper by the US Navy) or without known restrictions (coins, from the

@@ -126,6 +126,8 @@ def conv2d_grad_w(
     pad: tuple[int, int, int, int],
 ) -> np.ndarray:
     (N, P, Q, O), (K, L), C, (top, _, left, _) = g.shape, window, x.shape[3], pad
+    if len(x) != N:  # a loop would run past the shorter's end
+        raise ValueError(f"conv2d_grad_w: x has {len(x)} pictures, g has {N}")
     dw, rows, flat_g = np.zeros((K * L * C, O), x.dtype), _rows(x), _matrix(g)
     windows = _space(N * P * Q, (K, L * C), x.dtype)
     for start, stop in _blocks(N * P * Q, K * L * C):

@@ -94,9 +94,12 @@ def _adam(p, g, m, v, rate, one_minus_beta1, one_minus_beta2, eps):
 # --- the kernels: what they mean is in reference.py ----------------------------------------------
 
 
-def _flat(x: np.ndarray) -> np.ndarray:
-    """x as one run of memory: a view where it is one already."""
-    return np.ascontiguousarray(x).reshape(-1)
+def _flat(*arrays: np.ndarray) -> list[np.ndarray]:
+    """Arrays of one shape and type, each as one run of memory: a view where it is one already."""
+    if len({(a.shape, a.dtype) for a in arrays}) > 1:  # a loop would run past the shortest's end
+        given = ", ".join(f"{a.shape} {a.dtype}" for a in arrays)
+        raise ValueError(f"kernel: expected arrays of one shape and type, got {given}")
+    return [np.ascontiguousarray(a).reshape(-1) for a in arrays]
 
 
 def _like(x: np.ndarray) -> np.ndarray:
@@ -106,31 +109,31 @@ def _like(x: np.ndarray) -> np.ndarray:
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
     y = _like(x)
-    _sigmoid(_flat(x), _flat(y), x.dtype.type(1))
+    _sigmoid(*_flat(x, y), x.dtype.type(1))
     return y
 
 
 def sigmoid_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     dx = _like(y)
-    _sigmoid_grad(_flat(g), _flat(y), _flat(dx), y.dtype.type(1))
+    _sigmoid_grad(*_flat(g, y, dx), y.dtype.type(1))
     return dx
 
 
 def tanh_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     dx = _like(y)
-    _tanh_grad(_flat(g), _flat(y), _flat(dx), y.dtype.type(1))
+    _tanh_grad(*_flat(g, y, dx), y.dtype.type(1))
     return dx
 
 
 def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
     y = _like(x)
-    _leaky_relu(_flat(x), _flat(y), x.dtype.type(slope))
+    _leaky_relu(*_flat(x, y), x.dtype.type(slope))
     return y
 
 
 def leaky_relu_grad(g: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
     dx = _like(x)
-    _leaky_relu_grad(_flat(g), _flat(x), _flat(dx), x.dtype.type(slope))
+    _leaky_relu_grad(*_flat(g, x, dx), x.dtype.type(slope))
     return dx
 
 
@@ -148,4 +151,4 @@ def adam(
         if not array.flags.c_contiguous:  # a copy would be updated in its place
             raise ValueError(f"adam: {name} must be C-contiguous to be updated in place")
     T = p.dtype.type
-    _adam(_flat(p), _flat(g), _flat(m), _flat(v), T(rate), T(1 - beta1), T(1 - beta2), T(eps))
+    _adam(*_flat(p, g, m, v), T(rate), T(1 - beta1), T(1 - beta2), T(eps))

@@ -48,19 +48,35 @@ def _batch_norm_grad(g, x, mean, scale, a, b, dx):
             dx[r, c] = (g[r, c] - a[c] - b[c] * (x[r, c] - mean[c])) * scale[c]
 
 
-def _matrix(x: np.ndarray) -> np.ndarray:
-    """x (..., C) as (rows, C)."""
-    return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+def _rows(*arrays: np.ndarray) -> list[np.ndarray]:
+    """Arrays (..., C) of one shape and type, each as (rows, C)."""
+    if len({(a.shape, a.dtype) for a in arrays}) > 1:  # a loop would run past the shortest's end
+        given = ", ".join(f"{a.shape} {a.dtype}" for a in arrays)
+        raise ValueError(f"kernel: expected arrays of one shape and type, got {given}")
+    return [np.ascontiguousarray(a).reshape(-1, a.shape[-1]) for a in arrays]
+
+
+def _channels(x: np.ndarray, *arrays: np.ndarray) -> list[np.ndarray]:
+    """Arrays (C,) of x's type, for x (..., C)."""
+    for a in arrays:
+        if (a.shape, a.dtype) != (x.shape[-1:], x.dtype):
+            raise ValueError(
+                f"kernel: expected {x.shape[-1:]} {x.dtype} beside x {x.shape},"
+                f" got {a.shape} {a.dtype}"
+            )
+    return [np.ascontiguousarray(a) for a in arrays]
 
 
 def channel_sum(x: np.ndarray) -> np.ndarray:
     total = np.zeros(x.shape[-1])
-    _channel_sum(_matrix(x), total)
+    _channel_sum(*_rows(x), total)
     return total.astype(x.dtype)
 
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rows = _matrix(x)
+    (rows,) = _rows(x)
+    if not len(rows):
+        raise ValueError(f"moments: no mean of nothing, x is {x.shape}")
     total, squares = np.zeros(x.shape[-1]), np.zeros(x.shape[-1])
     _moments(rows, total, squares)
     mean = total / len(rows)
@@ -70,13 +86,14 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def normalize(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
     y = np.empty(x.shape, x.dtype)
-    _normalize(_matrix(x), mean, scale, shift, _matrix(y))
+    rows, out = _rows(x, y)
+    _normalize(rows, *_channels(x, mean, scale, shift), out)
     return y
 
 
 def channel_sums(g: np.ndarray, x: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     total, weighted = np.zeros(x.shape[-1]), np.zeros(x.shape[-1])
-    _channel_sums(_matrix(g), _matrix(x), mean, total, weighted)
+    _channel_sums(*_rows(g, x), *_channels(x, mean), total, weighted)
     return total.astype(x.dtype), weighted.astype(x.dtype)
 
 
@@ -89,5 +106,6 @@ def batch_norm_grad(
     b: np.ndarray,
 ) -> np.ndarray:
     dx = np.empty(x.shape, x.dtype)
-    _batch_norm_grad(_matrix(g), _matrix(x), mean, scale, a, b, _matrix(dx))
+    *rows, out = _rows(g, x, dx)
+    _batch_norm_grad(*rows, *_channels(x, mean, scale, a, b), out)
     return dx

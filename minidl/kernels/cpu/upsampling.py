@@ -141,6 +141,8 @@ def _rows(x: np.ndarray) -> np.ndarray:
 
 def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     (N, H, W, C), O = x.shape, w.shape[3]
+    if b.shape != (O,):  # a loop would run past its end
+        raise ValueError(f"upsample_conv2d: w gives {O} channels, b is {b.shape}")
     rows, U = _rows(x), doubling.of_window(w)
     y = np.empty((N, 2 * H, 2 * W, O), x.dtype)
     for first, last in _blocks(N * H, 9 * W * (C + O)):
@@ -168,6 +170,8 @@ def upsample_conv2d_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 def upsample_conv2d_grad_w(x: np.ndarray, g: np.ndarray) -> np.ndarray:
     (N, H, W, C), O = x.shape, g.shape[3]
+    if g.shape != (N, 2 * H, 2 * W, O):
+        raise ValueError(f"upsample_conv2d_grad_w: x is {x.shape}, which does not give {g.shape}")
     rows, g = _rows(x), np.ascontiguousarray(g).reshape(-1, W, 2, O)
     dU = np.zeros((9, C, O), x.dtype)
     for first, last in _blocks(N * H, 9 * W * (C + O)):

@@ -1,0 +1,225 @@
+"""The command `minidl`.
+
+The parser is here, and imports nothing heavy: `minidl --help` answers at once. What a command
+does is in the module that it names, imported when it runs. Every fault of a user's input ends in
+one line and exit code 2; when some of several files failed and the others are done, it is 1;
+Ctrl-C gives 130.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from .arguments import amount, count, patch_size, sigma, sigma_or_auto, size_range
+
+# Numba's and OpenBLAS's threads would otherwise keep spinning for work that another one has.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    root = argparse.ArgumentParser(
+        prog="minidl",
+        description="Repair pictures with networks built from scratch.",
+        epilog="minidl COMMAND --help shows an example of each.",
+    )
+    commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    demo = _command(
+        commands,
+        "demo",
+        "models.cli.demo:run",
+        "train for about a minute, then repair photographs; needs no network and no data",
+        "minidl demo --out demo-out",
+    )
+    demo.add_argument("--out", default="demo-out", help="folder for the pictures (%(default)s)")
+    demo.add_argument("--seed", type=int, default=0, help="of all chance (%(default)s)")
+
+    denoise = _repair(
+        commands, "denoise", "take noise out of pictures", "minidl denoise photo.jpg -o clean.png"
+    )
+    denoise.add_argument(
+        "--sigma",
+        type=sigma_or_auto,
+        default="auto",
+        metavar="auto|N",
+        help="strength of the noise in grey levels of 255; auto estimates it (%(default)s)",
+    )
+    _repair(
+        commands,
+        "remove-text",
+        "take text off pictures; where it is need not be said",
+        "minidl remove-text scans/ -o cleaned/",
+    )
+
+    train = _command(commands, "train", "", "train a model on a folder of pictures", "")
+    models = train.add_subparsers(dest="model", metavar="MODEL", required=True)
+    ssda = _command(
+        models,
+        "ssda",
+        "models.cli.train:ssda",
+        "the stacked sparse denoising auto-encoder of paper 1",
+        "minidl train ssda --data photos/ --sigma 25 --out runs/sigma25 --minutes 30",
+    )
+    _train_ssda(ssda)
+
+    evaluate = _command(commands, "evaluate", "", "score a trained model on clean pictures", "")
+    models = evaluate.add_subparsers(dest="model", metavar="MODEL", required=True)
+    ssda = _command(
+        models,
+        "ssda",
+        "models.cli.evaluate:ssda",
+        "damage clean pictures, repair them, and compare with classical methods",
+        "minidl evaluate ssda --data set12/ --sigma 25 --baselines",
+    )
+    ssda.add_argument("--data", required=True, help="a folder of clean pictures, or one picture")
+    ssda.add_argument("--weights", help="a trained model (default: the one that comes along)")
+    _damage(ssda)
+    ssda.add_argument(
+        "--stride", type=count, default=3, help="pixels between patches (%(default)s)"
+    )
+    ssda.add_argument("--seed", type=int, default=0, help="of the damage (%(default)s)")
+    ssda.add_argument(
+        "--baselines", action="store_true", help="also non-local means and total variation"
+    )
+    _machine(ssda)
+
+    gradcheck = _command(
+        commands,
+        "gradcheck",
+        "models.cli.doctor:gradcheck",
+        "compare every gradient with finite differences",
+        "minidl gradcheck",
+    )
+    _machine(gradcheck)
+    doctor = _command(
+        commands,
+        "doctor",
+        "models.cli.doctor:doctor",
+        "devices, threads and versions; which back end runs, and why",
+        "minidl doctor",
+    )
+    doctor.add_argument("--json", action="store_true", help="answer in JSON")
+    return root
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    function: str,
+    text: str,
+    example: str,
+) -> argparse.ArgumentParser:
+    """A sub-command that runs `function`, given as "module:name"."""
+    command = commands.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=f"example: {example}" if example else None,
+    )
+    command.set_defaults(function=function)
+    return command
+
+
+def _machine(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--device", choices=("auto", "cpu", "gpu"), default="auto", help="where (%(default)s)"
+    )
+    command.add_argument("--json", action="store_true", help="answer in JSON")
+
+
+def _damage(command: argparse.ArgumentParser) -> None:
+    damage = command.add_mutually_exclusive_group()
+    damage.add_argument(
+        "--sigma", type=sigma, metavar="N", help="noise, in grey levels of 255 (25)"
+    )
+    damage.add_argument(
+        "--text",
+        type=size_range,
+        nargs="?",
+        const=(18, 36),
+        metavar="SMALLEST-LARGEST",
+        help="instead of noise: text of this height in pixels (18-36)",
+    )
+
+
+def _repair(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    text: str,
+    example: str,
+) -> argparse.ArgumentParser:
+    """The commands that take pictures in and write them repaired."""
+    function = f"models.cli.repair:{name.replace('-', '_')}"
+    command = _command(commands, name, function, text, example)
+    command.add_argument("pictures", nargs="+", metavar="IN", help="pictures, or folders of them")
+    command.add_argument(
+        "-o",
+        "--out",
+        required=True,
+        help="for one picture a file or a folder, for several a folder",
+    )
+    command.add_argument("--weights", help="a trained model (default: the one that comes along)")
+    command.add_argument(
+        "--stride",
+        type=count,
+        default=3,
+        help="pixels between patches: less is better and slower (%(default)s)",
+    )
+    command.add_argument("--force", action="store_true", help="replace files that exist")
+    _machine(command)
+    return command
+
+
+def _train_ssda(ssda: argparse.ArgumentParser) -> None:
+    ssda.add_argument("--data", help="a folder of pictures (default: ten that come along)")
+    where = ssda.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", help="a new folder for the run")
+    where.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
+    _damage(ssda)
+    length = ssda.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=amount, default=30.0, help="about (%(default)g)")
+    length.add_argument("--steps", type=count, help="exactly so many instead")
+    ssda.add_argument(
+        "--recipe",
+        choices=("working", "paper", "naive"),
+        default="working",
+        help="working, or to see why it fails: the paper to the letter, or misread (%(default)s)",
+    )
+    ssda.add_argument("--patch", type=patch_size, help="pixels to a side of a patch (12)")
+    ssda.add_argument("--hidden", type=count, help="units of each hidden layer (720)")
+    ssda.add_argument("--batch", type=count, help="patches to a step (256)")
+    ssda.add_argument(
+        "--optimizer", choices=("adam", "lbfgs"), help="the recipe's own unless given"
+    )
+    ssda.add_argument("--seed", type=int, default=0, help="of all chance (%(default)s)")
+    ssda.add_argument(
+        "--every", type=amount, default=60.0, help="seconds between reports (%(default)g)"
+    )
+    _machine(ssda)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = parser().parse_args(arguments)
+    module, _, name = options.function.partition(":")
+    try:
+        return int(getattr(importlib.import_module(module), name)(options) or 0)
+    except KeyboardInterrupt as interrupt:
+        print(
+            f"\nminidl: stopped{''.join(f'; {note}' for note in interrupt.args)}", file=sys.stderr
+        )
+        return 130
+    except BrokenPipeError:  # the reader of our output has left
+        sys.stderr.close()
+        return 141
+    except (ValueError, RuntimeError, OSError, MemoryError) as error:
+        if os.environ.get("MINIDL_TRACEBACK"):
+            raise
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"minidl {options.command}: {message}", file=sys.stderr)
+        return 2

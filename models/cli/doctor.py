@@ -1,0 +1,92 @@
+"""`minidl doctor` and `minidl gradcheck`: is everything there, and is it right?"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from typing import Any
+
+from minidl import device
+from minidl import gradcheck as checker
+
+PACKAGES = ("numpy", "numba", "pillow", "matplotlib", "scikit-image", "safetensors", "cupy")
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """What this machine offers, and what minidl will use."""
+    answer = _findings()
+    if options.json:
+        print(json.dumps(answer))
+        return 0
+    for name, value in answer.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        print(f"{name:10} {value}")
+    return 0
+
+
+def gradcheck(options: argparse.Namespace) -> int:
+    """A table of every op, loss and layer; 1 if any gradient is wrong."""
+    place = device.choose(options.device)
+    rows = checker.errors(place)
+    wrong = sum(not error < checker.TOLERANCE for _, _, error in rows)
+    if options.json:
+        print(json.dumps([dict(zip(("kind", "name", "error"), row, strict=True)) for row in rows]))
+    else:
+        print(f"{'':7}{'':32}largest relative error, float64, on the {place.name}")
+        for kind, name, error in rows:
+            verdict = "" if error < checker.TOLERANCE else "   WRONG"
+            print(f"{kind:7}{name:32}{error:.1e}{verdict}")
+        print(f"{len(rows)} checked, {wrong} above {checker.TOLERANCE:g}")
+    return 1 if wrong else 0
+
+
+def _findings() -> dict[str, Any]:
+    from threadpoolctl import threadpool_info
+
+    import minidl
+
+    missing = device.why_no_gpu()
+    versions = {p: v for p in PACKAGES if (v := _version(p))}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    libraries = {i["internal_api"]: f"{i['num_threads']} threads" for i in threadpool_info()}
+    answer: dict[str, Any] = {
+        "minidl": minidl.__version__,
+        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "cores": cores,
+        "matrices": libraries or "NumPy's own",
+        "packages": versions,
+        "kernels": "Numba" if "numba" in versions else "missing: pip install numba",
+        "gpu": missing or _gpu(),
+        "device": f"auto means {'cpu' if missing else 'gpu'}",
+    }
+    if sys.flags.dev_mode:
+        answer["mode"] = "Python's development mode: slow"
+    return answer
+
+
+def _gpu() -> dict[str, Any]:
+    cupy = device.choose("gpu").xp
+    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    free, total = cupy.cuda.runtime.memGetInfo()
+    driver, runtime = cupy.cuda.runtime.driverGetVersion(), cupy.cuda.runtime.runtimeGetVersion()
+    return {
+        "name": name,
+        "memory": f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free",
+        "driver": f"{driver // 1000}.{driver % 1000 // 10}",
+        "CUDA": f"{runtime // 1000}.{runtime % 1000 // 10}",
+    }
+
+
+def _version(package: str) -> str:
+    names = ("cupy-cuda12x", "cupy-cuda13x", "cupy") if package == "cupy" else (package,)
+    for name in names:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ""

@@ -1,0 +1,87 @@
+"""`minidl evaluate`: damage clean pictures, repair them, and print a table of scores."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from minidl import device
+from models import zoo
+from models.images.files import PictureError, find, read
+from models.images.samples import grey
+from models.images.scores import non_local_means, psnr, total_variation
+from models.ssda import Noise, Restorer, Text
+from models.ssda.damage import as_dict
+from models.ssda.fit import spoil
+
+
+def ssda(options: argparse.Namespace) -> int:
+    """PSNR over whole grey pictures, each with its own fixed damage."""
+    restorer, damage = _restorer(options)
+    noise = damage.sigma if isinstance(damage, Noise) else None
+    methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "ours": lambda x: restorer.repair(x, sigma=noise, stride=options.stride)
+    }
+    if options.baselines and noise is not None:
+        methods["non-local means"] = lambda x: non_local_means(x, noise)
+        methods["total variation"] = lambda x: total_variation(x, noise)
+    elif options.baselines:
+        print("evaluate: the classical methods need to know where the text is", file=sys.stderr)
+
+    scores: dict[str, dict[str, float]] = {}
+    began = time.perf_counter()
+    found = find([options.data])
+    for i, (path, name) in enumerate(tqdm(found, unit="picture", disable=options.json or None)):
+        try:
+            clean = grey(read(path).pixels)
+        except PictureError as error:
+            print(f"passed over: {error}", file=sys.stderr)
+            continue
+        damaged = spoil(clean, damage, np.random.default_rng((options.seed, i)))
+        scores[str(name)] = {"damaged": psnr(clean, damaged)} | {
+            method: psnr(clean, np.clip(repair(damaged), 0, 1))
+            for method, repair in methods.items()
+        }
+    if not scores:
+        raise PictureError(f"{options.data}: none of its pictures can be read")
+    mean = {m: statistics.mean(s[m] for s in scores.values()) for m in ("damaged", *methods)}
+    if options.json:
+        answer = {"damage": as_dict(damage), "psnr": scores, "mean": mean}
+        print(json.dumps(answer | {"seconds": round(time.perf_counter() - began, 1)}))
+    else:
+        print_table({**scores, "mean": mean})
+    return 0
+
+
+def print_table(rows: Mapping[str, Mapping[str, float]]) -> None:
+    """Rows of scores in dB under the names of the methods."""
+    first = max(len(name) for name in rows)
+    columns = list(next(iter(rows.values())))
+    print(" " * first + "".join(f"{c:>{max(9, len(c) + 2)}}" for c in columns))
+    for name, row in rows.items():
+        print(f"{name:{first}}" + "".join(f"{row[c]:{max(9, len(c) + 2)}.2f}" for c in columns))
+
+
+def _restorer(options: argparse.Namespace) -> tuple[Restorer, Noise | Text]:
+    """The model, and the damage to score it on: the one asked for, or that of its training."""
+    asked = Text(*options.text) if options.text else None
+    damage = asked or (Noise(options.sigma) if options.sigma else None)
+    if options.weights:
+        path = Path(options.weights)
+    else:
+        damage = damage or Noise(25.0)
+        path = zoo.denoiser(damage.sigma) if isinstance(damage, Noise) else zoo.text_remover()
+    restorer = Restorer.load(path, device=device.choose(options.device))
+    damage = damage or restorer.damage
+    if type(damage) is not type(restorer.damage):
+        trained = type(restorer.damage).__name__.lower()
+        raise ValueError(f"{path}: trained against {trained}; ask for that")
+    return restorer, damage

@@ -1,0 +1,154 @@
+"""`minidl denoise` and `minidl remove-text`: pictures in, repaired pictures out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from minidl import device
+from models import zoo
+from models.images.files import FORMATS, PictureError, find, read, write
+from models.images.scores import estimate_sigma
+from models.ssda import Noise, Restorer, Text
+from models.ssda.restoring import Progress
+
+Repair = Callable[[np.ndarray, Progress], tuple[np.ndarray, dict[str, Any]]]
+
+
+def denoise(options: argparse.Namespace) -> int:
+    """Take noise of a known or an estimated level out of each picture."""
+    place = device.choose(options.device)
+    loaded: dict[Path, Restorer] = {}
+
+    def repair(pixels: np.ndarray, progress: Progress) -> tuple[np.ndarray, dict[str, Any]]:
+        sigma = estimate_sigma(pixels) if options.sigma == "auto" else options.sigma
+        if sigma < QUIET:
+            return pixels, {"sigma": round(sigma, 1), "weights": None}
+        path = Path(options.weights) if options.weights else zoo.denoiser(sigma)
+        if path not in loaded:
+            loaded[path] = _load(path, Noise, place)
+        repaired = loaded[path].repair(
+            pixels, sigma=sigma, stride=options.stride, progress=progress
+        )
+        return repaired, {"sigma": round(sigma, 1), "weights": path.name}
+
+    if options.weights:  # a wrong file is told before any picture is read
+        loaded[Path(options.weights)] = _load(Path(options.weights), Noise, place)
+    return _each(options, repair)
+
+
+QUIET = 0.5  # grey levels: weaker noise is below the rounding of 8 bits
+
+
+def remove_text(options: argparse.Namespace) -> int:
+    """Take text off each picture."""
+    path = Path(options.weights) if options.weights else zoo.text_remover()
+    restorer = _load(path, Text, device.choose(options.device))
+
+    def repair(pixels: np.ndarray, progress: Progress) -> tuple[np.ndarray, dict[str, Any]]:
+        return restorer.repair(pixels, stride=options.stride, progress=progress), {
+            "weights": path.name
+        }
+
+    return _each(options, repair)
+
+
+def _load(path: Path, damage: type[Noise] | type[Text], place: device.Device) -> Restorer:
+    restorer = Restorer.load(path, device=place)
+    if not isinstance(restorer.damage, damage):
+        raise ValueError(
+            f"{path}: trained against {type(restorer.damage).__name__.lower()}; "
+            f"expected weights against {damage.__name__.lower()}"
+        )
+    return restorer
+
+
+def _each(options: argparse.Namespace, repair: Repair) -> int:
+    """Repair every picture; one that fails is told, and the others are still done."""
+    jobs = _jobs(options)
+    reports = []
+    failed = 0
+    for source, target in jobs:
+        try:
+            reports.append(_one(source, target, options, repair))
+        except (PictureError, ValueError, OSError, MemoryError) as error:
+            if len(jobs) == 1:
+                raise
+            failed += 1
+            print(f"minidl {options.command}: {error}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(reports))
+    if failed == len(jobs):
+        return 2
+    return 1 if failed else 0
+
+
+def _one(source: Path, target: Path, options: argparse.Namespace, repair: Repair) -> dict[str, Any]:
+    _check_target(source, target, options.force)
+    picture = read(source)
+    began = time.perf_counter()
+    bar = tqdm(
+        desc=source.name,
+        unit="patch",
+        unit_scale=True,
+        leave=False,
+        disable=options.json or None,
+        total=0,
+    )
+    with bar:
+        repaired, about = repair(picture.pixels, _shown_on(bar))
+    target.parent.mkdir(exist_ok=True)
+    write(target, picture.with_pixels(repaired))
+    height, width = repaired.shape[:2]
+    report = {"in": str(source), "out": str(target), **about}
+    report["seconds"] = round(time.perf_counter() - began, 2)
+    if not options.json:
+        said = f"sigma {about['sigma']:g}, " if "sigma" in about else ""
+        said += "nothing to do" if about["weights"] is None else str(about["weights"])
+        print(f"{source} -> {target}  ({width}x{height}, {said}, {report['seconds']:.1f} s)")
+    return report
+
+
+def _shown_on(bar: Any) -> Progress:
+    def progress(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    return progress
+
+
+def _jobs(options: argparse.Namespace) -> list[tuple[Path, Path]]:
+    """(source, target) of every picture. Raises PictureError where -o does not fit."""
+    found = find(options.pictures)
+    out = Path(options.out)
+    single = len(options.pictures) == 1 and Path(options.pictures[0]).is_file()
+    if single and out.suffix.lower() in FORMATS and not out.is_dir():
+        return [(found[0][0], out)]
+    if out.exists() and not out.is_dir():
+        raise PictureError(f"{out}: is a file; expected a folder for several pictures")
+    if out.suffix and not out.is_dir():
+        kinds = " ".join(FORMATS)
+        raise PictureError(f"{out}: not a kind of picture; expected a folder, or one of {kinds}")
+    if not out.parent.is_dir():
+        raise PictureError(f"{out}: there is no folder {out.parent}; make it first")
+    out.mkdir(exist_ok=True)
+    return [(source, out / _writable(name)) for source, name in found]
+
+
+def _writable(name: Path) -> Path:
+    """The name, as PNG where its own kind can be read but not written."""
+    return name if name.suffix.lower() in FORMATS else name.with_suffix(".png")
+
+
+def _check_target(source: Path, target: Path, force: bool) -> None:
+    if target.exists() and not force:
+        what = "is the picture itself" if target.samefile(source) else "exists already"
+        raise PictureError(f"{target}: {what}; name another -o, or give --force to replace it")

@@ -1,0 +1,94 @@
+"""`minidl train`: a folder of pictures in, a run's folder with a trained model out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from minidl import device
+from models.images.samples import NAMES, grey, photograph
+from models.run import TrainingError
+from models.ssda import RECIPES, Noise, Recipe, Restorer, Text, fit
+from models.ssda.damage import Damage
+
+
+def ssda(options: argparse.Namespace) -> int:
+    """Train a denoiser or a text remover, or go on training it."""
+    try:
+        restorer = _resume(options) if options.resume else _start(options)
+    except KeyboardInterrupt as interrupt:
+        folder = options.resume or options.out
+        raise KeyboardInterrupt(f"go on with: minidl train ssda --resume {folder}") from interrupt
+    folder = options.resume or options.out
+    if options.json:
+        print(json.dumps({"run": folder, "model": f"{folder}/model.safetensors"}))
+    else:
+        task = "denoise" if isinstance(restorer.damage, Noise) else "remove-text"
+        print(f"{folder}: curves.png, samples.png, filters.png, log.csv, model.safetensors")
+        print(f"try: minidl {task} PICTURE -o OUT --weights {folder}/model.safetensors")
+    return 0
+
+
+def _start(options: argparse.Namespace) -> Restorer:
+    recipe = _recipe(options)
+    place = device.choose(options.device)
+    return fit.start(
+        options.out,
+        _images(options.data or ""),
+        damage=_damage(options),
+        recipe=recipe,
+        seed=options.seed,
+        steps=options.steps,
+        minutes=options.minutes,
+        data=options.data or "",
+        place=place,
+        every=options.every,
+        quiet=options.json,
+    )
+
+
+def _resume(options: argparse.Namespace) -> Restorer:
+    given = [
+        f"--{name}"
+        for name in ("data", "sigma", "text", "steps", "patch", "hidden", "batch", "optimizer")
+        if getattr(options, name) is not None
+    ]
+    if given:
+        raise TrainingError(f"--resume goes on with what the run began with; drop {given[0]}")
+    return fit.resume(options.resume, _images, every=options.every, quiet=options.json)
+
+
+def _images(data: str) -> Sequence[np.ndarray]:
+    """Grey pictures (H, W) of a folder; without one, the photographs that come along."""
+    if data:
+        return fit.read_folder(data)
+    return [grey(photograph(name))[..., 0] for name in NAMES]
+
+
+def _damage(options: argparse.Namespace) -> Damage:
+    return Text(*options.text) if options.text else Noise(options.sigma or 25.0)
+
+
+def _recipe(options: argparse.Namespace) -> Recipe:
+    recipe = RECIPES[options.recipe]
+    if options.text and options.recipe == "working":
+        recipe = RECIPES["text"]
+    if options.patch:
+        recipe = replace(recipe, patch=options.patch)
+    if options.hidden:
+        recipe = replace(recipe, hidden=(options.hidden,) * len(recipe.hidden))
+    if options.batch:
+        recipe = replace(recipe, batch=options.batch)
+    if options.optimizer and options.optimizer != recipe.optimizer:
+        lbfgs = options.optimizer == "lbfgs"
+        recipe = replace(
+            recipe,
+            optimizer=options.optimizer,
+            batch=options.batch or (10_000 if lbfgs else 256),
+            renew=20 if lbfgs else 1,
+        )
+    return recipe

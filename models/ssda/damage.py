@@ -1,0 +1,83 @@
+"""What an SSDA learns to undo: damage that is drawn anew for each batch of patches.
+
+    Noise   x = y + sigma / 255 times standard normal noise, not clipped, as in the paper's eq. 1
+    Text    x = (1 - a) y + a c: a letter's coverage a, cut out of a sheet of text, in a colour c
+
+Both work where the patches are, so that a GPU draws its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from minidl.device import Array, Device
+from models.images.corruptions import gaussian_noise, text_mask
+from models.images.patches import PatchSampler
+
+Draw = Callable[[int, Any], tuple[Array, Array]]  # (patches, generator) -> damaged, clean (N, P)
+SHEETS = 200  # sheets of text to cut from, of SHEET x SHEET pixels
+SHEET = 512
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gaussian noise of one level, in grey levels of 255."""
+
+    sigma: float
+
+    def draw_from(
+        self, images: Sequence[np.ndarray], patch: int, rng: np.random.Generator, device: Device
+    ) -> Draw:
+        """A function that draws (damaged, clean) patches of the pictures (H, W)."""
+        sampler = PatchSampler(images, patch, like=device.put(images[0]))
+
+        def draw(n: int, rng: Any) -> tuple[Array, Array]:
+            clean = sampler.sample(n, rng)
+            return gaussian_noise(clean, self.sigma, rng), clean
+
+        return draw
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text of many fonts, `smallest` to `largest` pixels high, black, white or grey."""
+
+    smallest: int = 18
+    largest: int = 36
+
+    def draw_from(
+        self, images: Sequence[np.ndarray], patch: int, rng: np.random.Generator, device: Device
+    ) -> Draw:
+        """A function that draws (damaged, clean) patches; rng draws the sheets of text."""
+        sizes = (self.smallest, self.largest)
+        sheets = [text_mask((SHEET, SHEET), rng, sizes=sizes) for _ in range(SHEETS)]
+        sampler = PatchSampler(images, patch, like=device.put(images[0]))
+        letters = PatchSampler(sheets, patch, upright=True, like=device.put(sheets[0]))
+
+        def draw(n: int, rng: Any) -> tuple[Array, Array]:
+            clean, coverage = sampler.sample(n, rng), letters.sample(n, rng)
+            # A third of the patches under black, a third under white, a third under any grey.
+            colour = np.clip(3 * rng.random((n, 1), dtype=np.float32) - 1, 0, 1)
+            return clean + coverage * (colour - clean), clean
+
+        return draw
+
+
+Damage = Noise | Text
+KINDS: dict[str, type[Noise] | type[Text]] = {"noise": Noise, "text": Text}
+
+
+def as_dict(damage: Damage) -> dict[str, Any]:
+    """Fit for JSON; `from_dict` is its inverse."""
+    kind = next(name for name, cls in KINDS.items() if isinstance(damage, cls))
+    return {"kind": kind, **asdict(damage)}
+
+
+def from_dict(values: dict[str, Any]) -> Damage:
+    """Raises KeyError or TypeError for anything that `as_dict` did not give."""
+    rest = {k: v for k, v in values.items() if k != "kind"}
+    return KINDS[values["kind"]](**rest)

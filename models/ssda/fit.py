@@ -1,0 +1,261 @@
+"""A whole training run of an SSDA: from a folder of pictures to a folder with the trained model."""
+
+from __future__ import annotations
+
+import sys
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from minidl import checkpoint, device
+from minidl.device import Device
+from models import plots
+from models.images.corruptions import add_text, gaussian_noise
+from models.images.files import PictureError, find, read
+from models.images.samples import grey
+from models.images.scores import psnr
+from models.run import Run, TrainingError
+
+from .damage import Damage, Noise, as_dict, from_dict
+from .recipes import Recipe
+from .restoring import Restorer
+from .training import Trainer
+
+VALIDATION_SHARE = 20  # one picture in so many is kept for validation, at most VALIDATION_COUNT
+VALIDATION_COUNT = 8
+VALIDATION_SIDE = 192  # pixels; the centre of each is used
+VALIDATION_STRIDE = 4
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Clean pictures (H, W, 1) that are never trained on, and the same with fixed damage."""
+
+    clean: list[np.ndarray]
+    damaged: list[np.ndarray]
+
+    @classmethod
+    def of(cls, images: Sequence[np.ndarray], damage: Damage) -> Validation:
+        clean = [_centre(image)[..., None] for image in images]
+        damaged = [spoil(c, damage, np.random.default_rng(i)) for i, c in enumerate(clean)]
+        return cls(clean, damaged)
+
+    def score(self, restorer: Restorer) -> float:
+        """Mean PSNR in dB of the repaired pictures."""
+        repaired = [restorer.repair(d, stride=VALIDATION_STRIDE) for d in self.damaged]
+        return float(np.mean([psnr(c, r) for c, r in zip(self.clean, repaired, strict=True)]))
+
+
+def spoil(pixels: np.ndarray, damage: Damage, rng: np.random.Generator) -> np.ndarray:
+    """pixels (H, W, C) with the damage laid over the whole picture."""
+    if isinstance(damage, Noise):
+        return gaussian_noise(pixels, damage.sigma, rng)
+    return add_text(pixels, rng, sizes=(damage.smallest, damage.largest))[0]
+
+
+def read_folder(folder: str | Path) -> list[np.ndarray]:
+    """All pictures of a folder as grey (H, W); what cannot be read is told and passed over.
+
+    Raises PictureError if none can.
+    """
+    images = []
+    for path, _ in find([folder]):
+        try:
+            images.append(grey(read(path).pixels)[..., 0])
+        except PictureError as error:
+            print(f"passed over: {error}", file=sys.stderr)
+    if not images:
+        raise PictureError(f"{folder}: none of its pictures can be read; expected photographs")
+    return images
+
+
+def split(images: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """(training, validation) pictures; a single picture has to be both."""
+    every = max(VALIDATION_SHARE, -(-len(images) // VALIDATION_COUNT))
+    held_out = range(len(images) - 1, -1, -every)[:VALIDATION_COUNT]
+    training = [image for i, image in enumerate(images) if i not in held_out]
+    return training or list(images), [images[i] for i in held_out]
+
+
+def steps_in(minutes: float, make: Callable[[int], Trainer]) -> int:
+    """How many steps fit into so many minutes here: a few of each stage are tried and timed."""
+    trial = make(40)
+    clock: dict[str, list[float]] = {}
+    for stage in trial.run():
+        clock.setdefault(stage.name, []).append(time.perf_counter())
+    seconds = sum(
+        share * float(np.median(np.diff(times)))
+        for share, times in zip(trial.recipe.shares, clock.values(), strict=True)
+        if len(times) > 1
+    )
+    return max(len(trial.stages), int(0.95 * 60 * minutes / max(seconds, 1e-6)))  # 5 % for reports
+
+
+def start(
+    out: str | Path,
+    images: Sequence[np.ndarray],
+    *,
+    damage: Damage,
+    recipe: Recipe,
+    seed: int = 0,
+    steps: int | None = None,
+    minutes: float = 30.0,
+    data: str = "",
+    place: Device = device.CPU,
+    every: float = 60.0,
+    quiet: bool = False,
+) -> Restorer:
+    """Train in a new folder `out`; `steps` in all, or as many as fit into `minutes`.
+
+    images: grey (H, W). data: where they came from, for `resume`. every: seconds between reports.
+    """
+    training, held_out = split(images)
+
+    def make(count: int) -> Trainer:
+        return _trainer(training, damage, recipe, count, seed, place)
+
+    steps = steps or steps_in(minutes, make)
+    config = {
+        "model": "ssda",
+        "data": data,
+        "pictures": fingerprint(images),
+        "damage": as_dict(damage),
+        "recipe": recipe.as_dict(),
+        "seed": seed,
+        "steps": steps,
+        "device": place.name,
+    }
+    run = Run.create(out, config)
+    return _train(run, make(steps), Validation.of(held_out, damage), every, quiet)
+
+
+def resume(
+    out: str | Path,
+    images_of: Callable[[str], Sequence[np.ndarray]],
+    *,
+    every: float = 60.0,
+    quiet: bool = False,
+) -> Restorer:
+    """Go on with the run in `out` as if it had not stopped. images_of: the pictures of `data`."""
+    run = Run.open(out)
+    try:
+        recipe, damage = Recipe.from_dict(run.config["recipe"]), from_dict(run.config["damage"])
+        data, seed, steps = run.config["data"], run.config["seed"], run.config["steps"]
+        place, pictures = run.config["device"], run.config["pictures"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrainingError(f"{out}: config.json is not that of an ssda run ({error})") from error
+    groups, about = checkpoint.load(run.checkpoint)
+    images = images_of(data)
+    if fingerprint(images) != pictures:
+        raise TrainingError(f"{out}: the pictures of {data!r} have changed since the run began")
+    training, held_out = split(images)
+    trainer = _trainer(training, damage, recipe, steps, seed, device.choose(place))
+    trainer.load_state(groups, about)
+    run.rewind(trainer.done)
+    return _train(run, trainer, Validation.of(held_out, damage), every, quiet)
+
+
+def fingerprint(images: Sequence[np.ndarray]) -> str:
+    """A short text that changes with any pixel of the pictures."""
+    check = 0
+    for image in images:
+        check = zlib.crc32(np.ascontiguousarray(image).tobytes(), check)
+    return f"{len(images)} pictures, {check:08x}"
+
+
+def _trainer(
+    images: Sequence[np.ndarray],
+    damage: Damage,
+    recipe: Recipe,
+    steps: int,
+    seed: int,
+    place: Device,
+) -> Trainer:
+    rng = np.random.default_rng(seed)
+    restorer = Restorer.new(
+        recipe.patch, recipe.hidden, recipe.coding, damage, rng=rng, gain=recipe.gain
+    )
+    restorer.network.to(place)
+    draw = damage.draw_from(images, recipe.patch, rng, place)
+    return Trainer(restorer, recipe, draw, steps=steps, rng=rng, device=place)
+
+
+def _train(
+    run: Run, trainer: Trainer, validation: Validation, every: float, quiet: bool
+) -> Restorer:
+    """Train to the end, reporting every so many seconds; on Ctrl-C report, then pass it on."""
+    seconds = float(run.rows[-1]["seconds"]) if run.rows else 0.0
+    began = reported = time.perf_counter()
+
+    def report(stage: str, rate: float) -> None:
+        score = validation.score(trainer.restorer)
+        row: dict[str, Any] = {
+            "step": trainer.done,
+            "seconds": round(seconds + time.perf_counter() - began, 1),
+            "stage": stage,
+            "loss": trainer.mean_loss(),
+            "rate": rate,
+            "psnr": round(score, 3),
+        }
+        run.report(row, *trainer.state())
+        _draw_pictures(run, trainer.restorer, validation)
+        bar.set_postfix_str(f"{stage}, loss {row['loss']:.4g}, validation {score:.2f} dB")
+
+    bar = tqdm(total=trainer.total, initial=trainer.done, unit="step", disable=quiet, leave=True)
+    with bar:
+        stage_name, rate = "", 0.0
+        try:
+            for stage in trainer.run():
+                bar.update()
+                last = stage.name != stage_name
+                stage_name, rate = stage.name, getattr(trainer.optimizer, "rate", 0.0)
+                if last:
+                    bar.set_postfix_str(stage_name)
+                if time.perf_counter() - reported >= every:
+                    report(stage_name, rate)
+                    reported = time.perf_counter()
+            report(stage_name or "done", rate)
+        except KeyboardInterrupt:
+            bar.set_postfix_str("stopping")
+            report(stage_name or "done", rate)
+            raise
+    trainer.restorer.save(run.folder / "model.safetensors", config=run.config, log=run.rows[-1])
+    return trainer.restorer
+
+
+def _draw_pictures(run: Run, restorer: Restorer, validation: Validation) -> None:
+    first = restorer.network.autoencoders[0].encoder.w.data
+    plots.filters(run.folder / "filters.png", device.to_cpu(first))
+    plots.curves(
+        run.folder / "curves.png",
+        run.column("seconds") / 60,
+        {
+            "loss": {"training": run.column("loss")},
+            "validation PSNR (dB)": {"ours": run.column("psnr")},
+        },
+        x_label="minutes",
+        logarithmic=["loss"],
+    )
+    rows = [
+        {
+            "clean": clean,
+            f"damaged, {psnr(clean, damaged):.2f} dB": damaged,
+            f"repaired, {psnr(clean, repaired):.2f} dB": repaired,
+        }
+        for clean, damaged, repaired in (
+            (c, d, restorer.repair(d, stride=VALIDATION_STRIDE))
+            for c, d in list(zip(validation.clean, validation.damaged, strict=True))[:3]
+        )
+    ]
+    plots.side_by_side(run.folder / "samples.png", rows)
+
+
+def _centre(image: np.ndarray) -> np.ndarray:
+    top, left = (max(0, (n - VALIDATION_SIDE) // 2) for n in image.shape)
+    return image[top : top + VALIDATION_SIDE, left : left + VALIDATION_SIDE]

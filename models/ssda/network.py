@@ -1,0 +1,136 @@
+"""Stacked sparse denoising auto-encoders (Xie, Xu, Chen, NIPS 2012): the networks and their losses.
+
+    x   the damaged patches, y the clean ones, (N, P) with P pixels to a patch
+    h   hidden activations, (N, H)
+    K   how many auto-encoders are stacked; the paper's experiments have K = 2
+
+The number beside a formula is that of the paper's equation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from minidl import Tensor, losses, nn, ops
+from minidl.device import Array
+
+SQUARED_ERRORS = {"half-sum": losses.half_squared_error, "mean": losses.mean_squared_error}
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """What eq. 6 and 7 add to the squared error, and which convention that error follows."""
+
+    error: str = "half-sum"  # of SQUARED_ERRORS; the paper's is "half-sum"
+    beta: float = 0.0  # weight of the sparsity
+    rho: float = 0.05  # the mean activation that the sparsity asks for
+    decay: float = 0.0  # lambda: weight of the squared weights
+
+    def __post_init__(self) -> None:
+        if self.error not in SQUARED_ERRORS:
+            raise ValueError(f"error {self.error!r}: expected one of {', '.join(SQUARED_ERRORS)}")
+
+
+class DenoisingAutoencoder(nn.Module):
+    """One hidden layer that rebuilds y from x: (N, inputs) -> (N, hidden) -> (N, inputs).
+
+    gain widens the encoder's first weights (4 is Glorot & Bengio's for sigmoids).
+    """
+
+    def __init__(
+        self, inputs: int, hidden: int, *, rng: np.random.Generator, gain: float = 1.0
+    ) -> None:
+        self.encoder = nn.Linear(inputs, hidden, rng=rng, gain=gain)
+        self.decoder = nn.Linear(hidden, inputs, rng=rng)
+
+    def encode(self, x: Tensor | Array) -> Tensor:
+        """h(x) = sigmoid(W x + b)  (3)."""
+        return ops.sigmoid(self.encoder(x))
+
+    def decode(self, h: Tensor) -> Tensor:
+        """y^ = sigmoid(W' h + b')  (4)."""
+        return ops.sigmoid(self.decoder(h))
+
+    def forward(self, x: Tensor | Array) -> Tensor:
+        return self.decode(self.encode(x))
+
+    def loss(self, x: Array, y: Array, penalty: Penalty) -> Tensor:
+        """1/N sum_i 1/2 |y_i - y^(x_i)|^2 + beta KL(rho^, rho) + lambda/2 (|W|^2 + |W'|^2)  (6)."""
+        h = self.encode(x)
+        loss = SQUARED_ERRORS[penalty.error](self.decode(h), y)
+        if penalty.beta:
+            loss = loss + penalty.beta * losses.kl_sparsity(h, penalty.rho)
+        if penalty.decay:
+            loss = loss + penalty.decay * losses.l2_penalty([self.encoder.w, self.decoder.w])
+        return loss
+
+
+class SSDA(nn.Module):
+    """K auto-encoders stacked: W_1 ... W_K, then W'_K ... W'_1; 2K - 1 hidden layers.
+
+    The deep network has no parameters of its own: it runs through those of its auto-encoders, so
+    that it starts fine-tuning from where pre-training has left them.
+    """
+
+    def __init__(
+        self, inputs: int, hidden: Sequence[int], *, rng: np.random.Generator, gain: float = 1.0
+    ) -> None:
+        sizes = [inputs, *hidden]
+        self.autoencoders = [
+            DenoisingAutoencoder(i, o, rng=rng, gain=gain) for i, o in pairwise(sizes)
+        ]
+
+    def encode(self, x: Tensor | Array, depth: int) -> Tensor | Array:
+        """x through the encoders of the first `depth` auto-encoders."""
+        for autoencoder in self.autoencoders[:depth]:
+            x = autoencoder.encode(x)
+        return x
+
+    def forward(self, x: Tensor | Array) -> Tensor:
+        h = self.encode(x, len(self.autoencoders))
+        for autoencoder in reversed(self.autoencoders):
+            h = autoencoder.decode(h)
+        return h
+
+    def loss(self, x: Array, y: Array, penalty: Penalty) -> Tensor:
+        """1/N sum_i 1/2 |y_i - y(x_i)|^2 + lambda/2 sum_j |W_j|^2, j = 1 ... 2K  (7)."""
+        loss = SQUARED_ERRORS[penalty.error](self(x), y)
+        if penalty.decay:
+            weights = [w for a in self.autoencoders for w in (a.encoder.w, a.decoder.w)]
+            loss = loss + penalty.decay * losses.l2_penalty(weights)
+        return loss
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How a patch of pixels in [0, 1] becomes a network's input, and its target, and back.
+
+    The paper feeds pixels as they are. Taking away the damaged patch's mean, and adding it back at
+    the end, is worth most of a decibel: the network need not learn every structure again at each
+    brightness. Targets are then squashed around 1/2, well inside what a sigmoid reaches.
+    """
+
+    centred: bool = True
+    gain: float = 6.0  # input = gain (x - mean)
+    contrast: float = 0.6  # target = 1/2 + contrast (y - mean), kept within margin of 0 and 1
+    margin: float = 0.02
+
+    def mean(self, x: Array) -> Array:
+        """What is taken away from the patches x (N, P): (N, 1)."""
+        return x.mean(axis=1, keepdims=True)
+
+    def input(self, x: Array, mean: Array) -> Array:
+        return self.gain * (x - mean) if self.centred else x
+
+    def target(self, y: Array, mean: Array) -> Array:
+        if not self.centred:
+            return y
+        return np.clip(0.5 + self.contrast * (y - mean), self.margin, 1 - self.margin)
+
+    def pixels(self, output: Array, mean: Array) -> Array:
+        """The pixels that a network's output stands for."""
+        return (output - 0.5) / self.contrast + mean if self.centred else output

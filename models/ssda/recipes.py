@@ -1,0 +1,90 @@
+"""How to train an SSDA: the recipe that works, the paper taken literally, and how it is misread.
+
+The paper gives beta, rho, lambda, K = 2, hidden layers of five times the input, and L-BFGS. It does
+not give the size of a patch, how many there are, how long to train, how to begin, or how pixels are
+scaled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from .network import Coding, Penalty
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a training run depends on, besides the pictures, the seed and its length."""
+
+    patch: int = 12  # pixels to a side
+    hidden: tuple[int, ...] = (720, 720)  # units of each auto-encoder's hidden layer; K of them
+    gain: float = 4.0  # of the encoders' first weights
+    coding: Coding = field(default_factory=Coding)
+    pretrain: tuple[Penalty, ...] = (Penalty(beta=1e-2, decay=1e-5), Penalty())  # one for each DA
+    finetune: Penalty = field(default_factory=Penalty)
+    optimizer: str = "adam"  # or "lbfgs"
+    rates: tuple[float, ...] = (2e-3, 1e-3, 1e-3)  # Adam's, for each DA and for fine-tuning
+    shares: tuple[float, ...] = (0.15, 0.15, 0.7)  # of the training time
+    batch: int = 256  # patches
+    renew: int = 1  # steps taken on a batch before fresh patches with fresh noise are drawn; 0: all
+
+    def __post_init__(self) -> None:
+        stages = len(self.hidden) + 1
+        if not len(self.pretrain) + 1 == len(self.rates) == len(self.shares) == stages:
+            raise ValueError(
+                f"recipe: {stages - 1} hidden layers need as many penalties, {stages} rates and "
+                f"{stages} shares; got {len(self.pretrain)}, {len(self.rates)} and {len(self.shares)}"
+            )
+        if self.optimizer not in ("adam", "lbfgs"):
+            raise ValueError(f"recipe: optimizer {self.optimizer!r}; expected adam or lbfgs")
+        if self.patch < 2 or self.batch < 1 or min(self.hidden) < 1:
+            raise ValueError(
+                f"recipe: patch {self.patch}, hidden {self.hidden}, batch {self.batch}"
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Fit for JSON; `Recipe.from_dict` is its inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        """Raises TypeError or ValueError for anything that `as_dict` did not give."""
+        lists = {k: tuple(v) for k, v in values.items() if k in ("hidden", "rates", "shares")}
+        return cls(
+            **values
+            | lists
+            | {
+                "coding": Coding(**values["coding"]),
+                "pretrain": tuple(Penalty(**p) for p in values["pretrain"]),
+                "finetune": Penalty(**values["finetune"]),
+            }
+        )
+
+
+WORKING = Recipe()
+TEXT = replace(WORKING, patch=16, hidden=(1024, 1024))  # letters are wide: more must be in view
+
+_eq6 = Penalty(beta=1e-2, rho=0.05, decay=1e-4)
+PAPER = Recipe(
+    hidden=(5 * 144, 5 * 144),
+    gain=1.0,
+    coding=Coding(centred=False),
+    pretrain=(_eq6, _eq6),
+    finetune=Penalty(decay=1e-4),
+    optimizer="lbfgs",
+    batch=10_000,
+    renew=0,
+)
+
+_misread = replace(_eq6, error="mean")  # what "mse" means in Keras: 72 times weaker on 144 pixels
+NAIVE = replace(
+    PAPER,
+    pretrain=(_misread, _misread),
+    finetune=Penalty(error="mean", decay=1e-4),
+    optimizer="adam",
+    batch=256,
+    renew=1,
+)
+
+RECIPES = {"working": WORKING, "text": TEXT, "paper": PAPER, "naive": NAIVE}

@@ -1,0 +1,215 @@
+"""Training an SSDA: each auto-encoder on what the one before makes of the data, then all together.
+
+A stage is a loss and the parameters that it trains. Stage k < K trains auto-encoder k on h(x) and
+h(y), both pushed through the auto-encoders before it, without new noise; the last stage fine-tunes
+the whole network. Patches and their damage are fresh at each step, unless a recipe says otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minidl import Tensor, checkpoint, gradients, no_grad, optim
+from minidl.device import Array, Device, generator_state, set_generator_state
+from models.run import TrainingError
+
+from .network import SSDA
+from .recipes import Recipe
+from .restoring import Restorer
+
+Draw = Callable[[int, Any], tuple[Array, Array]]  # (patches, generator) -> damaged, clean (N, P)
+CHECK_EVERY = 100  # steps between looks at the loss, each of which waits for the device
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of training: `loss(x, y)` of network inputs and targets, on `parameters`."""
+
+    name: str
+    loss: Callable[[Array, Array], Tensor]
+    prepare: Callable[[Array, Array], tuple[Array, Array]]
+    parameters: list[Tensor]
+    rate: float
+    steps: int
+
+
+class Trainer:
+    """Trains `restorer.network` by `recipe` for `steps` steps in all.
+
+    draw: gives damaged and clean patches (N, P) on `device`. All chance comes from `rng`. Iterating
+    over `run()` trains; it yields after every step, so that its user may report, save or stop.
+    """
+
+    def __init__(
+        self,
+        restorer: Restorer,
+        recipe: Recipe,
+        draw: Draw,
+        *,
+        steps: int,
+        rng: np.random.Generator,
+        device: Device,
+    ) -> None:
+        self.restorer, self.recipe, self.draw, self.rng = restorer, recipe, draw, rng
+        self.device, self.steps = device, steps
+        self.network: SSDA = restorer.network
+        self.stages = list(self._plan())
+        self.stage, self.step = 0, 0  # the stage, and how many of its steps are done
+        self.optimizer = self._new_optimizer()
+        self.loss_sum, self.loss_count = 0.0, 0  # since `mean_loss` was asked for
+        self._pending: Array | float = 0.0  # the same, on the device, since the last look
+        self._unseen = 0
+        self._batch: tuple[Array, Array] | None = None
+        self._batch_rng = device.follow(rng)
+
+    def _plan(self) -> Iterator[Stage]:
+        recipe, network = self.recipe, self.network
+        counts = [max(1, round(self.steps * share)) for share in recipe.shares]
+        for k, autoencoder in enumerate(network.autoencoders):
+            yield Stage(
+                f"auto-encoder {k + 1}",
+                lambda x, y, a=autoencoder, p=recipe.pretrain[k]: a.loss(x, y, p),  # type: ignore[misc]
+                lambda x, y, k=k: self._through(k, x, y),  # type: ignore[misc]
+                autoencoder.parameters(),
+                recipe.rates[k],
+                counts[k],
+            )
+        yield Stage(
+            "fine-tuning",
+            lambda x, y: network.loss(x, y, recipe.finetune),
+            lambda x, y: (x, y),
+            network.parameters(),
+            recipe.rates[-1],
+            max(1, self.steps - sum(counts[:-1])),
+        )
+
+    def _through(self, depth: int, x: Array, y: Array) -> tuple[Array, Array]:
+        """h(x), h(y): input and target of the auto-encoder at this depth."""
+        if depth == 0:
+            return x, y
+        with no_grad():
+            return self.network.encode(x, depth).data, self.network.encode(y, depth).data
+
+    def _new_optimizer(self) -> optim.Adam | optim.LBFGS:
+        stage = self.stages[self.stage]
+        if self.recipe.optimizer == "lbfgs":
+            return optim.LBFGS(stage.parameters)
+        return optim.Adam(stage.parameters, rate=stage.rate, beta2=0.99)
+
+    @property
+    def done(self) -> int:
+        """Steps done, of all stages."""
+        return sum(s.steps for s in self.stages[: self.stage]) + self.step
+
+    @property
+    def total(self) -> int:
+        """Steps of all stages."""
+        return sum(s.steps for s in self.stages)
+
+    def run(self) -> Iterator[Stage]:
+        """Train to the end; yields the stage after each of its steps.
+
+        Raises TrainingError as soon as the loss is seen not to be a number.
+        """
+        while self.stage < len(self.stages):
+            stage = self.stages[self.stage]
+            while self.step < stage.steps:
+                self._take_step(stage)
+                yield stage
+            self.look()
+            if self.stage + 1 == len(self.stages):
+                return
+            self.stage, self.step, self._batch = self.stage + 1, 0, None
+            self.loss_sum, self.loss_count = 0.0, 0  # another loss, on another scale
+            self.optimizer = self._new_optimizer()
+
+    @property
+    def _renewal(self) -> int:
+        """How many steps are taken on one batch."""
+        return self.recipe.renew or self.stages[self.stage].steps
+
+    def _take_step(self, stage: Stage) -> None:
+        if self._batch is None or self.step % self._renewal == 0:
+            self._batch = self._draw_batch(stage)
+        x, y = self._batch
+        loss: Array | float
+        if isinstance(self.optimizer, optim.LBFGS):
+            loss = self.optimizer.step(lambda: stage.loss(x, y))
+        else:
+            warmup = min(200, stage.steps // 10)
+            self.optimizer.rate = optim.warmup_cosine(
+                stage.rate, self.step, stage.steps, warmup=warmup
+            )
+            tensor = stage.loss(x, y)
+            self.optimizer.step(gradients(tensor, stage.parameters))
+            loss = tensor.data
+        self.step += 1
+        self._pending = self._pending + loss
+        self._unseen += 1
+        if self._unseen == CHECK_EVERY:
+            self.look()
+
+    def _draw_batch(self, stage: Stage) -> tuple[Array, Array]:
+        """Fresh patches, taken through the coding and the auto-encoders before this stage."""
+        if isinstance(self.optimizer, optim.LBFGS):
+            self.optimizer.pairs = []  # they belong to the loss on another batch
+        damaged, clean = self.draw(self.recipe.batch, self._batch_rng)
+        coding = self.restorer.coding
+        mean = coding.mean(damaged)
+        return stage.prepare(coding.input(damaged, mean), coding.target(clean, mean))
+
+    def look(self) -> None:
+        """Bring the losses since the last look to the CPU. Raises TrainingError if not finite."""
+        pending, self._pending = float(self._pending), 0.0
+        if not math.isfinite(pending):
+            raise TrainingError(
+                f"the loss of {self.stages[self.stage].name} is no longer a number, at step "
+                f"{self.done} of {self.total}: lower the rate (the last checkpoint is from before)"
+            )
+        self.loss_sum, self.loss_count = self.loss_sum + pending, self.loss_count + self._unseen
+        self._unseen = 0
+
+    def mean_loss(self) -> float:
+        """The mean loss of the steps since this was last asked."""
+        self.look()
+        mean = self.loss_sum / self.loss_count if self.loss_count else math.nan
+        self.loss_sum, self.loss_count = 0.0, 0
+        return mean
+
+    # --- stopping and going on --------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, dict[str, Array]], dict[str, Any]]:
+        """(groups, about) for a checkpoint, from which `load_state` goes on as if without a stop."""
+        groups = {"model": self.network.state(), "optimizer": self.optimizer.state()}
+        if self._batch is not None and self.step % self._renewal:  # it will be used again
+            groups["batch"] = dict(zip("xy", self._batch, strict=True))
+        progress = {
+            "stage": self.stage,
+            "step": self.step,
+            "steps": self.steps,
+            "rng": generator_state(self.rng),
+        }
+        self._batch_rng = self.device.follow(self.rng)  # as it will be after load_state
+        return groups, {**self.restorer.about(), "progress": progress}
+
+    def load_state(self, groups: dict[str, dict[str, np.ndarray]], about: dict[str, Any]) -> None:
+        """Go on from a checkpoint. Raises CheckpointError if it is not one of an equal trainer."""
+        put = self.device.put
+        on_device = {g: {k: put(v) for k, v in named.items()} for g, named in groups.items()}
+        try:
+            progress = about["progress"]
+            self.stage, self.step = progress["stage"], progress["step"]
+            self.optimizer = self._new_optimizer()
+            self.network.load_state(on_device["model"])
+            self.optimizer.load_state(on_device["optimizer"])
+            set_generator_state(self.rng, progress["rng"])
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise checkpoint.CheckpointError(f"not a checkpoint of this run: {error}") from error
+        self._batch_rng = self.device.follow(self.rng)
+        batch = on_device.get("batch")
+        self._batch = (batch["x"], batch["y"]) if batch else None

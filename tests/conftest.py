@@ -1,0 +1,70 @@
+"""What the tests share: devices, data that may be absent, and things that only look like others."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minidl import device as devices
+from minidl.device import Device
+from minidl.tensor import OPS
+
+SHARED = Path(
+    os.environ.get("MINIDL_SHARED_DATA", Path(__file__).resolve().parents[1] / "../shared/data")
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, and say why, what this machine cannot run."""
+    missing = {
+        "gpu": devices.why_no_gpu(),
+        "torch": "" if importlib.util.find_spec("torch") else "PyTorch is not installed",
+        "shared": "" if SHARED.is_dir() else f"no folder {SHARED}; set MINIDL_SHARED_DATA",
+    }
+    for item in items:
+        for mark, reason in missing.items():
+            if reason and item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(params=["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> Device:
+    """Every device in turn."""
+    return devices.choose(request.param)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of picture collections; for tests marked `shared`."""
+    return SHARED
+
+
+class _OnNoDevice(np.ndarray):
+    """A NumPy array that claims to be CuPy's: enough for all that asks where an array lives."""
+
+    __module__ = "cupy"
+
+
+@pytest.fixture
+def as_if_on_gpu() -> Callable[[np.ndarray], np.ndarray]:
+    """array -> the same, which says of itself that it lives on the GPU."""
+    return lambda array: array.view(_OnNoDevice)
+
+
+@pytest.fixture
+def planting() -> Iterator[None]:
+    """For tests that define ops: afterwards, the table of ops is what it was."""
+    before = dict(OPS)
+    yield
+    OPS.clear()
+    OPS.update(before)

@@ -1,0 +1,96 @@
+"""The shape of the code itself: who imports whom, and what never occurs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted(
+    path.relative_to(ROOT).as_posix() for top in ("minidl", "models") for path in
+    (ROOT / top).rglob("*.py")
+)  # fmt: skip
+
+# What each part of the core may use of minidl; a part that is not named here stands above it.
+MAY_USE: dict[str, set[str]] = {
+    "device": set(),
+    "kernels": {"device"},
+    "tensor": {"device"},
+    "ops": {"tensor", "kernels", "device"},
+    "losses": {"ops", "tensor", "device"},
+    "nn": {"ops", "tensor", "device"},
+    "optim": {"kernels", "tensor", "device"},
+    "checkpoint": {"device"},
+}
+CORE = [
+    f for f in FILES if f.startswith("minidl/") and Path(f).parts[1].removesuffix(".py") in MAY_USE
+]
+
+
+def imports(file: str) -> Iterator[str]:
+    """The full names of all that a file imports, also within its functions."""
+    package = Path(file).parent.parts
+    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{stem}.{alias.name}" for alias in node.names)
+
+
+def parts_used(file: str) -> set[str]:
+    """The parts of minidl that a file imports: "device" for minidl.device.Array."""
+    names = [name.split(".") for name in imports(file)]
+    return {name[1] for name in names if name[0] == "minidl" and len(name) > 1}
+
+
+def test_imports_are_seen():
+    assert parts_used("minidl/ops/normalisation.py") - {"ops"} == {"kernels", "device", "tensor"}
+    assert parts_used("minidl/kernels/cpu/elementwise.py") <= {"kernels", "device"}
+    assert {"losses", "nn", "ops", "optim"} <= parts_used("minidl/__init__.py")
+    assert "cupy" in set(imports("minidl/device.py"))
+    assert {Path(f).parts[1].removesuffix(".py") for f in CORE} == set(MAY_USE)
+
+
+@pytest.mark.parametrize("file", CORE)
+def test_the_core_imports_downward(file: str):
+    part = Path(file).parts[1].removesuffix(".py")
+    assert parts_used(file) - {part} <= MAY_USE[part]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_nothing_imports_what_it_should_not(file: str):
+    tops = {name.partition(".")[0] for name in imports(file)}
+    if file != "minidl/device.py" and not file.startswith("minidl/kernels/gpu/"):
+        assert not any(top.startswith("cupy") for top in tops)
+    if file.startswith("minidl/"):
+        assert "models" not in tops
+    assert "pickle" not in tops
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_no_data_is_ever_run(file: str):
+    text = (ROOT / file).read_text(encoding="utf-8")
+    assert re.findall(r"pickle|\beval\(|\bexec\(", text) == []
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_fits_one_sitting(file: str):
+    assert len((ROOT / file).read_text(encoding="utf-8").splitlines()) <= 300
+
+
+@pytest.mark.parametrize("module", ["minidl", "models"])
+def test_importing_is_light(module: str):
+    heavy = ["numba", "matplotlib", "PIL", "skimage", "cupy"]
+    code = f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")

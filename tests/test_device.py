@@ -1,0 +1,121 @@
+"""Choosing a device, moving arrays, and generators that go on where they were."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl import device as devices
+from minidl.device import CPU, Device, DeviceError, to_cpu
+
+
+def no_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+
+def cupy_that(is_available: Callable[[], bool]) -> Callable[[pytest.MonkeyPatch], None]:
+    """A CuPy that is installed and answers so when asked for a GPU."""
+
+    def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+        cupy: Any = ModuleType("cupy")
+        cupy.__spec__ = ModuleSpec("cupy", None)
+        cupy.cuda = SimpleNamespace(is_available=is_available)
+        monkeypatch.setitem(sys.modules, "cupy", cupy)
+
+    return plant
+
+
+def fails(error: Exception) -> Callable[[], bool]:
+    def is_available() -> bool:
+        raise error
+
+    return is_available
+
+
+ABSENT: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
+    "no CuPy": (no_cupy, "CuPy is not installed (pip install 'minidl[cuda12]'"),
+    "no GPU": (cupy_that(lambda: False), "CuPy finds no CUDA device (is the NVIDIA driver"),
+    "broken": (cupy_that(fails(RuntimeError("no\nhope"))), "CuPy does not start: no"),
+    "mute": (cupy_that(fails(OSError())), "CuPy does not start: OSError()"),
+}
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_without_a_gpu(name: str, monkeypatch: pytest.MonkeyPatch):
+    plant, words = ABSENT[name]
+    plant(monkeypatch)
+    assert devices.why_no_gpu().startswith(words) and "\n" not in devices.why_no_gpu()
+    assert devices.choose("auto") is devices.choose("cpu") is CPU
+    with pytest.raises(DeviceError) as caught:
+        devices.choose("gpu")
+    assert str(caught.value).startswith(f"device gpu: {words}")
+    assert str(caught.value).endswith("; use --device cpu, or mend that")
+
+
+def test_with_a_gpu(monkeypatch: pytest.MonkeyPatch):
+    cupy_that(lambda: True)(monkeypatch)
+    assert devices.why_no_gpu() == ""
+    assert devices.choose().name == devices.choose("gpu").name == "gpu"
+    assert devices.choose("gpu").xp is sys.modules["cupy"]
+    assert devices.choose("cpu") is CPU
+
+
+@pytest.mark.parametrize("name", ["", "GPU", "cuda", "tpu"])
+def test_other_names_are_refused(name: str):
+    with pytest.raises(ValueError, match=f"device '{name}': expected auto, cpu or gpu"):
+        devices.choose(name)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
+def test_put_and_back(dtype: Any, device: Device, rng: np.random.Generator):
+    array = rng.integers(0, 255, (3, 5)).astype(dtype)[:, ::2]
+    there = device.put(array)
+    assert devices.of(there) == device.name
+    assert device.put(there) is there
+    back = to_cpu(there)
+    assert type(back) is np.ndarray and back.dtype == dtype
+    np.testing.assert_array_equal(back, array)
+    np.testing.assert_array_equal(CPU.put(there), array)
+    device.synchronize()
+
+
+@pytest.mark.parametrize("value", [1, 2.0, [1, 2], np.float32(3), np.zeros(3)])
+def test_numbers_and_lists_live_on_the_cpu(value: Any):
+    assert devices.of(value) == "cpu"
+
+
+def test_one_device_for_all_but_numbers(as_if_on_gpu: Callable[[np.ndarray], np.ndarray]):
+    here, there = np.ones((2, 3)), as_if_on_gpu(np.ones((3,)))
+    devices.check_same("op", (here, here, 2.0, as_if_on_gpu(np.array(2.0))))
+    devices.check_same("op", (there, 2.0, there))
+    with pytest.raises(DeviceError) as caught:
+        devices.check_same("op", (here, 2.0, there))
+    assert str(caught.value) == (
+        "op: inputs on two devices: input 0 (2, 3) on the cpu, input 2 (3,) on the gpu; "
+        "move them with Device.put"
+    )
+
+
+def test_same_seed_same_numbers(device: Device):
+    def draw(seed: int) -> list[float]:
+        return device.generator(seed).standard_normal(5).tolist()
+
+    assert draw(1) == draw(1) != draw(2)
+    assert devices.of(device.generator(1).standard_normal(5)) == device.name
+
+
+def test_a_generator_goes_on_from_its_state(rng: np.random.Generator):
+    rng.integers(10, size=3, dtype=np.uint32)  # leaves half a number behind, which counts
+    state = devices.generator_state(rng)
+    expected = [rng.random(), int(rng.integers(99)), rng.standard_normal(4).tolist()]
+    other = np.random.default_rng(99)
+    devices.set_generator_state(other, state)
+    assert [other.random(), int(other.integers(99)), other.standard_normal(4).tolist()] == expected
+    assert isinstance(state, str)

@@ -1,0 +1,166 @@
+"""Every kernel on every device against its meaning, in all its effects."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl import kernels
+from minidl.device import Device, DeviceError, to_cpu
+from minidl.kernels import NAMES, reference
+
+Shape = tuple[int, ...]
+Rng = np.random.Generator
+Arguments = list[Any]
+
+
+def normal(rng: Rng, dtype: Any, shape: Shape) -> np.ndarray:
+    return rng.standard_normal(shape).astype(dtype)
+
+
+def unit(rng: Rng, dtype: Any, shape: Shape) -> np.ndarray:
+    return rng.random(shape).astype(dtype)
+
+
+# A new kernel needs a row here: its arguments, made from `shape` in whatever way suits it.
+ARGUMENTS: dict[str, Callable[[Rng, Any, Shape], Arguments]] = {
+    "sigmoid": lambda *a: [normal(*a) * 5],
+    "sigmoid_grad": lambda *a: [normal(*a), unit(*a)],
+    "tanh_grad": lambda *a: [normal(*a), 2 * unit(*a) - 1],
+    "leaky_relu": lambda *a: [normal(*a), 0.2],
+    "leaky_relu_grad": lambda *a: [normal(*a), normal(*a), 0.2],
+    "adam": lambda *a: [normal(*a), normal(*a), normal(*a), unit(*a), 0.01, 0.9, 0.999, 1e-8],
+}
+ELSEWHERE = {  # what is not element by element: tests/test_convolution.py
+    "conv2d", "conv2d_grad_x", "conv2d_grad_w",
+    "upsample_conv2d", "upsample_conv2d_grad_x", "upsample_conv2d_grad_w",
+    "channel_sum", "moments", "normalize", "channel_sums", "batch_norm_grad",
+}  # fmt: skip
+IN_PLACE = {"adam": (0, 2, 3)}  # the arguments that a kernel changes; they lie in one piece
+
+SHAPES: list[Shape] = [(0,), (1,), (7,), (33, 65), (5, 3, 4)]
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # equal arrays, placed differently
+    "plain": lambda a: a,
+    "transposed": lambda a: a.T.copy().T,
+    "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+}
+PLACED = [(s, "plain") for s in SHAPES] + [((33, 65), "transposed"), ((33, 65), "strided")]
+
+
+def is_array(x: Any) -> bool:
+    return isinstance(x, np.ndarray)
+
+
+def compare(name: str, arguments: Arguments, device: Device) -> None:
+    """Call the kernel and its reference; assert that value, type, shape and all effects agree."""
+    expected_arguments = [a.copy() if is_array(a) else a for a in arguments]
+    expected = getattr(reference, name)(*expected_arguments)
+    given = [device.put(a) if is_array(a) else a for a in arguments]
+    value = getattr(kernels, name)(*given)
+
+    dtype = arguments[0].dtype
+    close = {"rtol": 10 * np.finfo(dtype).eps, "atol": 10 * np.finfo(dtype).eps}
+    if expected is None:
+        assert value is None
+    else:
+        assert (value.dtype, value.shape) == (dtype, expected.shape)
+        np.testing.assert_allclose(to_cpu(value), expected, **close)
+    for i, (after, wanted) in enumerate(zip(given, expected_arguments, strict=True)):
+        if i in IN_PLACE.get(name, ()):
+            np.testing.assert_allclose(to_cpu(after), wanted, **close)
+        elif is_array(wanted):
+            np.testing.assert_array_equal(to_cpu(after), wanted)
+
+
+def test_every_kernel_has_arguments():
+    assert set(ARGUMENTS) | ELSEWHERE == set(NAMES)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("shape", "layout"), PLACED, ids=lambda v: str(v))
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_kernel(name: str, shape: Shape, layout: str, dtype: Any, device: Device, rng: Rng):
+    arguments = [
+        LAYOUTS[layout](a) if is_array(a) and i not in IN_PLACE.get(name, ()) else a
+        for i, a in enumerate(ARGUMENTS[name](rng, dtype, shape))
+    ]
+    compare(name, arguments, device)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_what_is_not_finite_stays_visible(name: str, dtype: Any, device: Device, rng: Rng):
+    """In each array of the call in turn: a NaN and both infinities."""
+    for odd in range(len(list(filter(is_array, ARGUMENTS[name](rng, dtype, (7,)))))):
+        arguments = ARGUMENTS[name](rng, dtype, (7,))
+        arguments[odd].flat[:3] = np.nan, np.inf, -np.inf
+        compare(name, arguments, device)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sigmoid_is_exact_over_the_whole_range(dtype: Any, device: Device):
+    x = np.linspace(-100, 100, 200_001).astype(dtype)
+    wide = x.astype(np.float64)
+    expected = np.exp(np.minimum(wide, 0)) / (1 + np.exp(-np.abs(wide)))
+    y = to_cpu(kernels.sigmoid(device.put(x)))
+    normal = expected >= np.finfo(dtype).tiny
+    assert normal.sum() > 180_000
+    np.testing.assert_allclose(y[normal], expected[normal], rtol=1e-6)
+    np.testing.assert_allclose(y[~normal], expected[~normal], atol=np.finfo(dtype).tiny)
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_what_does_not_fit_is_refused(name: str, rng: Rng):
+    """A compiled loop checks no bounds: arrays of other shapes or types must not reach it."""
+    for change in (lambda a: a[:-1], lambda a: a.astype(np.float32)):
+        arguments = ARGUMENTS[name](rng, np.float64, (8,))
+        if sum(map(is_array, arguments)) > 1:
+            arguments[0] = change(arguments[0])
+            with pytest.raises(ValueError, match="expected arrays of one shape and type"):
+                getattr(kernels, name)(*arguments)
+
+
+@pytest.mark.parametrize(("name", "i"), [(n, i) for n, many in IN_PLACE.items() for i in many])
+def test_in_place_needs_one_piece(name: str, i: int, rng: Rng):
+    arguments = ARGUMENTS[name](rng, np.float32, (33, 65))
+    arguments[i] = LAYOUTS["strided"](arguments[i])
+    argument = list(inspect.signature(getattr(reference, name)).parameters)[i]
+    with pytest.raises(ValueError, match=f"{name}: {argument} must be C-contiguous"):
+        getattr(kernels, name)(*arguments)
+
+
+def test_two_devices_are_refused(as_if_on_gpu: Callable[[np.ndarray], np.ndarray], rng: Rng):
+    g, y = ARGUMENTS["sigmoid_grad"](rng, np.float32, (3,))
+    with pytest.raises(DeviceError, match="sigmoid_grad: inputs on two devices"):
+        kernels.sigmoid_grad(g, as_if_on_gpu(y))
+
+
+def signatures(sibling: str) -> dict[str, list[str]]:
+    """The functions of a kernel file or folder and their argument names, without importing it."""
+    spec = importlib.util.find_spec(f"minidl.kernels.{sibling}")
+    assert spec and spec.origin
+    file = Path(spec.origin)
+    return {
+        node.name: [a.arg for a in node.args.args]
+        for part in (file.parent.glob("*.py") if file.name == "__init__.py" else [file])
+        for node in ast.parse(part.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    }
+
+
+@pytest.mark.parametrize("sibling", ["cpu", "gpu"])
+@pytest.mark.parametrize("name", NAMES)
+def test_siblings_have_one_signature(name: str, sibling: str):
+    assert signatures(sibling)[name] == signatures("reference")[name]
+
+
+def test_every_kernel_can_be_called():
+    assert [name for name in NAMES if not callable(getattr(kernels, name, None))] == []

@@ -1,0 +1,100 @@
+"""L-BFGS: minima found, bad losses survived, and the line search's conditions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl import Tensor, ops
+from minidl.optim import LBFGS, _Point
+
+Function = Callable[[float], float]
+
+
+def rosenbrock(x: Tensor) -> Tensor:
+    return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+
+
+def quadratic(x: Tensor) -> Tensor:
+    """Curvatures 1 and 10, minimum 0 at (3, 4)."""
+    return ops.sum((x - np.array([3.0, 4.0], x.dtype)) ** 2 * np.array([0.5, 5.0], x.dtype))
+
+
+@pytest.mark.parametrize(
+    ("function", "minimum", "steps"), [(rosenbrock, (1, 1), 60), (quadratic, (3, 4), 12)]
+)
+def test_lbfgs_finds_minima(function: Callable[[Tensor], Tensor], minimum: Any, steps: int):
+    x = Tensor(np.array([-1.2, 1.0]))
+    optimizer = LBFGS([x])
+    history = [optimizer.step(lambda: function(x)) for _ in range(steps)]
+    np.testing.assert_allclose(x.data, minimum, atol=1e-6)
+    assert history == sorted(history, reverse=True)
+    assert history[-1] == function(x).item()
+
+
+def test_lbfgs_stays_at_a_minimum():
+    x = Tensor(np.array([3.0, 4.0]))
+    optimizer = LBFGS([x])
+    assert optimizer.step(lambda: quadratic(x)) == 0
+    assert optimizer.converged and x.data.tolist() == [3, 4]
+    x.data[0] = 0
+    assert optimizer.step(lambda: quadratic(x)) < 4.5
+    assert not optimizer.converged
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("after", [0, 1, 3])
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_lbfgs_survives_a_loss_that_is_not_finite(bad: float, after: int):
+    x = Tensor(np.array([-1.2, 1.0]))
+    calls = 0
+
+    def loss_of() -> Tensor:
+        nonlocal calls
+        calls += 1
+        return rosenbrock(x) * (1.0 if calls <= after else bad)
+
+    optimizer = LBFGS([x])
+    loss = optimizer.step(loss_of)
+    assert calls <= 1 + optimizer.evaluations
+    assert np.isfinite(x.data).all()
+    assert math.isfinite(loss) == (after > 0)
+
+
+@pytest.mark.filterwarnings("ignore:(divide by zero|invalid value)")
+def test_lbfgs_does_not_follow_a_gradient_that_is_not_finite():
+    x = Tensor(np.array([0.0, 1.0]))
+    LBFGS([x]).step(lambda: ops.sqrt(x * x).sum())  # d/dx is 0 / 0 at 0
+    assert x.data.tolist() == [0, 1]
+
+
+SEARCHED: dict[str, tuple[Function, Function]] = {  # phi, phi'
+    "parabola": (lambda t: (t - 3) ** 2, lambda t: 2 * (t - 3)),
+    "valley after a slope": (lambda t: -t / (t * t + 2), lambda t: (t * t - 2) / (t * t + 2) ** 2),
+    "steep": (lambda t: (t - 2) ** 6, lambda t: 6 * (t - 2) ** 5),
+    "waves": (lambda t: 0.1 * t * t - math.sin(t), lambda t: 0.2 * t - math.cos(t)),
+    "wall": (lambda t: -t - math.log(1 - t) / 2 if t < 1 else math.nan,
+             lambda t: -1 + 0.5 / (1 - t) if t < 1 else math.nan),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("first", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("name", SEARCHED)
+@pytest.mark.parametrize("c2", [0.9, 0.1])
+def test_line_search_satisfies_strong_wolfe(name: str, first: float, c2: float):
+    phi, slope = SEARCHED[name]
+    optimizer = LBFGS([Tensor(np.zeros(1))], c2=c2)
+    start, *_ = points = [_Point(0.0, phi(0), slope(0), np.zeros(1))]
+
+    def along(t: float) -> _Point:
+        points.append(_Point(t, phi(t), slope(t), np.zeros(1)))
+        return points[-1]
+
+    end = optimizer._line_search(along, start, first)
+    assert end.loss <= start.loss + optimizer.c1 * end.t * start.slope
+    assert abs(end.slope) <= c2 * abs(start.slope)
+    assert end is points[-1] and end.t > 0

@@ -1,0 +1,160 @@
+"""Every op: its value against NumPy, its gradients against finite differences, its types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl import Tensor, gradients, ops
+from minidl.device import Device, to_cpu
+from minidl.gradcheck import CASES, OP_CASES, TOLERANCE, Case
+from minidl.kernels import reference
+from minidl.tensor import OPS
+
+NAMES = [name for name, lifted in OPS.items() if lifted.__module__.startswith("minidl.")]
+Shapes = tuple[tuple[int, ...], ...]
+
+
+def op_of(case: Case) -> str:
+    """A row is named after its op; a detail may follow."""
+    return case.name.partition(", ")[0]
+
+
+def test_every_op_is_checked():
+    assert {op_of(case) for case in OP_CASES} == set(NAMES) == {row[0] for row in VALUES}
+
+
+@pytest.mark.parametrize("case", OP_CASES, ids=lambda case: case.name)
+def test_gradients(case: Case, device: Device):
+    assert case.error(device=device) < TOLERANCE
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_float32_stays_float32(case: Case, device: Device, rng: np.random.Generator):
+    if case.layer:
+        case.layer.astype(np.float32).to(device)
+    inputs = [
+        Tensor(device.put(case.domain(rng, shape).astype(np.float32))) for shape in case.shapes
+    ]
+    y = case.function(*inputs)
+    found = gradients(ops.sum(y * y), inputs)
+    assert {y.dtype, *(g.dtype for g in found)} == {np.dtype(np.float32)}
+
+
+# --- values --------------------------------------------------------------------------------------
+
+def channelwise(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
+    y = np.einsum("npc,cpq->nqc", x.reshape(2, 6, 4), w) + b.T
+    return y.reshape(x.shape)
+
+
+def correlated(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))
+    return np.einsum("nijckl,klco->nijo", windows, w) + b
+
+
+def transposed(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Windows as large as the stride: every pixel becomes a block of its own."""
+    y = np.einsum("nijc,klco->nikjlo", x, w) + b
+    return y.reshape(2, 6, 4, 4)
+
+
+HALF = slice(None, None, 2)
+VALUES: list[tuple[str, Shapes, dict[str, Any], Callable[..., Any]]] = [
+    ("add", ((3, 1, 4), (2, 1)), {}, lambda a, b: a + b),
+    ("subtract", ((3, 4), (4,)), {}, lambda a, b: a - b),
+    ("multiply", ((3, 4), (3, 1)), {}, lambda a, b: a * b),
+    ("divide", ((3, 4), (3, 4)), {}, lambda a, b: a / b),
+    ("negative", ((3, 4),), {}, lambda x: -x),
+    ("power", ((3, 4),), {"exponent": 2.5}, lambda x: x**2.5),
+    ("exp", ((3, 4),), {}, np.exp),
+    ("log", ((3, 4),), {}, np.log),
+    ("sqrt", ((3, 4),), {}, np.sqrt),
+    ("sum", ((2, 3, 4),), {"axis": (0, 2)}, lambda x: np.einsum("ijk->j", x)),
+    ("sum", ((2, 3),), {"keepdims": True}, lambda x: np.einsum("ij->", x).reshape(1, 1)),
+    ("mean", ((2, 3, 4),), {"axis": -1}, lambda x: np.einsum("ijk->ij", x) / 4),
+    ("mean", ((2, 3),), {}, np.mean),
+    ("max", ((2, 3, 4),), {"axis": 1, "keepdims": True}, lambda x: np.sort(x, 1)[:, -1:]),
+    ("reshape", ((3, 4),), {"shape": (2, -1)}, lambda x: np.reshape(x, (2, 6))),
+    ("transpose", ((2, 3, 4),), {"axes": (2, 0, 1)}, lambda x: np.einsum("ijk->kij", x)),
+    ("transpose", ((2, 3, 4),), {}, lambda x: np.einsum("ijk->kji", x)),
+    ("index", ((5, 3),), {"at": (HALF, None, 1)}, lambda x: np.stack([x[[0, 2, 4], 1]], 1)),
+    ("concatenate", ((2, 3), (2, 1)), {"axis": -1}, lambda a, b: np.hstack([a, b])),
+    ("sigmoid", ((3, 4),), {}, lambda x: 1 / (1 + np.exp(-x))),
+    ("tanh", ((3, 4),), {}, np.tanh),
+    ("relu", ((3, 4),), {}, lambda x: np.maximum(x, 0)),
+    ("leaky_relu", ((3, 4),), {"slope": 0.3}, lambda x: np.maximum(x, 0.3 * x)),
+    ("softplus", ((3, 4),), {}, lambda x: np.log(1 + np.exp(x))),
+    ("matmul", ((3, 4), (4, 5)), {}, lambda a, b: np.einsum("ij,jk->ik", a, b)),
+    ("linear", ((3, 4), (4, 5), (5,)), {}, lambda x, w, b: np.einsum("ij,jk->ik", x, w) + b),
+    ("absolute", ((3, 4),), {}, lambda x: np.maximum(x, -x)),
+    ("channelwise_linear", ((2, 2, 3, 4), (4, 6, 6), (4, 6)), {}, channelwise),
+    ("dropout", ((2, 3),), {"mask": np.eye(2, 3) > 0, "keep": 0.5}, lambda x: 2 * x * np.eye(2, 3)),
+    ("conv2d", ((2, 5, 4, 3), (3, 3, 3, 2), (2,)), {"pad": 0}, correlated),
+    ("conv_transpose2d", ((2, 3, 2, 3), (2, 2, 3, 4), (4,)), {"stride": 2, "pad": 0}, transposed),
+    ("upsample2d", ((2, 3, 2, 3),), {}, lambda x: np.kron(x, np.ones((1, 2, 2, 1)))),
+    ("upsample_conv2d", ((2, 3, 2, 3), (3, 3, 3, 2), (2,)), {}, reference.upsample_conv2d),
+    ("batch_norm", ((2, 3, 2, 3), (3,), (3,)), {"eps": 0.1}, lambda x, gamma, beta: (
+        gamma * (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 0.1) + beta)),
+    ("normalize", ((4, 3), (3,), (3,)), {"mean": np.arange(3.0), "variance": np.ones(3), "eps": 3},
+     lambda x, gamma, beta: gamma * (x - np.arange(3)) / 2 + beta),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", VALUES, ids=lambda row: f"{row[0]} {row[2] or ''}")
+def test_values(row: Any, device: Device, rng: np.random.Generator):
+    name, shapes, options, meaning = row
+    domain = next(case.domain for case in OP_CASES if op_of(case) == name)
+    arrays = [domain(rng, shape) for shape in shapes]
+    placed = {k: device.put(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
+    y = OPS[name](*(device.put(a) for a in arrays), **placed)
+    expected = meaning(*arrays)
+    assert y.shape == expected.shape
+    np.testing.assert_allclose(to_cpu(y.data), expected, rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "relu", "leaky_relu"])
+def test_activations_bear_large_numbers(name: str, dtype: Any, device: Device):
+    x = Tensor(device.put(np.array([-1e4, -100, 0, 100, 1e4], dtype)))
+    y = OPS[name](x)
+    (dx,) = gradients(y.sum(), [x])
+    assert np.isfinite(to_cpu(y.data)).all() and np.isfinite(to_cpu(dx)).all()
+    assert (np.diff(to_cpu(y.data)) >= 0).all()
+
+
+def test_equal_maxima_share_the_gradient(device: Device):
+    x = Tensor(device.put(np.array([[1.0, 3.0, 3.0], [2.0, 0.0, -1.0]])))
+    (dx,) = gradients(ops.max(x, axis=1).sum(), [x])
+    assert dx.tolist() == [[0, 0.5, 0.5], [1, 0, 0]]
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "options", "words"),
+    [
+        ("add", [(2, 3), (2,)], {}, "(2,3) (2,)"),
+        ("divide", [(2, 3), (3, 2)], {}, "(2,3) (3,2)"),
+        ("sum", [(2, 3)], {"axis": 2}, "axis 2 is out of bounds"),
+        ("reshape", [(2, 3)], {"shape": (4, -1)}, "cannot reshape"),
+        ("transpose", [(2, 3)], {"axes": (0, 1, 2)}, "axes don't match"),
+        ("concatenate", [(2, 3), (4, 2)], {"axis": 1}, "must match exactly"),
+        ("matmul", [(2, 3), (4, 2)], {}, "expected (N, K) and (K, M), got (2, 3) and (4, 2)"),
+        ("matmul", [(2, 3), (3,)], {}, "expected (N, K) and (K, M), got (2, 3) and (3,)"),
+        ("linear", [(3,), (3, 2), (2,)], {}, "x is (3,), w expects (N, 3)"),
+        ("linear", [(5, 4), (3, 2), (2,)], {}, "x is (5, 4), w expects (N, 3)"),
+        ("linear", [(5, 3), (3, 2), (1,)], {}, "b is (1,), w expects (2,)"),
+    ],
+)
+def test_shapes_that_do_not_fit(
+    name: str, shapes: list[tuple[int, ...]], options: dict[str, Any], words: str
+):
+    with pytest.raises(ValueError, match=f"^{name}: .*{re.escape(words)}") as caught:
+        OPS[name](*(np.ones(shape) for shape in shapes), **options)
+    assert str(caught.value).endswith(f"[input shapes: {', '.join(map(str, shapes))}]")

@@ -1,0 +1,200 @@
+"""The chain rule: what `gradients` returns, what it computes, and what it refuses."""
+
+from __future__ import annotations
+
+import gc
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl import Tensor, gradients, no_grad, op, ops
+from minidl.device import Device, DeviceError, to_cpu
+
+X = np.array([0.5, -2.0])
+
+
+def leaf(shape: tuple[int, ...], dtype: Any = np.float32, name: str = "") -> Tensor:
+    return Tensor(np.ones(shape, dtype), name)
+
+
+def diamond(x: Tensor) -> Tensor:
+    """e^x, used twice at different depths."""
+    e = ops.exp(x)
+    return e * -e + e
+
+
+# --- values --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("function", "slope"),
+    [
+        (lambda x: x + x, 2 + 0 * X),
+        (lambda x: x * x + x, 2 * X + 1),
+        (lambda x: x * x * x * x, 4 * X**3),
+        (lambda x: (x * x) * (x * x), 4 * X**3),
+        (lambda x: x - x, 0 * X),
+        (diamond, np.exp(X) - 2 * np.exp(2 * X)),
+    ],
+    ids=["x + x", "x x + x", "x x x x", "(x x) (x x)", "x - x", "diamond"],
+)
+def test_a_tensor_used_again_accumulates(
+    function: Callable[[Tensor], Tensor], slope: np.ndarray, device: Device
+):
+    x = Tensor(device.put(X))
+    np.testing.assert_allclose(to_cpu(gradients(ops.sum(function(x)), [x])[0]), slope)
+
+
+def test_a_long_history_needs_no_recursion():
+    x = leaf((2,))
+    y = x
+    for _ in range(20_000):
+        y = y + 1.0
+    assert y.data.tolist() == [20_001, 20_001]
+    assert gradients(y.sum(), [x])[0].tolist() == [1, 1]
+    del y
+    gc.collect()
+
+
+def test_broadcasting_sums_over_what_was_repeated():
+    a, b = leaf((3, 1, 4)), Tensor(np.array([[2.0], [5.0]], np.float32))
+    da, db = gradients((a * b).sum(), [a, b])
+    np.testing.assert_array_equal(da, np.full((3, 1, 4), 7))
+    np.testing.assert_array_equal(db, np.full((2, 1), 12))
+
+
+def test_any_tensor_of_the_history_may_be_wanted():
+    x = leaf((2,))
+    half = x * 0.5
+    loss = (half * half).sum()
+    dloss, dx, dhalf, again = gradients(loss, [loss, x, half, x])
+    assert (float(dloss), dx.tolist(), dhalf.tolist()) == (1, [0.5, 0.5], [1, 1])
+    assert again.tolist() == dx.tolist()
+
+
+def test_one_number_in_any_shape_is_a_loss():
+    x = leaf((1, 1))
+    loss = x * 3.0
+    assert loss.item() == 3.0
+    assert gradients(loss, [x])[0].tolist() == [[3.0]]
+
+
+def test_only_wanted_gradients_are_computed(planting: None):
+    calls: list[str] = []
+
+    @op
+    def spy(a, b):
+        def counted(name, g):
+            calls.append(name)
+            return g
+
+        return a + b, lambda g: counted("a", g), lambda g: counted("b", g)
+
+    a, b = leaf((2,)), leaf((2,))
+    loss = spy(spy(a, b), a).sum()
+    gradients(loss, [b])
+    assert calls == ["a", "b"]  # the outer op's first input, then the inner op's second
+    calls.clear()
+    gradients(loss, [a])
+    assert sorted(calls) == ["a", "a", "b"]
+
+
+def test_no_grad_records_nothing_and_ends():
+    x = leaf((2,))
+    with pytest.raises(KeyError), no_grad():
+        y = x * 2.0
+        assert y.parents == ()
+        raise KeyError
+    with pytest.raises(ValueError, match="does not depend"):
+        gradients(y.sum(), [x])
+    assert gradients((x * 2.0).sum(), [x])[0].tolist() == [2, 2]
+
+
+# --- constants -----------------------------------------------------------------------------------
+
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("constant", [3, 3.0, True, np.float64(3), np.float32(3), np.int64(3)])
+def test_a_number_never_widens_a_tensor(name: str, constant: Any):
+    function, x = OPERATORS[name], Tensor(np.array([2.0, 4.0], np.float32))
+    for y, expected in (
+        (function(x, constant), function(x.data, float(constant))),
+        (function(constant, x), function(float(constant), x.data)),
+    ):
+        np.testing.assert_array_equal(y.data, expected)
+        assert y.dtype == gradients(y.sum(), [x])[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("name", [*OPERATORS, "@"])
+def test_an_array_may_stand_on_the_left(name: str, device: Device):
+    function = {**OPERATORS, "@": lambda a, b: a @ b}[name]
+    array, x = np.arange(4.0).reshape(2, 2), np.array([[2.0, 4.0], [1.0, 8.0]])
+    y = function(device.put(array), Tensor(device.put(x)))
+    assert isinstance(y, Tensor)
+    np.testing.assert_allclose(to_cpu(y.data), function(array, x))
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "call"),
+    [
+        (ValueError, "must be one number, not Tensor x (2,) float32; take a mean or a sum",
+         lambda x: gradients(x, [x])),
+        (ValueError, "the loss does not depend on wanted[1], Tensor odd (3,) float32",
+         lambda x: gradients(x.sum(), [x, leaf((3,), name="odd")])),
+        (TypeError, "multiply: expected all float32 or all float64, got float32, float64",
+         lambda x: x * np.ones(2)),
+        (TypeError, "add: expected all float32 or all float64, got a number, int64",
+         lambda x: ops.add(1, np.ones(2, np.int64))),
+        (ValueError, "add: operands could not be broadcast", lambda x: x + leaf((3,))),
+        (ValueError, "[input shapes: (2,), (3,)]", lambda x: x + leaf((3,))),
+        (IndexError, "index: too many indices", lambda x: x[0, 0]),
+    ],
+    ids=["no scalar", "outside", "mixed types", "integers", "op", "shapes", "index"],
+)  # fmt: skip
+def test_errors_say_what_and_which(
+    error: type[Exception], words: str, call: Callable[[Tensor], Any]
+):
+    with pytest.raises(error, match=re.escape(words)):
+        call(leaf((2,), name="x"))
+
+
+def test_a_gradient_of_a_wrong_shape_is_named(planting: None):
+    @op
+    def crooked(x, w):
+        return x @ w, lambda g: g @ w.T, lambda g: g
+
+    x, w = leaf((5, 3)), leaf((3, 2), name="w")
+    loss = crooked(x, w).sum()
+    assert gradients(loss, [x])[0].shape == (5, 3)
+    words = "crooked: a gradient of shape (5, 2) for Tensor w (3, 2) float32"
+    with pytest.raises(ValueError, match=re.escape(words)):
+        gradients(loss, [w])
+
+
+TWO_DEVICES = re.escape("add: inputs on two devices: input 0 (2,) on the cpu, input 1 (2,) on the")
+
+
+def test_two_devices_are_refused(as_if_on_gpu: Callable[[np.ndarray], np.ndarray]):
+    with pytest.raises(DeviceError, match=TWO_DEVICES + " gpu"):
+        leaf((2,)) + as_if_on_gpu(np.ones(2, np.float32))
+
+
+@pytest.mark.gpu
+def test_two_real_devices_are_refused():
+    import cupy
+
+    with pytest.raises(DeviceError, match=TWO_DEVICES + " gpu"):
+        leaf((2,)) + cupy.ones(2, np.float32)
