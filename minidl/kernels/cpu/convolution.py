@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .. import mirror
 from .compiling import compiled
 
 BLOCK = 1 << 20  # numbers in a block's matrix of windows: 4 MB in float32
@@ -89,6 +90,9 @@ def conv2d(
 ) -> np.ndarray:
     (N, H, W, C), (K, L, _, O), (top, bottom, left, right) = x.shape, w.shape, pad
     P, Q = (top + H + bottom - K) // stride + 1, (left + W + right - L) // stride + 1
+    if mirror.pays(C, O, stride, pad, (K, L)):
+        y = conv2d_grad_x(x, mirror.window_of(w), (P, Q), 1, mirror.pad_of(pad, (K, L)))
+        return y if b is None else y + b
     y, rows, flat_w = np.empty((N, P, Q, O), x.dtype), _rows(x), w.reshape(-1, O)
     flat_y = y.reshape(-1, O)
     windows = _space(N * P * Q, (K, L * C), x.dtype)
@@ -109,6 +113,8 @@ def conv2d_grad_x(
     pad: tuple[int, int, int, int],
 ) -> np.ndarray:
     (N, P, Q, O), (K, L, C, _), (top, _, left, _) = g.shape, w.shape, pad
+    if mirror.pays(C, O, stride, pad, (K, L)):
+        return conv2d(g, mirror.window_of(w), None, 1, mirror.pad_of(pad, (K, L)))
     dx, flat_g, flat_w = np.zeros((N, *size, C), g.dtype), _matrix(g), w.reshape(-1, O)
     windows = _space(N * P * Q, (K, L * C), g.dtype)
     for start, stop in _blocks(N * P * Q, K * L * C):
@@ -128,6 +134,8 @@ def conv2d_grad_w(
     (N, P, Q, O), (K, L), C, (top, _, left, _) = g.shape, window, x.shape[3], pad
     if len(x) != N:  # a loop would run past the shorter's end
         raise ValueError(f"conv2d_grad_w: x has {len(x)} pictures, g has {N}")
+    if mirror.pays(C, O, stride, pad, window):
+        return mirror.window_of(conv2d_grad_w(g, x, window, 1, mirror.pad_of(pad, window)))
     dw, rows, flat_g = np.zeros((K * L * C, O), x.dtype), _rows(x), _matrix(g)
     windows = _space(N * P * Q, (K, L * C), x.dtype)
     for start, stop in _blocks(N * P * Q, K * L * C):

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import cupy
 
 from ...device import Array
+from .. import mirror
 
 CHUNK = 256 << 20  # bytes of a chunk's windows
 
@@ -53,10 +54,13 @@ def _chunks(N: int, P: int, row_bytes: int) -> Iterator[tuple[slice, slice]]:
 def conv2d(
     x: Array, w: Array, b: Array | None, stride: int, pad: tuple[int, int, int, int]
 ) -> Array:
-    (K, L, C, O), padded, xp = w.shape, _padded(x, pad), cupy.get_array_module(x)
-    N, P, Q = len(x), (padded.shape[1] - K) // stride + 1, (padded.shape[2] - L) // stride + 1
+    (N, H, W, _), (K, L, C, O), xp = x.shape, w.shape, cupy.get_array_module(x)
+    P, Q = (pad[0] + H + pad[1] - K) // stride + 1, (pad[2] + W + pad[3] - L) // stride + 1
+    if mirror.pays(C, O, stride, pad, (K, L)):
+        y = conv2d_grad_x(x, mirror.window_of(w), (P, Q), 1, mirror.pad_of(pad, (K, L)))
+        return y if b is None else y + b
     y, flat_w = xp.empty((N, P, Q, O), x.dtype), xp.ascontiguousarray(w).reshape(-1, O)
-    windows = _windows(padded, (P, Q), (K, L), stride)
+    windows = _windows(_padded(x, pad), (P, Q), (K, L), stride)
     for n, p in _chunks(N, P, Q * K * L * C * x.dtype.itemsize):
         # whole pictures, or rows of one picture: the slice of y is one run of memory
         windows[n, p].reshape(-1, K * L * C).dot(flat_w, out=y[n, p].reshape(-1, O))
@@ -70,6 +74,8 @@ def conv2d_grad_x(
 ) -> Array:
     (N, P, Q, O), (K, L, C, _), (H, W), s = g.shape, w.shape, size, stride
     (top, bottom, left, right), xp = pad, cupy.get_array_module(g)
+    if mirror.pays(C, O, stride, pad, (K, L)):
+        return conv2d(g, mirror.window_of(w), None, 1, mirror.pad_of(pad, (K, L)))
     dx = xp.zeros((N, top + H + bottom, left + W + right, C), g.dtype)
     g, flat_w = xp.ascontiguousarray(g), xp.ascontiguousarray(w).reshape(-1, O)
     for n, p in _chunks(N, P, Q * K * L * C * g.dtype.itemsize):
@@ -87,6 +93,8 @@ def conv2d_grad_w(
     x: Array, g: Array, window: tuple[int, int], stride: int, pad: tuple[int, int, int, int]
 ) -> Array:
     (N, P, Q, O), (K, L), C, xp = g.shape, window, x.shape[3], cupy.get_array_module(x)
+    if mirror.pays(C, O, stride, pad, window):
+        return mirror.window_of(conv2d_grad_w(g, x, window, 1, mirror.pad_of(pad, window)))
     dw, g = xp.zeros((K * L * C, O), x.dtype), xp.ascontiguousarray(g)
     windows = _windows(_padded(x, pad), (P, Q), window, stride)
     for n, p in _chunks(N, P, Q * K * L * C * x.dtype.itemsize):
