@@ -5,7 +5,7 @@ The gradients of the ops are checked in the table of `minidl.gradcheck`.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import math
 from collections.abc import Iterator
 from typing import Any
