@@ -129,8 +129,30 @@ def _case(name: str, function: Any, *shapes: tuple[int, ...], domain: Any = anyw
     return Case(name, function, shapes, domain)
 
 
-def _layer(layer: nn.Module, *shapes: tuple[int, ...], domain: Any = anywhere) -> Case:
-    return Case(type(layer).__name__, layer, shapes, domain, layer)
+def _layer(
+    layer: nn.Module, *shapes: tuple[int, ...], domain: Any = anywhere, what: str = ""
+) -> Case:
+    return Case(type(layer).__name__ + what, layer, shapes, domain, layer)
+
+
+def _conv(
+    name: str,
+    window: int,
+    pictures: tuple[int, int, int],
+    *,
+    op: Any = ops.conv2d,
+    **options: Any,
+) -> Case:
+    """A convolution of (N, H, W) pictures, from 2 channels to 3."""
+    shapes = (*pictures, 2), (window, window, 2, 3), (3,)
+    return _case(name, lambda *xs: op(*xs, **options), *shapes)
+
+
+def _normalize(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+    mean, variance = (
+        np.asarray(a, x.dtype, like=x.data) for a in ([0.5, -1.0, 0.0], [2.0, 0.3, 1.0])
+    )
+    return ops.normalize(x, gamma, beta, mean=mean, variance=variance)
 
 
 _rng = np.random.default_rng(1)
@@ -150,6 +172,7 @@ OP_CASES: list[Case] = [
     _case("exp", ops.exp, (3, 4)),
     _case("log", ops.log, (3, 4), domain=positive),
     _case("sqrt", ops.sqrt, (3, 4), domain=positive),
+    _case("absolute", ops.absolute, (3, 4), domain=off_zero),
     _case("sum", ops.sum, (3, 4)),
     _case("sum, two axes", lambda x: ops.sum(x, axis=(0, 2)), (2, 3, 4)),
     _case("sum, keepdims", lambda x: ops.sum(x, axis=-1, keepdims=True), (2, 3)),
@@ -171,6 +194,33 @@ OP_CASES: list[Case] = [
     _case("softplus", ops.softplus, (3, 4)),
     _case("matmul", ops.matmul, (3, 4), (4, 5)),
     _case("linear", ops.linear, (3, 4), (4, 5), (5,)),
+    _case("channelwise_linear", ops.channelwise_linear, (2, 2, 3, 4), (4, 6, 6), (4, 6)),
+    _case("dropout", lambda x: ops.dropout(x, mask=x.data > 0, keep=0.7), (3, 4), domain=off_zero),
+    _conv("conv2d, 3x3", 3, (2, 5, 4)),
+    _conv("conv2d, 1x1 window", 1, (1, 3, 4)),
+    _conv("conv2d, 1x1 pictures", 3, (2, 1, 1)),
+    _conv("conv2d, 5x5, wider than the picture", 5, (1, 3, 4)),
+    _conv("conv2d, stride 2, even", 3, (2, 6, 4), stride=2),
+    _conv("conv2d, stride 2, odd", 3, (1, 5, 7), stride=2),
+    _conv("conv2d, 4x4, stride 2, pad 1", 4, (1, 6, 8), stride=2, pad=1),
+    _conv("conv2d, 4x4 to 1x1", 4, (2, 4, 4), pad=0),
+    _conv("conv2d, stride 3 over 2x2 windows", 2, (1, 7, 6), stride=3, pad=0),
+    _conv("conv2d, four pads", 3, (1, 4, 5), stride=2, pad=(2, 0, 1, 3)),
+    _conv("conv_transpose2d, doubled", 4, (2, 3, 2), stride=2, pad=1, op=ops.conv_transpose2d),
+    _conv("conv_transpose2d, from 1x1", 4, (2, 1, 1), stride=1, pad=0, op=ops.conv_transpose2d),
+    _conv("conv_transpose2d, stride 3", 2, (1, 2, 3), stride=3, pad=0, op=ops.conv_transpose2d),
+    _conv(
+        "conv_transpose2d, pads", 3, (1, 3, 2), stride=2, pad=(1, 0, 0, 2), op=ops.conv_transpose2d
+    ),
+    _case("upsample2d", ops.upsample2d, (2, 3, 2, 3)),
+    _case("upsample2d, factor 3", lambda x: ops.upsample2d(x, factor=3), (1, 2, 1, 2)),
+    _case("upsample_conv2d", ops.upsample_conv2d, (2, 3, 4, 3), (3, 3, 3, 2), (2,)),
+    _case("upsample_conv2d, 1x1 pictures", ops.upsample_conv2d, (1, 1, 1, 2), (3, 3, 2, 1), (1,)),
+    _case("upsample_conv2d, one row", ops.upsample_conv2d, (1, 1, 3, 2), (3, 3, 2, 4), (4,)),
+    _case("batch_norm", ops.batch_norm, (6, 3), (3,), (3,)),
+    _case("batch_norm, pictures", ops.batch_norm, (2, 3, 2, 4), (4,), (4,)),
+    _case("batch_norm, one picture", ops.batch_norm, (1, 3, 3, 1), (1,), (1,)),
+    _case("normalize", _normalize, (2, 3, 2, 3), (3,), (3,)),
 ]
 
 LOSS_CASES: list[Case] = [
@@ -190,6 +240,17 @@ LAYER_CASES: list[Case] = [
     _layer(
         nn.Sequential(nn.Linear(4, 5, rng=_rng), nn.Sigmoid(), nn.Linear(5, 2, rng=_rng)), (3, 4)
     ),
+    _layer(nn.Conv2D(2, 3, window=3, stride=2, rng=_rng), (2, 5, 4, 2)),
+    _layer(nn.ConvTranspose2D(2, 3, window=4, stride=2, pad=1, rng=_rng), (1, 3, 2, 2)),
+    _layer(nn.UpSample2D(), (2, 3, 2, 3)),
+    _layer(nn.UpSampleConv2D(2, 3, rng=_rng), (1, 3, 4, 2)),
+    _layer(nn.ChannelwiseLinear(3, 2, rng=_rng), (2, 2, 2, 3)),
+    _layer(nn.BatchNorm(3), (5, 3)),
+    _layer(nn.BatchNorm(3), (2, 3, 2, 3), what=", pictures"),
+    _layer(nn.BatchNorm(3).train(False), (2, 3, 2, 3), what=", in use"),
+    _case("Dropout", lambda x: nn.Dropout(0.4, rng=np.random.default_rng(0))(x), (5, 4)),
+    _layer(nn.Dropout(0.4, rng=_rng).train(False), (3, 4), what=", in use"),
+    _layer(nn.Flatten(), (2, 3, 2, 2)),
 ]
 
 CASES: list[Case] = OP_CASES + LOSS_CASES + LAYER_CASES

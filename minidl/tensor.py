@@ -69,7 +69,7 @@ class Tensor:
         """The value of a tensor that holds one number."""
         return self.data.item()
 
-    # Operators and methods are the ops of these names, which ops.py registers.
+    # Operators and methods are the ops of these names, which `ops` registers.
 
     def __add__(self, other: Operand) -> Tensor:
         return OPS["add"](self, other)

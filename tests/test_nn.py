@@ -49,7 +49,7 @@ def test_every_layer_is_checked():
         for name, value in vars(nn).items()
         if inspect.isclass(value) and issubclass(value, nn.Module) and value is not nn.Module
     }
-    assert layers == {case.name for case in LAYER_CASES}
+    assert layers == {case.name.partition(", ")[0] for case in LAYER_CASES}
 
 
 @pytest.mark.parametrize("case", LAYER_CASES, ids=lambda case: case.name)

@@ -12,6 +12,7 @@ import pytest
 from minidl import Tensor, gradients, ops
 from minidl.device import Device, to_cpu
 from minidl.gradcheck import CASES, OP_CASES, TOLERANCE, Case
+from minidl.kernels import reference
 from minidl.tensor import OPS
 
 NAMES = [name for name, lifted in OPS.items() if lifted.__module__.startswith("minidl.")]
@@ -46,6 +47,22 @@ def test_float32_stays_float32(case: Case, device: Device, rng: np.random.Genera
 
 # --- values --------------------------------------------------------------------------------------
 
+def channelwise(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
+    y = np.einsum("npc,cpq->nqc", x.reshape(2, 6, 4), w) + b.T
+    return y.reshape(x.shape)
+
+
+def correlated(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))
+    return np.einsum("nijckl,klco->nijo", windows, w) + b
+
+
+def transposed(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Windows as large as the stride: every pixel becomes a block of its own."""
+    y = np.einsum("nijc,klco->nikjlo", x, w) + b
+    return y.reshape(2, 6, 4, 4)
+
+
 HALF = slice(None, None, 2)
 VALUES: list[tuple[str, Shapes, dict[str, Any], Callable[..., Any]]] = [
     ("add", ((3, 1, 4), (2, 1)), {}, lambda a, b: a + b),
@@ -74,7 +91,18 @@ VALUES: list[tuple[str, Shapes, dict[str, Any], Callable[..., Any]]] = [
     ("softplus", ((3, 4),), {}, lambda x: np.log(1 + np.exp(x))),
     ("matmul", ((3, 4), (4, 5)), {}, lambda a, b: np.einsum("ij,jk->ik", a, b)),
     ("linear", ((3, 4), (4, 5), (5,)), {}, lambda x, w, b: np.einsum("ij,jk->ik", x, w) + b),
-]
+    ("absolute", ((3, 4),), {}, lambda x: np.maximum(x, -x)),
+    ("channelwise_linear", ((2, 2, 3, 4), (4, 6, 6), (4, 6)), {}, channelwise),
+    ("dropout", ((2, 3),), {"mask": np.eye(2, 3) > 0, "keep": 0.5}, lambda x: 2 * x * np.eye(2, 3)),
+    ("conv2d", ((2, 5, 4, 3), (3, 3, 3, 2), (2,)), {"pad": 0}, correlated),
+    ("conv_transpose2d", ((2, 3, 2, 3), (2, 2, 3, 4), (4,)), {"stride": 2, "pad": 0}, transposed),
+    ("upsample2d", ((2, 3, 2, 3),), {}, lambda x: np.kron(x, np.ones((1, 2, 2, 1)))),
+    ("upsample_conv2d", ((2, 3, 2, 3), (3, 3, 3, 2), (2,)), {}, reference.upsample_conv2d),
+    ("batch_norm", ((2, 3, 2, 3), (3,), (3,)), {"eps": 0.1}, lambda x, gamma, beta: (
+        gamma * (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 0.1) + beta)),
+    ("normalize", ((4, 3), (3,), (3,)), {"mean": np.arange(3.0), "variance": np.ones(3), "eps": 3},
+     lambda x, gamma, beta: gamma * (x - np.arange(3)) / 2 + beta),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("row", VALUES, ids=lambda row: f"{row[0]} {row[2] or ''}")
@@ -82,7 +110,8 @@ def test_values(row: Any, device: Device, rng: np.random.Generator):
     name, shapes, options, meaning = row
     domain = next(case.domain for case in OP_CASES if op_of(case) == name)
     arrays = [domain(rng, shape) for shape in shapes]
-    y = OPS[name](*(device.put(a) for a in arrays), **options)
+    placed = {k: device.put(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
+    y = OPS[name](*(device.put(a) for a in arrays), **placed)
     expected = meaning(*arrays)
     assert y.shape == expected.shape
     np.testing.assert_allclose(to_cpu(y.data), expected, rtol=1e-13, atol=1e-14)

@@ -1,8 +1,8 @@
 """What NumPy says badly or slowly, said well: a handful of functions with one name on every device.
 
-`reference.py` tells what each kernel means, in plain NumPy; `cpu.py` computes it with Numba,
-`gpu.py` with CuPy. Which sibling answers follows from the arrays of the call, never from a
-setting. All work in float32 and in float64, and return the type they are given.
+`reference.py` tells what each kernel means, in plain NumPy; `cpu` computes it with Numba, `gpu`
+with CuPy. Which sibling answers follows from the arrays of the call, never from a setting. All work
+in float32 and in float64, and return the type they are given.
 
 A kernel is a pure function, or in place on the arguments that its docstring in `reference.py`
 names.
@@ -21,7 +21,7 @@ from . import reference
 NAMES = [
     name
     for name, value in vars(reference).items()
-    if callable(value) and getattr(value, "__module__", "") == reference.__name__
+    if getattr(value, "__module__", "") == reference.__name__ and not name.startswith("_")
 ]
 
 
@@ -41,3 +41,14 @@ tanh_grad = _dispatch("tanh_grad")
 leaky_relu = _dispatch("leaky_relu")
 leaky_relu_grad = _dispatch("leaky_relu_grad")
 adam = _dispatch("adam")
+conv2d = _dispatch("conv2d")
+conv2d_grad_x = _dispatch("conv2d_grad_x")
+conv2d_grad_w = _dispatch("conv2d_grad_w")
+upsample_conv2d = _dispatch("upsample_conv2d")
+upsample_conv2d_grad_x = _dispatch("upsample_conv2d_grad_x")
+upsample_conv2d_grad_w = _dispatch("upsample_conv2d_grad_w")
+channel_sum = _dispatch("channel_sum")
+moments = _dispatch("moments")
+normalize = _dispatch("normalize")
+channel_sums = _dispatch("channel_sums")
+batch_norm_grad = _dispatch("batch_norm_grad")

@@ -46,3 +46,122 @@ def adam(
     m += (1 - beta1) * (g - m)
     v += (1 - beta2) * (g * g - v)
     p -= rate * m / (np.sqrt(v) + eps)
+
+
+# --- convolution ----------------------------------------------------------------------------------
+# Pictures x (N, H, W, C), windows w (K, L, C, O), outputs (N, P, Q, O). pad: the zeros set around
+# a picture, (top, bottom, left, right). Window (i, j) starts stride * i rows and stride * j columns
+# into the padded picture, so that P = (top + H + bottom - K) // stride + 1; Q in the same way.
+
+
+def _pad(x: Array, pad: tuple[int, int, int, int]) -> Array:
+    top, bottom, left, right = pad
+    return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+
+
+def _under(tap: tuple[int, int], outputs: tuple[int, int], stride: int) -> tuple[slice, ...]:
+    """Where, in a padded picture, one tap of the window falls as the window moves."""
+    (k, l), (p, q) = tap, outputs
+    rows = slice(k, k + stride * (p - 1) + 1, stride)
+    return slice(None), rows, slice(l, l + stride * (q - 1) + 1, stride)
+
+
+def conv2d(
+    x: Array, w: Array, b: Array | None, stride: int, pad: tuple[int, int, int, int]
+) -> Array:
+    """y[n, i, j] = b + sum over the taps (k, l) of x[n, stride i + k - top, stride j + l - left]
+    w[k, l].
+
+    b (O,), or None for no bias.
+    """
+    padded, (K, L, _, O) = _pad(x, pad), w.shape
+    P, Q = (padded.shape[1] - K) // stride + 1, (padded.shape[2] - L) // stride + 1
+    y = np.zeros((x.shape[0], P, Q, O), x.dtype)
+    for tap in np.ndindex(K, L):
+        y += padded[_under(tap, (P, Q), stride)] @ w[tap]
+    return y if b is None else y + b
+
+
+def conv2d_grad_x(
+    g: Array, w: Array, size: tuple[int, int], stride: int, pad: tuple[int, int, int, int]
+) -> Array:
+    """dL/dx (N, *size, C) of y = conv2d(x, w, b, stride, pad), given g = dL/dy (N, P, Q, O)."""
+    (top, bottom, left, right), (H, W) = pad, size
+    dx = np.zeros((g.shape[0], top + H + bottom, left + W + right, w.shape[2]), g.dtype)
+    for tap in np.ndindex(*w.shape[:2]):
+        dx[_under(tap, g.shape[1:3], stride)] += g @ w[tap].T
+    return dx[:, top : top + H, left : left + W]
+
+
+def conv2d_grad_w(
+    x: Array, g: Array, window: tuple[int, int], stride: int, pad: tuple[int, int, int, int]
+) -> Array:
+    """dL/dw (*window, C, O) of y = conv2d(x, w, b, stride, pad), given g = dL/dy (N, P, Q, O)."""
+    padded, C, O = _pad(x, pad), x.shape[3], g.shape[3]
+    dw = np.zeros((*window, C, O), x.dtype)
+    for tap in np.ndindex(*window):
+        seen = padded[_under(tap, g.shape[1:3], stride)]
+        dw[tap] = seen.reshape(-1, C).T @ g.reshape(-1, O)
+    return dw
+
+
+ONE_AROUND = (1, 1, 1, 1)  # what 'same' means for a 3x3 window at stride 1
+
+
+def _upsample(x: Array) -> Array:
+    return x.repeat(2, axis=1).repeat(2, axis=2)
+
+
+def upsample_conv2d(x: Array, w: Array, b: Array) -> Array:
+    """y (N, 2H, 2W, O): every pixel of x doubled along both axes, then the 3x3 convolution."""
+    return conv2d(_upsample(x), w, b, 1, ONE_AROUND)
+
+
+def upsample_conv2d_grad_x(g: Array, w: Array) -> Array:
+    """dL/dx (N, H, W, C) of y = upsample_conv2d(x, w, b), given g = dL/dy (N, 2H, 2W, O)."""
+    N, H, W, C = g.shape[0], g.shape[1] // 2, g.shape[2] // 2, w.shape[2]
+    doubled = conv2d_grad_x(g, w, (2 * H, 2 * W), 1, ONE_AROUND)
+    return doubled.reshape(N, H, 2, W, 2, C).sum(axis=(2, 4))
+
+
+def upsample_conv2d_grad_w(x: Array, g: Array) -> Array:
+    """dL/dw (3, 3, C, O) of y = upsample_conv2d(x, w, b), given g = dL/dy (N, 2H, 2W, O)."""
+    return conv2d_grad_w(_upsample(x), g, (3, 3), 1, ONE_AROUND)
+
+
+# --- statistics of channels ------------------------------------------------------------------
+# A channel is an index of the last axis, C long; "over the channel" is over all other axes.
+
+
+def _over(x: Array) -> tuple[int, ...]:
+    return tuple(range(x.ndim - 1))
+
+
+def channel_sum(x: Array) -> Array:
+    """The sum over each channel (C,)."""
+    return x.sum(axis=_over(x), dtype=np.float64).astype(x.dtype)
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    """The mean and the variance over each channel, (C,) both. The variance is the mean square."""
+    wide = x.astype(np.float64)
+    return wide.mean(axis=_over(x)).astype(x.dtype), wide.var(axis=_over(x)).astype(x.dtype)
+
+
+def normalize(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
+    """(x - mean) scale + shift, the three (C,)."""
+    return (x - mean) * scale + shift
+
+
+def channel_sums(g: Array, x: Array, mean: Array) -> tuple[Array, Array]:
+    """The sums of g and of g (x - mean) over each channel, (C,) both."""
+    return channel_sum(g), channel_sum(g * (x - mean))
+
+
+def batch_norm_grad(g: Array, x: Array, mean: Array, scale: Array, a: Array, b: Array) -> Array:
+    """(g - a - b (x - mean)) scale, the four (C,): dL/dx of a batch norm, given g = dL/dy.
+
+    a is the mean of g, b the mean of g (x - mean) / (variance + eps): what reaches x by way of
+    the mean and of the variance.
+    """
+    return (g - a - b * (x - mean)) * scale

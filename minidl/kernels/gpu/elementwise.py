@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cupy
 
-from ..device import Array
+from ...device import Array
 
 
 def _elementwise(inputs: str, outputs: str, body: str, name: str) -> cupy.ElementwiseKernel:

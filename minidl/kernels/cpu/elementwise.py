@@ -1,38 +1,19 @@
-"""The kernels for NumPy arrays, compiled by Numba.
+"""The kernels that work element by element, compiled by Numba.
 
 Each kernel is a loop over flat, contiguous memory that LLVM turns into vector instructions, and a
-function around it that makes the arrays flat and the result the right shape. All compiled code is
-in this one file, because Numba's cache of compiled code looks at nothing else when it asks what
-changed.
-
-Three things decide whether such a loop is fast: `error_model="numpy"` (Python's own check for
-division by zero stops vectorisation), an exponential without branches or calls, and no number of
-a wider type (`0.5 * x` is float64; hence `T(0.5)`, with T the type of the array).
+function around it that makes the arrays flat and the result the right shape.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
-# The floating-point liberties that vectorisation needs; sums keep their order ('reassoc' is
-# absent).
-FAST = {"contract", "nsz", "arcp"}
-
-
-def compiled(loop: Callable[..., None]) -> Callable[..., None]:
-    """Numba's `njit`, its result kept on disk where there is a folder that can be written."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST}
-    try:
-        return njit(cache=True, **options)(loop)
-    except RuntimeError:  # neither the package's folder nor the user's can be written
-        return njit(**options)(loop)
-
+from .compiling import compiled
 
 # --- the exponential ---------------------------------------------------------------------------
 

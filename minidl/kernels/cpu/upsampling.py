@@ -1,0 +1,183 @@
+"""Convolution of a doubled picture: transforms of differences around nine matrix products.
+
+The algebra is in `doubling`. All transforms run along rows of pixels, in blocks of rows that fit
+the cache: V are the nine transforms of x, U those of the window, P = V U the nine products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .. import doubling
+from .compiling import compiled
+
+BLOCK = 1 << 21  # numbers in a block's V and P together: 8 MB in float32
+
+
+@compiled
+def _plus(a, b, out):
+    for i in range(out.size):
+        out[i] = a[i] + b[i]
+
+
+@compiled
+def _minus(a, b, out):
+    for i in range(out.size):
+        out[i] = a[i] - b[i]
+
+
+@compiled
+def _add(a, out):
+    for i in range(out.size):
+        out[i] += a[i]
+
+
+@compiled
+def _subtract(a, out):
+    for i in range(out.size):
+        out[i] -= a[i]
+
+
+@compiled
+def _transform(x, height, C, first, V):
+    """V (9, rows, W C) of the rows first, first + 1, ... of x (N H, W C).
+
+    Each is (x[i], d[i], d[i+1]) along the rows, then the same along the columns.
+    """
+    WC = x.shape[1]
+    along = np.zeros((3, WC + 2 * C), x.dtype)  # one row, with a pixel of zeros at either end
+    for r in range(V.shape[1]):
+        i, here = (first + r) % height, x[first + r]
+        for c in range(WC):
+            along[0, C + c] = along[1, C + c] = here[c]
+            along[2, C + c] = -here[c]
+        if i > 0:
+            _subtract(x[first + r - 1], along[1, C : C + WC])
+        if i < height - 1:
+            _add(x[first + r + 1], along[2, C : C + WC])
+        for a in range(3):
+            middle, before, after = along[a, C : C + WC], along[a, :WC], along[a, 2 * C :]
+            out = V[3 * a, r]
+            for c in range(WC):
+                out[c] = middle[c]
+            _minus(middle, before, V[3 * a + 1, r])
+            _minus(after, middle, V[3 * a + 2, r])
+
+
+@compiled
+def _transform_back(V, height, C, first, dx):
+    """The transpose of _transform: add the gradients of V to those of x, in place on dx."""
+    WC = dx.shape[1]
+    along = np.empty((3, WC + 2 * C), dx.dtype)
+    for r in range(V.shape[1]):
+        i = (first + r) % height
+        along[:] = 0
+        for a in range(3):
+            middle, before, after = along[a, C : C + WC], along[a, :WC], along[a, 2 * C :]
+            _add(V[3 * a, r], middle)
+            _add(V[3 * a + 1, r], middle)
+            _subtract(V[3 * a + 1, r], before)
+            _add(V[3 * a + 2, r], after)
+            _subtract(V[3 * a + 2, r], middle)
+        _add(along[0, C : C + WC], dx[first + r])
+        _add(along[1, C : C + WC], dx[first + r])
+        _subtract(along[2, C : C + WC], dx[first + r])
+        if i > 0:
+            _subtract(along[1, C : C + WC], dx[first + r - 1])
+        if i < height - 1:
+            _add(along[2, C : C + WC], dx[first + r + 1])
+
+
+@compiled
+def _combine(P, b, first, y):
+    """The two rows of y (N 2H, W, 2, O) for each row of P (9, rows, W, O): four sums of four."""
+    _, rows, W, O = P.shape
+    for r in range(rows):
+        for below in range(2):
+            up = 3 * (1 + below)
+            for j in range(W):
+                p00, p01, p02 = P[0, r, j], P[1, r, j], P[2, r, j]
+                p10, p11, p12 = P[up, r, j], P[up + 1, r, j], P[up + 2, r, j]
+                even, odd = y[2 * (first + r) + below, j, 0], y[2 * (first + r) + below, j, 1]
+                for o in range(O):
+                    shared = p00[o] + p10[o] + b[o]
+                    even[o] = shared + p01[o] + p11[o]
+                    odd[o] = shared + p02[o] + p12[o]
+
+
+@compiled
+def _combine_back(g, first, P):
+    """The transpose of _combine: the gradients of P (9, rows, W, O) from g (N 2H, W, 2, O)."""
+    _, rows, W, _ = P.shape
+    for r in range(rows):
+        top, bottom = g[2 * (first + r)], g[2 * (first + r) + 1]
+        for j in range(W):
+            _plus(top[j, 0], top[j, 1], P[3, r, j])
+            _plus(bottom[j, 0], bottom[j, 1], P[6, r, j])
+            _plus(P[3, r, j], P[6, r, j], P[0, r, j])
+            _plus(top[j, 0], bottom[j, 0], P[1, r, j])
+            _plus(top[j, 1], bottom[j, 1], P[2, r, j])
+            p4, p5, p7, p8 = P[4, r, j], P[5, r, j], P[7, r, j], P[8, r, j]
+            for o in range(p4.size):
+                p4[o] = top[j, 0, o]
+                p5[o] = top[j, 1, o]
+                p7[o] = bottom[j, 0, o]
+                p8[o] = bottom[j, 1, o]
+
+
+def _blocks(rows: int, numbers: int) -> Iterator[tuple[int, int]]:
+    """(first, last + 1) of blocks of rows of pixels, so many numbers in V and P for each."""
+    size = max(1, min(rows, BLOCK // numbers))
+    for first in range(0, rows, size):
+        yield first, min(rows, first + size)
+
+
+def _rows(x: np.ndarray) -> np.ndarray:
+    """x (N, H, W, C) as (N H, W C)."""
+    return np.ascontiguousarray(x).reshape(x.shape[0] * x.shape[1], -1)
+
+
+def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
+    (N, H, W, C), O = x.shape, w.shape[3]
+    if b.shape != (O,):  # a loop would run past its end
+        raise ValueError(f"upsample_conv2d: w gives {O} channels, b is {b.shape}")
+    rows, U = _rows(x), doubling.of_window(w)
+    y = np.empty((N, 2 * H, 2 * W, O), x.dtype)
+    for first, last in _blocks(N * H, 9 * W * (C + O)):
+        count = last - first
+        V = np.empty((9, count, W * C), x.dtype)
+        _transform(rows, H, C, first, V)
+        P = V.reshape(9, count * W, C) @ U
+        _combine(P.reshape(9, count, W, O), b, first, y.reshape(-1, W, 2, O))
+    return y
+
+
+def upsample_conv2d_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
+    N, H, W = g.shape[0], g.shape[1] // 2, g.shape[2] // 2
+    C, O = w.shape[2:]
+    U, g = doubling.of_window(w), np.ascontiguousarray(g).reshape(-1, W, 2, O)
+    dx = np.zeros((N, H, W, C), g.dtype)
+    for first, last in _blocks(N * H, 9 * W * (C + O)):
+        count = last - first
+        P = np.empty((9, count, W, O), g.dtype)
+        _combine_back(g, first, P)
+        V = P.reshape(9, count * W, O) @ U.transpose(0, 2, 1)
+        _transform_back(V.reshape(9, count, W * C), H, C, first, _rows(dx))
+    return dx
+
+
+def upsample_conv2d_grad_w(x: np.ndarray, g: np.ndarray) -> np.ndarray:
+    (N, H, W, C), O = x.shape, g.shape[3]
+    if g.shape != (N, 2 * H, 2 * W, O):
+        raise ValueError(f"upsample_conv2d_grad_w: x is {x.shape}, which does not give {g.shape}")
+    rows, g = _rows(x), np.ascontiguousarray(g).reshape(-1, W, 2, O)
+    dU = np.zeros((9, C, O), x.dtype)
+    for first, last in _blocks(N * H, 9 * W * (C + O)):
+        count = last - first
+        V, P = np.empty((9, count, W * C), x.dtype), np.empty((9, count, W, O), x.dtype)
+        _transform(rows, H, C, first, V)
+        _combine_back(g, first, P)
+        dU += V.reshape(9, count * W, C).transpose(0, 2, 1) @ P.reshape(9, count * W, O)
+    return doubling.to_window(dU)

@@ -1,0 +1,20 @@
+"""Layers: parameters, and the op that uses them.
+
+A `Module` is anything made of parameters and other modules. Its parameters come in the order in
+which they were defined, here and in every process.
+"""
+
+from .activations import Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
+from .convolution import Conv2D, ConvTranspose2D, UpSample2D, UpSampleConv2D
+from .dense import ChannelwiseLinear, Linear
+from .module import Module, Sequential
+from .normalisation import BatchNorm, Dropout
+from .summary import summary
+
+__all__ = [
+    "Module", "Sequential", "summary",
+    "Linear", "ChannelwiseLinear",
+    "Conv2D", "ConvTranspose2D", "UpSample2D", "UpSampleConv2D",
+    "BatchNorm", "Dropout",
+    "Sigmoid", "Tanh", "ReLU", "LeakyReLU", "Flatten",
+]  # fmt: skip

@@ -1,0 +1,115 @@
+"""Convolution layers. Pictures are (N, H, W, C), windows square.
+
+Weights (window, window, inputs, outputs) are drawn uniformly as Glorot & Bengio (2010) advise, as
+Keras does, or with `std` from a normal distribution of that width (0.02 in Radford et al. 2016 and
+Pathak et al. 2016). Biases (outputs,) are zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import ops
+from ..device import Array
+from ..ops.convolution import Pad
+from ..tensor import Tensor
+from .initial import glorot, normal
+from .module import Module
+
+
+class _Convolution(Module):
+    """The weights and the bias of the layers below."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        window: int,
+        rng: np.random.Generator,
+        std: float | None,
+    ) -> None:
+        shape, taps = (window, window, inputs, outputs), window * window
+        if std is None:
+            w = glorot(rng, shape, taps * inputs, taps * outputs)
+        else:
+            w = normal(rng, shape, std)
+        name = f"{type(self).__name__}({inputs}, {outputs}, window={window})"
+        self.w = Tensor(w, f"{name}.w")
+        self.b = Tensor(np.zeros(outputs, np.float32), f"{name}.b")
+
+
+class Conv2D(_Convolution):
+    """(N, H, W, inputs) -> (N, P, Q, outputs); with pad "same", P = ceil(H / stride), as in Keras.
+
+    pad: "same", zeros on all sides, or (top, bottom, left, right).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        window: int,
+        stride: int = 1,
+        pad: Pad = "same",
+        rng: np.random.Generator,
+        std: float | None = None,
+    ) -> None:
+        super().__init__(inputs, outputs, window=window, rng=rng, std=std)
+        self.stride, self.pad = stride, pad
+
+    def forward(self, x: Tensor | Array) -> Tensor:
+        return ops.conv2d(x, self.w, self.b, stride=self.stride, pad=self.pad)
+
+
+class ConvTranspose2D(_Convolution):
+    """(N, P, Q, inputs) -> (N, (P - 1) stride + window - 2 pad, ..., outputs), as in PyTorch.
+
+    window 4, stride 2, pad 1 doubles a picture; window 4, stride 1, pad 0 makes 4x4 of 1x1.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        window: int,
+        stride: int,
+        pad: int | tuple[int, int, int, int],
+        rng: np.random.Generator,
+        std: float | None = None,
+    ) -> None:
+        super().__init__(inputs, outputs, window=window, rng=rng, std=std)
+        self.stride, self.pad = stride, pad
+
+    def forward(self, x: Tensor | Array) -> Tensor:
+        return ops.conv_transpose2d(x, self.w, self.b, stride=self.stride, pad=self.pad)
+
+
+class UpSample2D(Module):
+    """(N, H, W, C) -> (N, factor H, factor W, C): every pixel repeated."""
+
+    def __init__(self, *, factor: int = 2) -> None:
+        self.factor = factor
+
+    def forward(self, x: Tensor | Array) -> Tensor:
+        return ops.upsample2d(x, factor=self.factor)
+
+
+class UpSampleConv2D(_Convolution):
+    """(N, H, W, inputs) -> (N, 2H, 2W, outputs): UpSample2D() and Conv2D(window=3), in a quarter of
+    the multiplications."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        rng: np.random.Generator,
+        std: float | None = None,
+    ) -> None:
+        super().__init__(inputs, outputs, window=3, rng=rng, std=std)
+
+    def forward(self, x: Tensor | Array) -> Tensor:
+        return ops.upsample_conv2d(x, self.w, self.b)

@@ -1,0 +1,60 @@
+"""Layers that work one way in training and another in use: see `Module.train`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import ops
+from ..device import Array
+from ..tensor import Tensor
+from .module import Module
+
+
+class BatchNorm(Module):
+    """(..., channels) -> the same shape, every channel brought to mean beta and deviation gamma.
+
+    In training by the mean and variance of the batch, while the running ones follow, as in Keras:
+    running = momentum running + (1 - momentum) batch, the variance being the batch's mean square.
+    In use by the running ones. gamma (channels,) starts at 1, beta (channels,) at 0, the running
+    mean at 0, the running variance at 1 (Ioffe & Szegedy 2015).
+    """
+
+    def __init__(self, channels: int, *, momentum: float = 0.9, eps: float = 1e-5) -> None:
+        if not 0 <= momentum < 1:
+            raise ValueError(f"BatchNorm: momentum is {momentum}, expected 0 <= momentum < 1")
+        self.momentum, self.eps = momentum, eps
+        self.gamma = Tensor(np.ones(channels, np.float32), f"BatchNorm({channels}).gamma")
+        self.beta = Tensor(np.zeros(channels, np.float32), f"BatchNorm({channels}).beta")
+        self.mean: Array = np.zeros(channels, np.float32)
+        self.variance: Array = np.ones(channels, np.float32)
+
+    def forward(self, x: Tensor | Array) -> Tensor:
+        if not self.training:
+            return ops.normalize(
+                x, self.gamma, self.beta, mean=self.mean, variance=self.variance, eps=self.eps
+            )
+        of_batch = mean, variance = ops.moments(x)
+        y = ops.batch_norm(x, self.gamma, self.beta, eps=self.eps, of_batch=of_batch)
+        self.mean += (1 - self.momentum) * (mean - self.mean)
+        self.variance += (1 - self.momentum) * (variance - self.variance)
+        return y
+
+
+class Dropout(Module):
+    """(...) -> the same shape. In training, each element is 0 with probability `rate` and divided
+    by 1 - rate else; in use nothing changes (Srivastava et al. 2014).
+
+    rng: the layer's own source of masks; a GPU's (`Device.generator`) keeps them on the GPU.
+    """
+
+    def __init__(self, rate: float, *, rng: np.random.Generator) -> None:
+        if not 0 <= rate < 1:
+            raise ValueError(f"Dropout: rate is {rate}, expected 0 <= rate < 1")
+        self.rate, self.rng = rate, rng
+
+    def forward(self, x: Tensor | Array) -> Tensor | Array:
+        if not self.training or self.rate == 0:
+            return x
+        kept = self.rng.random(x.shape, dtype=np.float32) >= self.rate
+        mask = np.asarray(kept, like=x.data if isinstance(x, Tensor) else x)
+        return ops.dropout(x, mask=mask, keep=1 - self.rate)

@@ -1,0 +1,38 @@
+"""Every differentiable operation: its value and, beside it, one gradient function per input.
+
+`g` is always dL/dy, an array of y's shape; a gradient function is named after its input, or stands
+in the order of the inputs. Arrays are NumPy's or CuPy's: they answer the same expressions, and what
+neither says well is a kernel.
+"""
+
+from .activations import leaky_relu, relu, sigmoid, softplus, tanh
+from .arithmetic import (
+    absolute,
+    add,
+    divide,
+    exp,
+    log,
+    max,
+    mean,
+    multiply,
+    negative,
+    power,
+    sqrt,
+    subtract,
+    sum,
+    unbroadcast,
+)
+from .convolution import conv2d, conv_transpose2d, padding, upsample2d, upsample_conv2d
+from .dense import channelwise_linear, dropout, linear, matmul
+from .normalisation import batch_norm, moments, normalize
+from .shapes import concatenate, index, reshape, transpose
+
+__all__ = [
+    "add", "subtract", "multiply", "divide", "negative", "power", "exp", "log", "sqrt", "absolute",
+    "sum", "mean", "max", "unbroadcast",
+    "reshape", "transpose", "index", "concatenate",
+    "sigmoid", "tanh", "leaky_relu", "relu", "softplus",
+    "matmul", "linear", "channelwise_linear", "dropout",
+    "conv2d", "conv_transpose2d", "upsample2d", "upsample_conv2d", "padding",
+    "batch_norm", "normalize", "moments",
+]  # fmt: skip

@@ -1,0 +1,122 @@
+"""Arithmetic, element by element with broadcasting, and reductions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..device import Array
+from ..tensor import op
+from .grads import Grads
+
+
+def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
+    """Sum g over the axes along which an array of `shape` was repeated to g's shape."""
+    g = g.sum(axis=tuple(range(g.ndim - len(shape))))
+    repeated = tuple(i for i, n in enumerate(shape) if n == 1 and g.shape[i] != 1)
+    return g.sum(axis=repeated, keepdims=True) if repeated else g
+
+
+@op
+def add(a: Array, b: Array) -> Grads:
+    """a + b."""
+    sa, sb = np.shape(a), np.shape(b)
+    return a + b, lambda g: unbroadcast(g, sa), lambda g: unbroadcast(g, sb)
+
+
+@op
+def subtract(a: Array, b: Array) -> Grads:
+    """a - b."""
+    sa, sb = np.shape(a), np.shape(b)
+    return a - b, lambda g: unbroadcast(g, sa), lambda g: unbroadcast(-g, sb)
+
+
+@op
+def multiply(a: Array, b: Array) -> Grads:
+    """a * b, element by element."""
+    sa, sb = np.shape(a), np.shape(b)
+    return a * b, lambda g: unbroadcast(g * b, sa), lambda g: unbroadcast(g * a, sb)
+
+
+@op
+def divide(a: Array, b: Array) -> Grads:
+    """a / b, element by element."""
+    sa, sb, y = np.shape(a), np.shape(b), a / b
+    return y, lambda g: unbroadcast(g / b, sa), lambda g: unbroadcast(-g * y / b, sb)
+
+
+@op
+def negative(x: Array) -> Grads:
+    """-x."""
+    return -x, lambda g: -g
+
+
+@op
+def power(x: Array, *, exponent: float) -> Grads:
+    """x ** exponent, for a constant exponent."""
+    exponent = float(exponent)  # NumPy's scalars would widen a float32
+    return x**exponent, lambda g: g * (exponent * x ** (exponent - 1))
+
+
+@op
+def exp(x: Array) -> Grads:
+    """e ** x."""
+    y = np.exp(x)
+    return y, lambda g: g * y
+
+
+@op
+def log(x: Array) -> Grads:
+    """The natural logarithm."""
+    return np.log(x), lambda g: g / x
+
+
+@op
+def sqrt(x: Array) -> Grads:
+    """The square root."""
+    y = np.sqrt(x)
+    return y, lambda g: g / (2 * y)
+
+
+@op
+def absolute(x: Array) -> Grads:
+    """|x|."""
+    return np.abs(x), lambda g: g * np.sign(x)
+
+
+# --- reductions ----------------------------------------------------------------------------------
+# axis: one axis, several, or None for all; keepdims: keep the reduced axes, with length 1.
+
+
+def _spread(g: Array, x: Array, axis: Any, keepdims: bool) -> Array:
+    """g, of the shape after a reduction of x over axis, seen in x's shape again."""
+    if not keepdims and axis is not None:
+        g = np.expand_dims(g, axis)
+    return np.broadcast_to(g, x.shape)
+
+
+@op
+def sum(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
+    """The sum over axis."""
+    return x.sum(axis=axis, keepdims=keepdims), lambda g: _spread(g, x, axis, keepdims)
+
+
+@op
+def mean(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
+    """The mean over axis."""
+    y = x.mean(axis=axis, keepdims=keepdims)
+    return y, lambda g: _spread(g / (x.size / y.size), x, axis, keepdims)
+
+
+@op
+def max(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
+    """The maximum over axis. Where several elements reach it, they share the gradient equally."""
+    y = x.max(axis=axis, keepdims=keepdims)
+
+    def grad_x(g: Array) -> Array:
+        reached = (x == _spread(y, x, axis, keepdims)).astype(x.dtype)
+        share = reached / reached.sum(axis=axis, keepdims=True)
+        return _spread(g, x, axis, keepdims) * share
+
+    return y, grad_x

@@ -1,0 +1,134 @@
+"""Convolutions. Pictures are (N, H, W, C), windows w (K, L, inputs, outputs), biases (outputs,).
+
+What is computed is the sum over a window of w as it stands, not mirrored: the correlation that the
+field calls convolution.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import kernels
+from ..device import Array
+from ..tensor import op
+from .grads import Grads
+
+Pad = str | int | tuple[int, int, int, int]
+
+
+def padding(
+    pad: Pad, size: tuple[int, int], window: tuple[int, int], stride: int
+) -> tuple[int, int, int, int]:
+    """The zeros (top, bottom, left, right) that `pad` means for pictures (H, W) and a window.
+
+    "same" makes the output ceil(size / stride) large; where the zeros do not halve, the odd one is
+    at the bottom and on the right (Keras' and TensorFlow's rule).
+    """
+    if isinstance(pad, str):
+        if pad != "same":
+            raise ValueError(f'pad is "{pad}", expected "same", a number or four')
+        ends: list[int] = []
+        for n, k in zip(size, window, strict=True):
+            total = max(0, (-(-n // stride) - 1) * stride + k - n)
+            ends += [total // 2, total - total // 2]
+    else:
+        ends = [pad] * 4 if isinstance(pad, int) else list(pad)
+    if len(ends) != 4 or min(ends) < 0:
+        raise ValueError(f"pad is {pad}, expected (top, bottom, left, right), none below 0")
+    return ends[0], ends[1], ends[2], ends[3]
+
+
+def _check(x: Array, w: Array, b: Array, stride: int) -> None:
+    if x.ndim != 4 or w.ndim != 4:
+        raise ValueError(f"x is {x.shape}, w {w.shape}; expected (N, H, W, C) and (K, L, C, O)")
+    if x.shape[3] != w.shape[2]:
+        raise ValueError(f"x has {x.shape[3]} channels, w expects {w.shape[2]}")
+    if b.shape != w.shape[3:]:
+        raise ValueError(f"w gives {w.shape[3]} channels, b is {b.shape}")
+    if stride < 1:
+        raise ValueError(f"stride is {stride}, expected 1 or more")
+
+
+@op
+def conv2d(x: Array, w: Array, b: Array, *, stride: int = 1, pad: Pad = "same") -> Grads:
+    """x (N, H, W, C), w (K, L, C, O), b (O,) -> (N, P, Q, O): at every `stride`-th place of the
+    padded picture, the sum of the window there times w, plus b.
+
+    pad: "same" for P = ceil(H / stride), as in Keras; zeros on all sides; or (top, bottom, left,
+    right), for P = (top + H + bottom - K) // stride + 1.
+    """
+    _check(x, w, b, stride)
+    size, window = x.shape[1:3], w.shape[:2]
+    pads = padding(pad, size, window, stride)
+    padded = size[0] + pads[0] + pads[1], size[1] + pads[2] + pads[3]
+    if padded[0] < window[0] or padded[1] < window[1]:
+        raise ValueError(
+            f"the window {window[0]}x{window[1]} is larger than the padded picture"
+            f" {padded[0]}x{padded[1]}"
+        )
+    return (
+        kernels.conv2d(x, w, b, stride, pads),
+        lambda g: kernels.conv2d_grad_x(g, w, size, stride, pads),
+        lambda g: kernels.conv2d_grad_w(x, g, window, stride, pads),
+        kernels.channel_sum,
+    )
+
+
+@op
+def conv_transpose2d(
+    x: Array, w: Array, b: Array, *, stride: int, pad: int | tuple[int, int, int, int]
+) -> Grads:
+    """x (N, P, Q, C), w (K, L, C, O), b (O,) -> (N, H, W, O): the transpose of the convolution
+    from H x W to P x Q, as in PyTorch. H = (P - 1) stride + K - top - bottom.
+
+    4x4 windows with stride 2 and pad 1 double a picture; with stride 1 and pad 0 they make 4x4 of
+    1x1. pad: what is cut off on all sides, or off (top, bottom, left, right).
+    """
+    _check(x, w, b, stride)
+    if isinstance(pad, str):
+        raise ValueError(f'pad is "{pad}", expected a number or (top, bottom, left, right)')
+    window = w.shape[:2]
+    top, bottom, left, right = pads = padding(pad, x.shape[1:3], window, stride)
+    size = (
+        (x.shape[1] - 1) * stride + window[0] - top - bottom,
+        (x.shape[2] - 1) * stride + window[1] - left - right,
+    )
+    if min(size) < 1:
+        raise ValueError(f"pad {pad} leaves nothing of the output: {size[0]}x{size[1]}")
+    v = w.transpose(0, 1, 3, 2)  # of the convolution that this one transposes
+    y = kernels.conv2d_grad_x(x, v, size, stride, pads)
+    y += b
+    return (
+        y,
+        lambda g: kernels.conv2d(g, v, None, stride, pads),
+        lambda g: kernels.conv2d_grad_w(g, x, window, stride, pads).transpose(0, 1, 3, 2),
+        kernels.channel_sum,
+    )
+
+
+@op
+def upsample2d(x: Array, *, factor: int = 2) -> Grads:
+    """x (N, H, W, C) -> (N, factor H, factor W, C): every pixel repeated, along both axes."""
+    if x.ndim != 4 or factor < 1:
+        raise ValueError(f"x is {x.shape}, factor {factor}; expected (N, H, W, C) and 1 or more")
+    N, H, W, C = x.shape
+    y = np.broadcast_to(x[:, :, None, :, None], (N, H, factor, W, factor, C))
+    return (
+        y.reshape(N, H * factor, W * factor, C),
+        lambda g: g.reshape(N, H, factor, W, factor, C).sum(axis=(2, 4)),
+    )
+
+
+@op
+def upsample_conv2d(x: Array, w: Array, b: Array) -> Grads:
+    """x (N, H, W, C), w (3, 3, C, O), b (O,) -> (N, 2H, 2W, O): conv2d(upsample2d(x), w, b), in a
+    quarter of the multiplications."""
+    _check(x, w, b, 1)
+    if w.shape[:2] != (3, 3):
+        raise ValueError(f"the window is {w.shape[0]}x{w.shape[1]}, expected 3x3")
+    return (
+        kernels.upsample_conv2d(x, w, b),
+        lambda g: kernels.upsample_conv2d_grad_x(g, w),
+        lambda g: kernels.upsample_conv2d_grad_w(x, g),
+        kernels.channel_sum,
+    )

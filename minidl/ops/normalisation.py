@@ -1,0 +1,77 @@
+"""Batch normalisation. Channels are the last axis; statistics are over all others."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .. import kernels
+from ..device import Array
+from ..tensor import Tensor, op
+from .grads import Grads, once
+
+
+def moments(x: Tensor | Array) -> tuple[Array, Array]:
+    """The mean and the variance (mean square) of each channel of x (..., C): arrays (C,).
+
+    Not an op: plain numbers, of which no gradient is taken.
+    """
+    return kernels.moments(x.data if isinstance(x, Tensor) else x)
+
+
+def _check(x: Array, **of_channels: Array) -> None:
+    for name, array in of_channels.items():
+        if array.shape != x.shape[-1:]:
+            raise ValueError(f"x has {x.shape[-1]} channels, {name} is {array.shape}")
+        if array.dtype != x.dtype:
+            raise ValueError(f"x is {x.dtype}, {name} is {array.dtype}")
+
+
+@op
+def batch_norm(
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    *,
+    eps: float = 1e-5,
+    of_batch: tuple[Array, Array] | None = None,
+) -> Grads:
+    """gamma (x - mean) / sqrt(variance + eps) + beta, by the batch's own mean and variance (Ioffe &
+    Szegedy 2015). x (N, C) or (N, H, W, C); gamma, beta (C,).
+
+    of_batch: `moments(x)`, where the caller has them already.
+    """
+    mean, variance = kernels.moments(x) if of_batch is None else of_batch
+    _check(x, gamma=gamma, beta=beta, mean=mean, variance=variance)
+    rows = math.prod(x.shape[:-1])
+    r = 1 / np.sqrt(variance + eps)
+
+    @once
+    def sums(g: Array) -> tuple[Array, Array]:  # of g, of g (x - mean)
+        return kernels.channel_sums(g, x, mean)
+
+    def grad_x(g: Array) -> Array:
+        total, weighted = sums(g)
+        return kernels.batch_norm_grad(
+            g, x, mean, gamma * r, total / rows, weighted * (r * r) / rows
+        )
+
+    y = kernels.normalize(x, mean, gamma * r, beta)
+    return y, grad_x, lambda g: sums(g)[1] * r, lambda g: sums(g)[0]
+
+
+@op
+def normalize(
+    x: Array, gamma: Array, beta: Array, *, mean: Array, variance: Array, eps: float = 1e-5
+) -> Grads:
+    """gamma (x - mean) / sqrt(variance + eps) + beta, by a given mean and variance: batch
+    normalisation in use. x (..., C), all others (C,)."""
+    _check(x, gamma=gamma, beta=beta, mean=mean, variance=variance)
+    r = 1 / np.sqrt(variance + eps)
+    return (
+        kernels.normalize(x, mean, gamma * r, beta),
+        lambda g: g * (gamma * r),
+        lambda g: kernels.channel_sums(g, x, mean)[1] * r,
+        kernels.channel_sum,
+    )

@@ -1,0 +1,338 @@
+"""Convolutions: their values against loops, the siblings against their meaning, sizes, errors.
+
+The gradients of the ops are checked in the table of `minidl.gradcheck`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl import Tensor, device, ops
+from minidl.kernels import cpu, reference
+from minidl.ops import padding
+
+DTYPES = [np.float32, np.float64]
+
+# (N, H, W, C), (K, L, O), stride, (top, bottom, left, right)
+CONVOLUTIONS = [
+    ((2, 5, 7, 3), (3, 3, 4), 1, (1, 1, 1, 1)),
+    ((1, 6, 5, 2), (3, 3, 5), 2, (0, 1, 1, 1)),
+    ((3, 1, 1, 4), (3, 3, 2), 1, (1, 1, 1, 1)),
+    ((2, 4, 4, 3), (4, 4, 6), 1, (0, 0, 0, 0)),
+    ((1, 8, 6, 1), (4, 4, 3), 2, (1, 1, 1, 1)),
+    ((2, 7, 8, 3), (1, 1, 2), 3, (0, 0, 0, 0)),
+    ((1, 5, 5, 2), (2, 2, 3), 3, (1, 0, 0, 2)),
+    ((1, 2, 3, 2), (5, 4, 1), 1, (2, 2, 1, 2)),
+    ((2, 9, 7, 5), (5, 3, 7), 2, (0, 4, 3, 0)),
+    ((2, 6, 5, 8), (3, 3, 2), 1, (1, 1, 1, 1)),  # few outputs: seen from the other side
+    ((1, 4, 7, 6), (4, 5, 1), 1, (3, 0, 2, 4)),
+    ((2, 3, 4, 4), (2, 2, 2), 1, (2, 0, 0, 3)),
+]
+DOUBLED = [(2, 3, 4, 3, 5), (1, 1, 1, 2, 1), (3, 5, 1, 1, 2), (1, 1, 6, 4, 3), (2, 8, 7, 9, 17)]
+
+
+def modules() -> list[Any]:
+    """The siblings that can run here: the GPU's matrix algebra runs on NumPy's arrays as well."""
+    return [
+        pytest.param("minidl.kernels.cpu", id="cpu"),
+        pytest.param("minidl.kernels.gpu", id="gpu-on-numpy"),
+    ]
+
+
+@pytest.fixture(params=modules())
+def sibling(request: pytest.FixtureRequest) -> Any:
+    if request.param.endswith("gpu"):
+        pytest.importorskip("cupy")
+    return importlib.import_module(request.param)
+
+
+@pytest.fixture(params=["whole", "blocks"])
+def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The kernels as they are, and again with blocks so small that every array is cut in many."""
+    if request.param == "blocks":
+        for name, value in (("cpu", 100), ("gpu", 400)):
+            if name == "gpu" and importlib.util.find_spec("cupy") is None:
+                continue
+            for file in ("convolution", "upsampling"):
+                module = importlib.import_module(f"minidl.kernels.{name}.{file}")
+                monkeypatch.setattr(module, "BLOCK" if name == "cpu" else "CHUNK", value)
+    yield
+
+
+def draw(dtype: Any, *shapes: tuple[int, ...]) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+def close(found: np.ndarray, expected: np.ndarray) -> None:
+    """Equal type and shape, and equal values to a few roundings of the largest."""
+    assert found.dtype == expected.dtype
+    assert found.shape == expected.shape
+    error = np.abs(found - expected).max() / np.abs(expected).max()
+    assert error < 20 * np.finfo(found.dtype).eps
+
+
+def by_loops(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: int, pad: Any) -> np.ndarray:
+    """The convolution, element by element."""
+    (N, H, W, C), (K, L, _, O), (top, bottom, left, right) = x.shape, w.shape, pad
+    P, Q = (top + H + bottom - K) // stride + 1, (left + W + right - L) // stride + 1
+    y = np.empty((N, P, Q, O), x.dtype)
+    for n, i, j, o in np.ndindex(y.shape):
+        total = float(b[o])
+        for k, l, c in np.ndindex(K, L, C):
+            h, v = stride * i + k - top, stride * j + l - left
+            if 0 <= h < H and 0 <= v < W:
+                total += float(x[n, h, v, c]) * float(w[k, l, c, o])
+        y[n, i, j, o] = total
+    return y
+
+
+@pytest.mark.parametrize(("shape", "window", "stride", "pad"), CONVOLUTIONS)
+def test_meaning_of_conv2d(shape: Any, window: Any, stride: int, pad: Any) -> None:
+    x, w, b = draw(np.float64, shape, (*window[:2], shape[3], window[2]), window[2:])
+    close(reference.conv2d(x, w, b, stride, pad), by_loops(x, w, b, stride, pad))
+
+
+@pytest.mark.parametrize(("shape", "window", "stride", "pad"), CONVOLUTIONS)
+def test_meaning_of_the_gradients(shape: Any, window: Any, stride: int, pad: Any) -> None:
+    """<g, conv(x)> is linear in x and in w: both gradients are its transposes."""
+    x, w = draw(np.float64, shape, (*window[:2], shape[3], window[2]))
+    y = reference.conv2d(x, w, None, stride, pad)
+    (g,) = draw(np.float64, y.shape)
+    dx = reference.conv2d_grad_x(g, w, x.shape[1:3], stride, pad)
+    dw = reference.conv2d_grad_w(x, g, w.shape[:2], stride, pad)
+    assert math.isclose((g * y).sum(), (dx * x).sum(), rel_tol=1e-9, abs_tol=1e-9)
+    assert math.isclose((g * y).sum(), (dw * w).sum(), rel_tol=1e-9, abs_tol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("shape", "window", "stride", "pad"), CONVOLUTIONS)
+def test_conv2d_kernels(
+    sibling: Any, blocks: None, shape: Any, window: Any, stride: int, pad: Any, dtype: Any
+) -> None:
+    x, w, b = draw(dtype, shape, (*window[:2], shape[3], window[2]), window[2:])
+    y = reference.conv2d(x, w, b, stride, pad)
+    (g,) = draw(dtype, y.shape)
+    close(sibling.conv2d(x, w, b, stride, pad), y)
+    close(sibling.conv2d(x, w, None, stride, pad), reference.conv2d(x, w, None, stride, pad))
+    at = (x.shape[1:3], stride, pad)
+    close(sibling.conv2d_grad_x(g, w, *at), reference.conv2d_grad_x(g, w, *at))
+    at = (w.shape[:2], stride, pad)
+    close(sibling.conv2d_grad_w(x, g, *at), reference.conv2d_grad_w(x, g, *at))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("N", "H", "W", "C", "O"), DOUBLED)
+def test_upsample_conv2d_kernels(
+    sibling: Any, blocks: None, N: int, H: int, W: int, C: int, O: int, dtype: Any
+) -> None:
+    x, w, b, g = draw(dtype, (N, H, W, C), (3, 3, C, O), (O,), (N, 2 * H, 2 * W, O))
+    close(sibling.upsample_conv2d(x, w, b), reference.upsample_conv2d(x, w, b))
+    close(sibling.upsample_conv2d_grad_x(g, w), reference.upsample_conv2d_grad_x(g, w))
+    close(sibling.upsample_conv2d_grad_w(x, g), reference.upsample_conv2d_grad_w(x, g))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1, 3), (50, 1), (2, 3, 5, 4), (1, 1, 1, 2), (3, 37, 11, 33)])
+def test_statistics_kernels(sibling: Any, shape: tuple[int, ...], dtype: Any) -> None:
+    channels = shape[-1:]
+    x, g, scale, shift, a, b = draw(dtype, shape, shape, *[channels] * 4)
+    x += 3
+    mean = x.mean(axis=tuple(range(x.ndim - 1)))
+    rows = g.size // channels[0]  # a sum may be off by a rounding of each
+    for name, roundings, arguments in (
+        ("channel_sum", rows, (g,)),
+        ("channel_sums", rows, (g, x, mean)),
+        ("moments", 20, (x,)),
+        ("normalize", 50, (x, mean, scale, shift)),
+        ("batch_norm_grad", 50, (g, x, mean, scale, a, b)),
+    ):
+        found = getattr(sibling, name)(*arguments)
+        expected = getattr(reference, name)(*arguments)
+        for one, other in zip(np.atleast_2d(found), np.atleast_2d(expected), strict=True):
+            assert one.dtype == dtype
+            atol = max(20, 2 * roundings) * np.finfo(dtype).eps
+            np.testing.assert_allclose(one, other, rtol=0, atol=atol)
+
+
+def test_moments_far_from_zero() -> None:
+    """A mean a thousand times the deviation does not spoil the variance."""
+    (x,) = draw(np.float32, (4000, 3))
+    mean, variance = cpu.moments(1000 + x)
+    wide = (1000 + x).astype(np.float64)
+    np.testing.assert_allclose(mean, wide.mean(axis=0), rtol=1e-7)
+    np.testing.assert_allclose(variance, wide.var(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", ["conv2d", "upsample_conv2d"])
+def test_kernels_take_views(sibling: Any, kernel: str) -> None:
+    """A transposed window, a broadcast gradient, every second pixel: none is one run of memory."""
+    x, w, b = draw(np.float32, (2, 10, 6, 3), (3, 3, 5, 3), (5,))
+    x, w = x[:, ::2], w.transpose(0, 1, 3, 2)
+    g = np.broadcast_to(np.float32(2), (2, 10, 12, 5))
+    close(sibling.upsample_conv2d(x, w, b), reference.upsample_conv2d(x, w, b))
+    close(sibling.upsample_conv2d_grad_x(g, w), reference.upsample_conv2d_grad_x(g, w))
+    close(sibling.upsample_conv2d_grad_w(x, g), reference.upsample_conv2d_grad_w(x, g))
+    at, g = (1, (1, 1, 1, 1)), g[:, :5, :6]
+    close(sibling.conv2d(x, w, b, *at), reference.conv2d(x, w, b, *at))
+    close(sibling.conv2d_grad_x(g, w, (5, 6), *at), reference.conv2d_grad_x(g, w, (5, 6), *at))
+    close(sibling.conv2d_grad_w(x, g, (3, 3), *at), reference.conv2d_grad_w(x, g, (3, 3), *at))
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "rest"),
+    [
+        ("conv2d", [(1, 4, 4, 3), (3, 3, 2, 5), (5,)], (1, (0, 0, 0, 0))),
+        ("conv2d", [(1, 4, 4, 3), (3, 3, 3, 5), (4,)], (1, (0, 0, 0, 0))),
+        ("conv2d_grad_x", [(1, 2, 2, 4), (3, 3, 3, 5)], ((4, 4), 1, (0, 0, 0, 0))),
+        ("conv2d_grad_w", [(1, 4, 4, 3), (2, 2, 2, 5)], ((3, 3), 1, (0, 0, 0, 0))),
+        ("upsample_conv2d", [(1, 4, 4, 3), (3, 3, 2, 5), (5,)], ()),
+        ("upsample_conv2d", [(1, 4, 4, 3), (3, 3, 3, 5), (4,)], ()),
+        ("upsample_conv2d_grad_x", [(1, 8, 8, 4), (3, 3, 3, 5)], ()),
+        ("upsample_conv2d_grad_w", [(1, 4, 4, 3), (1, 8, 6, 5)], ()),
+        ("channel_sums", [(5, 3), (4, 3), (3,)], ()),
+        ("normalize", [(5, 3), (3,), (3,), (2,)], ()),
+        ("batch_norm_grad", [(5, 3), (5, 3), (3,), (3,), (1,), (3,)], ()),
+        ("moments", [(0, 3)], ()),
+    ],
+)
+def test_what_does_not_fit_is_refused(name: str, shapes: Any, rest: Any) -> None:
+    """A compiled loop checks no bounds: arrays of other shapes must not reach it."""
+    with pytest.raises(ValueError):
+        getattr(cpu, name)(*draw(np.float32, *shapes), *rest)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_ops_on_the_gpu(dtype: Any) -> None:
+    """Values and gradients on the GPU are those of the CPU."""
+    gpu = device.choose("gpu")
+    x, w, b = draw(dtype, (3, 9, 8, 5), (3, 3, 5, 6), (6,))
+    calls: list[Any] = [
+        lambda *at: ops.conv2d(*at, stride=2),
+        lambda *at: ops.conv2d(*at, pad=(0, 2, 1, 0)),
+        lambda *at: ops.conv_transpose2d(*at, stride=2, pad=1),
+        ops.upsample_conv2d,
+        lambda *at: ops.upsample2d(at[0]),
+        lambda *at: ops.batch_norm(at[0], at[1][0, 0, :, 0], at[1][0, 0, :, 1]),
+    ]
+    for call in calls:
+        ours = call(*(Tensor(a) for a in (x, w, b)))
+        theirs = call(*(Tensor(gpu.put(a)) for a in (x, w, b)))
+        tolerance = 100 * np.finfo(dtype).eps
+        np.testing.assert_allclose(device.to_cpu(theirs.data), ours.data, tolerance, tolerance)
+        (g,) = draw(dtype, ours.shape)
+        for grad, its in zip(ours.grad_functions, theirs.grad_functions, strict=True):
+            expected = grad(g)
+            bound = tolerance * np.abs(expected).max()
+            np.testing.assert_allclose(device.to_cpu(its(gpu.put(g))), expected, tolerance, bound)
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "stride", "pad"),
+    [
+        (64, 3, 1, (1, 1)),
+        (64, 3, 2, (0, 1)),  # the odd one at the end
+        (63, 3, 2, (1, 1)),
+        (64, 4, 2, (1, 1)),
+        (64, 5, 2, (1, 2)),
+        (8, 1, 2, (0, 0)),
+        (7, 2, 3, (0, 1)),
+        (9, 2, 4, (0, 1)),
+        (5, 4, 1, (1, 2)),
+        (1, 3, 1, (1, 1)),
+    ],
+)
+def test_same_as_in_keras(size: int, window: int, stride: int, pad: tuple[int, int]) -> None:
+    assert padding("same", (size, size), (window, window), stride) == pad * 2
+    x, w, b = draw(np.float32, (1, size, size, 1), (window, window, 1, 1), (1,))
+    out = math.ceil(size / stride)
+    assert ops.conv2d(x, w, b, stride=stride, pad="same").shape == (1, out, out, 1)
+
+
+def test_sizes_of_conv_transpose2d() -> None:
+    x, w, b = draw(np.float32, (2, 5, 7, 3), (4, 4, 3, 6), (6,))
+    assert ops.conv_transpose2d(x, w, b, stride=2, pad=1).shape == (2, 10, 14, 6)
+    one = x[:, :1, :1]
+    assert ops.conv_transpose2d(one, w, b, stride=1, pad=0).shape == (2, 4, 4, 6)
+    assert ops.conv_transpose2d(x, w, b, stride=3, pad=(0, 1, 2, 3)).shape == (2, 15, 17, 6)
+
+
+def test_conv_transpose2d_is_the_transpose() -> None:
+    """<conv_transpose(x), z> = <x, conv(z)>, the window's channels exchanged."""
+    x, w, z = draw(np.float64, (2, 3, 4, 3), (4, 4, 3, 2), (2, 6, 8, 2))
+    y = ops.conv_transpose2d(x, w, np.zeros(2), stride=2, pad=1)
+    back = ops.conv2d(z, w.transpose(0, 1, 3, 2), np.zeros(3), stride=2, pad=1)
+    assert math.isclose((y.data * z).sum(), (x * back.data).sum(), rel_tol=1e-12)
+
+
+def test_upsample2d_repeats() -> None:
+    x = np.arange(4.0).reshape(1, 2, 2, 1)
+    expected = [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
+    assert ops.upsample2d(x).data[0, :, :, 0].tolist() == expected
+    assert ops.upsample2d(x, factor=3).shape == (1, 6, 6, 1)
+
+
+def test_upsample_conv2d_is_both() -> None:
+    x, w, b = draw(np.float32, (2, 16, 16, 32), (3, 3, 32, 24), (24,))
+    fused, plain = ops.upsample_conv2d(x, w, b).data, ops.conv2d(ops.upsample2d(x), w, b).data
+    assert np.abs(fused - plain).max() / np.abs(plain).max() < 1e-6
+
+
+def test_channelwise_linear_keeps_maps_apart() -> None:
+    x, w, b = draw(np.float64, (2, 3, 2, 4), (4, 6, 6), (4, 6))
+    y = ops.channelwise_linear(x, w, b).data
+    for n, c in np.ndindex(2, 4):
+        expected = x[n, :, :, c].reshape(6) @ w[c] + b[c]
+        np.testing.assert_allclose(y[n, :, :, c].reshape(6), expected)
+
+
+X, W, B = (2, 5, 5, 3), (3, 3, 3, 6), (6,)
+
+
+@pytest.mark.parametrize(
+    ("call", "shapes", "message"),
+    [
+        (ops.conv2d, (X, (3, 3, 4, 6), B), "conv2d: x has 3 channels, w expects 4"),
+        (ops.conv2d, (X, W, (5,)), "conv2d: w gives 6 channels, b is (5,)"),
+        (ops.conv2d, (X[1:], W, B), "conv2d: x is (5, 5, 3)"),
+        (lambda *a: ops.conv2d(*a, stride=0), (X, W, B), "conv2d: stride is 0"),
+        (lambda *a: ops.conv2d(*a, pad="valid"), (X, W, B), 'conv2d: pad is "valid"'),
+        (lambda *a: ops.conv2d(*a, pad=(1, 2)), (X, W, B), "conv2d: pad is (1, 2)"),
+        (lambda *a: ops.conv2d(*a, pad=-1), (X, W, B), "conv2d: pad is -1"),
+        (
+            lambda *a: ops.conv2d(*a, pad=0),
+            ((2, 2, 5, 3), W, B),
+            "conv2d: the window 3x3 is larger than the padded picture 2x5",
+        ),
+        (
+            lambda *a: ops.conv_transpose2d(*a, stride=2, pad=1),
+            (X, (4, 4, 2, 6), B),
+            "conv_transpose2d: x has 3 channels, w expects 2",
+        ),
+        (
+            lambda *a: ops.conv_transpose2d(*a, stride=2, pad="same"),
+            (X, W, B),
+            'conv_transpose2d: pad is "same"',
+        ),
+        (
+            lambda *a: ops.conv_transpose2d(*a, stride=1, pad=2),
+            ((2, 1, 1, 3), W, B),
+            "conv_transpose2d: pad 2 leaves nothing",
+        ),
+        (ops.upsample_conv2d, (X, (4, 4, 3, 6), B), "upsample_conv2d: the window is 4x4"),
+        (ops.upsample2d, ((2, 3),), "upsample2d: x is (2, 3)"),
+        (ops.batch_norm, (X, (3,), (4,)), "batch_norm: x has 3 channels, beta is (4,)"),
+        (ops.channelwise_linear, (X, (3, 9, 9), (3, 9)), "channelwise_linear: x has 3 maps of 5x5"),
+    ],
+)
+def test_wrong_shapes_are_refused(call: Any, shapes: Any, message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        call(*draw(np.float32, *shapes))
+    assert str(error.value).startswith(message)

@@ -1,0 +1,234 @@
+"""Layers of convolutional networks: training or inference, running statistics, state, summary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl import Tensor, gradients, nn, ops
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def pictures(*shape: int) -> np.ndarray:
+    return rng(1).standard_normal(shape).astype(np.float32)
+
+
+def small_net() -> nn.Sequential:
+    r = rng()
+    return nn.Sequential(
+        nn.Conv2D(3, 4, window=3, stride=2, rng=r),
+        nn.LeakyReLU(),
+        nn.BatchNorm(4, momentum=0.8),
+        nn.Dropout(0.5, rng=r),
+        nn.UpSampleConv2D(4, 3, rng=r),
+        nn.Flatten(),
+        nn.Linear(8 * 8 * 3, 2, rng=r),
+    )
+
+
+def test_batch_norm_normalises_the_batch() -> None:
+    layer = nn.BatchNorm(3)
+    y = layer(5 + 2 * pictures(4, 6, 5, 3)).data
+    np.testing.assert_allclose(y.mean(axis=(0, 1, 2)), 0, atol=1e-6)
+    np.testing.assert_allclose(y.std(axis=(0, 1, 2)), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (2, 4, 5, 3)])
+def test_batch_norm_running_statistics(shape: tuple[int, ...]) -> None:
+    """As Keras' momentum: the running value keeps that share of itself."""
+    layer, over = nn.BatchNorm(3, momentum=0.8), tuple(range(len(shape) - 1))
+    mean, variance = np.zeros(3), np.ones(3)
+    for scale in (1, 3):
+        x = scale + scale * pictures(*shape)
+        layer(x)
+        mean = 0.8 * mean + 0.2 * x.mean(axis=over)
+        variance = 0.8 * variance + 0.2 * x.var(axis=over)
+    np.testing.assert_allclose(layer.mean, mean, rtol=1e-5)
+    np.testing.assert_allclose(layer.variance, variance, rtol=1e-5)
+    assert layer.mean.dtype == np.float32
+
+
+def test_batch_norm_in_use() -> None:
+    layer, x = nn.BatchNorm(3, eps=1e-3), pictures(2, 4, 5, 3)
+    layer.mean[...], layer.variance[...] = [1, 0, -1], [4, 1, 0.25]
+    layer.gamma.data[...], layer.beta.data[...] = [1, 2, 3], [0, 1, 2]
+    layer.train(False)
+    before = {name: array.copy() for name, array in layer.state().items()}
+    expected = np.array([1, 2, 3]) * (x - [1, 0, -1]) / np.sqrt(np.array([4, 1, 0.25]) + 1e-3)
+    np.testing.assert_allclose(layer(x).data, expected + [0, 1, 2], rtol=1e-5, atol=1e-6)
+    for name, array in layer.state().items():
+        assert np.array_equal(array, before[name])
+
+
+def test_batch_norm_gradients_know_their_loss() -> None:
+    """Two losses of one forward pass: the sums shared by the gradients are not mixed up."""
+    x, layer = Tensor(pictures(5, 3)), nn.BatchNorm(3)
+    y = layer(x)
+    a, b = rng(2).standard_normal((2, 5, 3)).astype(np.float32)
+    wanted = [x, layer.gamma, layer.beta]
+    one = gradients(ops.sum(y * a), wanted)
+    two = gradients(ops.sum(y * b), wanted)
+    again = gradients(ops.sum(y * a), wanted)
+    for g, h, k in zip(one, two, again, strict=True):
+        assert np.array_equal(g, k)
+        assert not np.array_equal(g, h)
+
+
+def test_batch_norm_refuses_other_channels() -> None:
+    for layer in (nn.BatchNorm(4), nn.BatchNorm(4).train(False)):
+        with pytest.raises(ValueError, match="x has 3 channels, gamma is"):
+            layer(pictures(2, 5, 5, 3))
+    with pytest.raises(ValueError, match="momentum is 1"):
+        nn.BatchNorm(4, momentum=1)
+
+
+def test_dropout() -> None:
+    x = np.ones((100, 50), np.float32)
+    y = nn.Dropout(0.3, rng=rng())(x).data
+    assert set(np.unique(y)) == {np.float32(0), np.float32(1) / np.float32(0.7)}
+    assert abs((y == 0).mean() - 0.3) < 0.02
+    assert np.array_equal(y, nn.Dropout(0.3, rng=rng())(x).data)  # same seed, same mask
+    layer = nn.Dropout(0.3, rng=rng())
+    assert not np.array_equal(layer(x).data, layer(x).data)
+    assert layer.train(False)(x) is x
+    assert nn.Dropout(0, rng=rng())(x) is x
+    for rate in (-0.1, 1):
+        with pytest.raises(ValueError, match="Dropout: rate is"):
+            nn.Dropout(rate, rng=rng())
+
+
+def test_dropout_drops_the_gradient_too() -> None:
+    x = Tensor(np.ones((20, 10), np.float32))
+    y = nn.Dropout(0.5, rng=rng())(x)
+    (g,) = gradients(ops.sum(y), [x])
+    assert np.array_equal(g, y.data)
+
+
+def test_one_switch_for_training() -> None:
+    net = small_net()
+    assert all(m.training for m in net.modules())
+    assert net.train(False) is net
+    assert not any(m.training for m in net.modules())
+    x = pictures(2, 8, 8, 3)
+    assert np.array_equal(net(x).data, net(x).data)
+    net.train()
+    assert all(m.training for m in net.modules())
+    assert not np.array_equal(net(x).data, net(x).data)  # dropout is back
+
+
+def test_a_layer_can_be_switched_alone() -> None:
+    net = small_net()
+    net.layers[2].train(False)
+    before = net.layers[2].mean.copy()  # type: ignore[attr-defined]
+    net(pictures(2, 8, 8, 3))
+    assert np.array_equal(net.layers[2].mean, before)  # type: ignore[attr-defined]
+
+
+def test_state_holds_running_statistics() -> None:
+    net, x = small_net(), pictures(2, 8, 8, 3)
+    net(x)
+    names = list(net.state())
+    assert names[2:6] == [f"layers.2.{n}" for n in ("gamma", "beta", "mean", "variance")]
+    assert not {"layers.2.mean", "layers.2.variance"} & {n for n, _ in net.named_parameters()}
+
+    other = small_net()
+    other.load_state({name: array.copy() for name, array in net.state().items()})
+    assert np.array_equal(other.train(False)(x).data, net.train(False)(x).data)
+
+    state = net.state()
+    with pytest.raises(ValueError, match=r"layers\.2\.mean"):
+        other.load_state({n: a for n, a in state.items() if n != "layers.2.mean"})
+    with pytest.raises(ValueError, match=r"layers\.2\.mean is \(4,\), in the state \(3,\)"):
+        other.load_state({**state, "layers.2.mean": np.zeros(3)})
+
+
+def test_astype_converts_running_statistics() -> None:
+    net = small_net().astype(np.float64)
+    assert {a.dtype for a in net.state().values()} == {np.dtype(np.float64)}
+    x = pictures(2, 8, 8, 3).astype(np.float64)
+    assert net(x).dtype == np.float64
+    assert net.train(False)(x).dtype == np.float64
+
+
+def test_first_values_of_the_weights() -> None:
+    wide = nn.Conv2D(8, 64, window=5, rng=rng(), std=0.02)
+    assert abs(wide.w.data.std() - 0.02) < 1e-3
+    glorot = nn.Conv2D(8, 64, window=5, rng=rng())
+    bound = np.sqrt(6 / (25 * (8 + 64)))
+    assert 0.95 * bound < np.abs(glorot.w.data).max() <= bound
+    assert not wide.b.data.any()
+    assert np.array_equal(glorot.w.data, nn.Conv2D(8, 64, window=5, rng=rng()).w.data)
+
+
+@pytest.mark.parametrize(
+    ("layer", "given", "made"),
+    [
+        (nn.Conv2D(3, 6, window=3, stride=2, rng=rng()), (2, 7, 8, 3), (2, 4, 4, 6)),
+        (nn.Conv2D(3, 6, window=4, stride=2, pad=1, rng=rng()), (2, 8, 8, 3), (2, 4, 4, 6)),
+        (nn.ConvTranspose2D(3, 6, window=4, stride=2, pad=1, rng=rng()), (2, 4, 5, 3),
+         (2, 8, 10, 6)),
+        (nn.ConvTranspose2D(3, 6, window=4, stride=1, pad=0, rng=rng()), (2, 1, 1, 3),
+         (2, 4, 4, 6)),
+        (nn.UpSample2D(), (2, 4, 5, 3), (2, 8, 10, 3)),
+        (nn.UpSampleConv2D(3, 6, rng=rng()), (2, 4, 5, 3), (2, 8, 10, 6)),
+        (nn.ChannelwiseLinear(3, 4, rng=rng()), (2, 4, 4, 3), (2, 4, 4, 3)),
+        (nn.Flatten(), (2, 4, 4, 3), (2, 48)),
+    ],
+)  # fmt: skip
+def test_shapes(layer: Any, given: tuple[int, ...], made: tuple[int, ...]) -> None:
+    assert layer(pictures(*given)).shape == made
+
+
+def test_summary() -> None:
+    net = small_net()
+    before = {name: array.copy() for name, array in net.state().items()}
+    lines = nn.summary(net, (8, 8, 3)).splitlines()
+    assert [line.split() for line in lines if not line.startswith("-")] == [
+        ["layer", "output", "parameters"],
+        ["Conv2D", "4x4x4", "112"],
+        ["LeakyReLU", "4x4x4", "0"],
+        ["BatchNorm", "4x4x4", "8"],
+        ["Dropout", "4x4x4", "0"],
+        ["UpSampleConv2D", "8x8x3", "111"],
+        ["Flatten", "192", "0"],
+        ["Linear", "2", "386"],
+        ["all", "617"],
+    ]
+    assert len({len(line) for line in lines}) == 1
+    assert all(np.array_equal(a, before[n]) for n, a in net.state().items())
+    assert all(m.training for m in net.modules())
+    assert not any("forward" in vars(m) for m in net.modules())
+
+
+def test_summary_leaves_nothing_behind_after_an_error() -> None:
+    net = small_net()
+    with pytest.raises(ValueError, match="conv2d: x has 5 channels, w expects 3"):
+        nn.summary(net, (8, 8, 5))
+    assert all(m.training for m in net.modules())
+    assert not any("forward" in vars(m) for m in net.modules())
+
+
+def test_a_small_network_learns() -> None:
+    """The whole way, with a transposed convolution: a loss falls to a tenth in a few steps."""
+    from minidl import losses, optim
+
+    r = rng()
+    net = nn.Sequential(
+        nn.Conv2D(1, 8, window=4, stride=2, pad=1, rng=r),
+        nn.BatchNorm(8),
+        nn.LeakyReLU(),
+        nn.ChannelwiseLinear(8, 4, rng=r),
+        nn.ConvTranspose2D(8, 1, window=4, stride=2, pad=1, rng=r),
+    )
+    x = pictures(4, 8, 8, 1)
+    adam, seen = optim.Adam(net.parameters(), rate=2e-2), []
+    for _ in range(60):
+        loss = losses.mean_squared_error(net(x), x)
+        seen.append(loss.item())
+        adam.step(gradients(loss, net.parameters()))
+    assert seen[-1] < 0.1 * seen[0]
