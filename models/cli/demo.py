@@ -93,9 +93,7 @@ def _spoil(clean: np.ndarray, damage: Damage, seed: int) -> np.ndarray:
 def _train(task: Task, images: list[np.ndarray], seed: int) -> Restorer:
     rng = np.random.default_rng(seed)
     recipe = task.recipe
-    restorer = Restorer.new(
-        recipe.patch, recipe.hidden, recipe.coding, task.damage, rng=rng, gain=recipe.gain
-    )
+    restorer = recipe.untrained(task.damage, rng)
     draw = task.damage.draw_from(images, recipe.patch, rng, device.CPU)
     trainer = Trainer(restorer, recipe, draw, steps=task.steps, rng=rng, device=device.CPU)
     with tqdm(total=trainer.total, unit="step", desc=f"against {task.title}") as bar:

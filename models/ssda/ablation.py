@@ -29,7 +29,6 @@ from models.images.scores import psnr
 from .damage import Noise
 from .fit import read_folder, spoil, steps_in
 from .recipes import NAIVE, PAPER, WORKING, Recipe
-from .restoring import Restorer
 from .training import Trainer
 
 SIGMA = 25.0
@@ -62,9 +61,7 @@ def curve(
 
     def make(steps: int) -> Trainer:
         rng = np.random.default_rng(seed)
-        restorer = Restorer.new(
-            recipe.patch, recipe.hidden, recipe.coding, Noise(SIGMA), rng=rng, gain=recipe.gain
-        )
+        restorer = recipe.untrained(Noise(SIGMA), rng)
         draw = restorer.damage.draw_from(images, recipe.patch, rng, CPU)
         return Trainer(restorer, recipe, draw, steps=steps, rng=rng, device=CPU)
 

@@ -9,6 +9,7 @@ The number beside a formula is that of the paper's equation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -38,14 +39,26 @@ class Penalty:
 class DenoisingAutoencoder(nn.Module):
     """One hidden layer that rebuilds y from x: (N, inputs) -> (N, hidden) -> (N, inputs).
 
-    gain widens the encoder's first weights (4 is Glorot & Bengio's for sigmoids).
+    gain widens the encoder's first weights (4 is Glorot & Bengio's for sigmoids). rho, if given, is
+    the activation that hidden units begin at, instead of 1/2; of_hidden says that the inputs are
+    hidden units themselves, and that outputs are to begin there too.
     """
 
     def __init__(
-        self, inputs: int, hidden: int, *, rng: np.random.Generator, gain: float = 1.0
+        self,
+        inputs: int,
+        hidden: int,
+        *,
+        rng: np.random.Generator,
+        gain: float = 1.0,
+        rho: float | None = None,
+        of_hidden: bool = False,
     ) -> None:
         self.encoder = nn.Linear(inputs, hidden, rng=rng, gain=gain)
         self.decoder = nn.Linear(hidden, inputs, rng=rng)
+        if rho is not None:
+            self.encoder.b.data += np.float32(math.log(rho / (1 - rho)))
+            self.decoder.b.data += np.float32(math.log(rho / (1 - rho)) if of_hidden else 0)
 
     def encode(self, x: Tensor | Array) -> Tensor:
         """h(x) = sigmoid(W x + b)  (3)."""
@@ -77,11 +90,17 @@ class SSDA(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, hidden: Sequence[int], *, rng: np.random.Generator, gain: float = 1.0
+        self,
+        inputs: int,
+        hidden: Sequence[int],
+        *,
+        rng: np.random.Generator,
+        gain: float = 1.0,
+        rho: float | None = None,
     ) -> None:
-        sizes = [inputs, *hidden]
         self.autoencoders = [
-            DenoisingAutoencoder(i, o, rng=rng, gain=gain) for i, o in pairwise(sizes)
+            DenoisingAutoencoder(i, o, rng=rng, gain=gain, rho=rho, of_hidden=k > 0)
+            for k, (i, o) in enumerate(pairwise([inputs, *hidden]))
         ]
 
     def encode(self, x: Tensor | Array, depth: int) -> Tensor | Array:

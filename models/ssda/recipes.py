@@ -10,7 +10,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from .network import Coding, Penalty
+import numpy as np
+
+from .damage import Damage
+from .network import SSDA, Coding, Penalty
+from .restoring import Restorer
 
 
 @dataclass(frozen=True)
@@ -20,12 +24,13 @@ class Recipe:
     patch: int = 12  # pixels to a side
     hidden: tuple[int, ...] = (720, 720)  # units of each auto-encoder's hidden layer; K of them
     gain: float = 4.0  # of the encoders' first weights
+    start: float | None = 0.05  # the activation that hidden units begin at; None: zero biases, 1/2
     coding: Coding = field(default_factory=Coding)
     pretrain: tuple[Penalty, ...] = (Penalty(beta=1e-2, decay=1e-5), Penalty())  # one for each DA
     finetune: Penalty = field(default_factory=Penalty)
     optimizer: str = "adam"  # or "lbfgs"
-    rates: tuple[float, ...] = (2e-3, 1e-3, 1e-3)  # Adam's, for each DA and for fine-tuning
-    shares: tuple[float, ...] = (0.15, 0.15, 0.7)  # of the training time
+    rates: tuple[float, ...] = (2e-3, 2e-3, 4e-3)  # Adam's, for each DA and for fine-tuning
+    shares: tuple[float, ...] = (0.1, 0.1, 0.8)  # of the training time
     batch: int = 256  # patches
     renew: int = 1  # steps taken on a batch before fresh patches with fresh noise are drawn; 0: all
 
@@ -42,6 +47,12 @@ class Recipe:
             raise ValueError(
                 f"recipe: patch {self.patch}, hidden {self.hidden}, batch {self.batch}"
             )
+
+    def untrained(self, damage: Damage, rng: np.random.Generator) -> Restorer:
+        """A model of this recipe with its first weights."""
+        pixels = self.patch * self.patch
+        network = SSDA(pixels, self.hidden, rng=rng, gain=self.gain, rho=self.start)
+        return Restorer(network, self.patch, self.coding, damage)
 
     def as_dict(self) -> dict[str, Any]:
         """Fit for JSON; `Recipe.from_dict` is its inverse."""
@@ -69,6 +80,7 @@ _eq6 = Penalty(beta=1e-2, rho=0.05, decay=1e-4)
 PAPER = Recipe(
     hidden=(5 * 144, 5 * 144),
     gain=1.0,
+    start=None,
     coding=Coding(centred=False),
     pretrain=(_eq6, _eq6),
     finetune=Penalty(decay=1e-4),

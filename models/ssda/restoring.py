@@ -35,20 +35,6 @@ class Restorer:
     def __init__(self, network: SSDA, patch: int, coding: Coding, damage: Damage) -> None:
         self.network, self.patch, self.coding, self.damage = network, patch, coding, damage
 
-    @classmethod
-    def new(
-        cls,
-        patch: int,
-        hidden: tuple[int, ...],
-        coding: Coding,
-        damage: Damage,
-        *,
-        rng: np.random.Generator,
-        gain: float = 1.0,
-    ) -> Restorer:
-        """An untrained one: patch x patch pixels, hidden units of each auto-encoder."""
-        return cls(SSDA(patch * patch, hidden, rng=rng, gain=gain), patch, coding, damage)
-
     def repair_patches(self, patches: Array) -> Array:
         """patches (N, P) -> (N, P), on the device and in the float type of the network."""
         mean = self.coding.mean(patches)
@@ -152,14 +138,10 @@ class Restorer:
                 f"{path}: holds a model of kind {about.get('model')!r}; expected 'ssda'"
             )
         try:
-            restorer = cls.new(
-                about["patch"],
-                tuple(about["hidden"]),
-                Coding(**about["coding"]),
-                from_dict(about["damage"]),
-                rng=np.random.default_rng(0),
-            )
-            restorer.network.load_state(groups["model"])
+            patch, coding = about["patch"], Coding(**about["coding"])
+            network = SSDA(patch * patch, about["hidden"], rng=np.random.default_rng(0))
+            network.load_state(groups["model"])
+            restorer = cls(network, patch, coding, from_dict(about["damage"]))
         except (KeyError, TypeError, ValueError) as error:
             raise checkpoint.CheckpointError(
                 f"{path}: a damaged ssda checkpoint ({error})"
