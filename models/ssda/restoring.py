@@ -37,10 +37,10 @@ class Restorer:
 
     def repair_patches(self, patches: Array) -> Array:
         """patches (N, P) -> (N, P), on the device and in the float type of the network."""
-        mean = self.coding.mean(patches)
+        centres = self.coding.centres(patches)
         with no_grad():
-            output = self.network(self.coding.input(patches, mean)).data
-        return self.coding.pixels(output, mean)
+            output = self.network(self.coding.input(patches, centres)).data
+        return self.coding.pixels(output, centres)
 
     def repair_channel(
         self,
