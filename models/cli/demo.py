@@ -1,4 +1,4 @@
-"""`minidl demo`: from nothing to repaired photographs in a few minutes, with no network and no data.
+"""`minidl demo`: from nothing to repaired photographs in a few minutes, offline, without data.
 
 Two small SSDAs are trained on photographs that come with the dependencies, one against noise, one
 against text, and tried on two photographs that they have never seen.

@@ -2,9 +2,9 @@
 
     python -m models.ssda.ablation --out docs/ablation --minutes 4
 
-"naive" reads eq. 6 with the `mse` of Keras, the mean over pixels: the error is then 72 times smaller
-on 144 pixels, beta and lambda are not, and the sparsity wins. "paper" is the paper to the letter,
-once with its L-BFGS and once with Adam. "working" is what this package trains with.
+"naive" reads eq. 6 with the `mse` of Keras, the mean over pixels: on 144 pixels the error is
+then 72 times smaller, beta and lambda are not, and the sparsity wins. "paper" is the paper to the
+letter, once with its L-BFGS and once with Adam. "working" is what this package trains with.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ The number beside a formula is that of the paper's equation.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -124,7 +124,7 @@ class SSDA(nn.Module):
         return loss
 
 
-CENTRES = {"mean": np.mean, "median": np.median}
+CENTRES: dict[str, Callable[..., Array]] = {"mean": np.mean, "median": np.median}
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ class Recipe:
         stages = len(self.hidden) + 1
         if not len(self.pretrain) + 1 == len(self.rates) == len(self.shares) == stages:
             raise ValueError(
-                f"recipe: {stages - 1} hidden layers need as many penalties, {stages} rates "
-                f"and {stages} shares; got {len(self.pretrain)}, {len(self.rates)} and {len(self.shares)}"
+                f"recipe: {stages - 1} hidden layers need as many penalties, and one more rate and "
+                f"share; got {len(self.pretrain)}, {len(self.rates)} and {len(self.shares)}"
             )
         if self.optimizer not in ("adam", "lbfgs"):
             raise ValueError(f"recipe: optimizer {self.optimizer!r}; expected adam or lbfgs")
