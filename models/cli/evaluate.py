@@ -22,6 +22,8 @@ from models.ssda import Noise, Restorer, Text
 from models.ssda.damage import as_dict
 from models.ssda.fit import spoil
 
+from .arguments import complain
+
 
 def ssda(options: argparse.Namespace) -> int:
     """PSNR over whole grey pictures, each with its own fixed damage."""
@@ -43,7 +45,7 @@ def ssda(options: argparse.Namespace) -> int:
         try:
             clean = grey(read(path).pixels)
         except PictureError as error:
-            print(f"passed over: {error}", file=sys.stderr)
+            complain(options, error)
             continue
         damaged = spoil(clean, damage, np.random.default_rng((options.seed, i)))
         scores[str(name)] = {"damaged": psnr(clean, damaged)} | {
@@ -54,11 +56,12 @@ def ssda(options: argparse.Namespace) -> int:
         raise PictureError(f"{options.data}: none of its pictures can be read")
     mean = {m: statistics.mean(s[m] for s in scores.values()) for m in ("damaged", *methods)}
     if options.json:
-        answer = {"damage": as_dict(damage), "psnr": scores, "mean": mean}
+        answer = {"data": Path(options.data).name, "damage": as_dict(damage)}
+        answer |= {"psnr": scores, "mean": mean}
         print(json.dumps(answer | {"seconds": round(time.perf_counter() - began, 1)}))
     else:
         print_table({**scores, "mean": mean})
-    return 0
+    return 1 if len(scores) < len(found) else 0
 
 
 def print_table(rows: Mapping[str, Mapping[str, float]]) -> None:
