@@ -59,6 +59,9 @@ def test_train_then_denoise(here: Path, capsys: pytest.CaptureFixture[str]) -> N
     command = out.splitlines()[-1].removeprefix("try: minidl ")
     assert minidl(command.replace("PICTURE", "photos/0.png").replace("OUT", "clean.png")) == 0
     assert Restorer.load("runs/a/model.safetensors").damage == Noise(40)
+    config = Path("runs/a/config.json")
+    config.write_text(config.read_text().replace('"device": "cpu"', '"device": "gpu"'))
+    assert minidl("train ssda --resume runs/a --device cpu") == 0  # begun on another machine
     assert minidl("denoise photos/0.png -o b.png --weights runs/a/checkpoint.safetensors") == 0
 
 

@@ -66,7 +66,8 @@ def _resume(options: argparse.Namespace) -> Restorer:
     for name in FIXED:
         if getattr(options, name) is not None:
             raise TrainingError(f"--resume goes on with what the run began with; drop --{name}")
-    return fit.resume(options.resume, _images, every=options.every, quiet=options.json)
+    place = None if options.device == "auto" else device.choose(options.device)
+    return fit.resume(options.resume, _images, place=place, every=options.every, quiet=options.json)
 
 
 def _images(data: str) -> Sequence[np.ndarray]:

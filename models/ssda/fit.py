@@ -150,15 +150,19 @@ def resume(
     out: str | Path,
     images_of: Callable[[str], Sequence[np.ndarray]],
     *,
+    place: Device | None = None,
     every: float = 60.0,
     quiet: bool = False,
 ) -> Restorer:
-    """Go on with the run in `out` as if it had not stopped. images_of: the pictures of `data`."""
+    """Go on with the run in `out` as if it had not stopped.
+
+    images_of: the pictures of `data`. place: where, if not where the run began; exact there alone.
+    """
     run = Run.open(out)
     try:
         recipe, damage = Recipe.from_dict(run.config["recipe"]), from_dict(run.config["damage"])
         data, seed, steps = run.config["data"], run.config["seed"], run.config["steps"]
-        place, pictures = run.config["device"], run.config["pictures"]
+        began_on, pictures = run.config["device"], run.config["pictures"]
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{out}: config.json is not that of an ssda run ({error})") from error
     groups, about = checkpoint.load(run.checkpoint)
@@ -166,7 +170,7 @@ def resume(
     if fingerprint(images) != pictures:
         raise TrainingError(f"{out}: the pictures of {data!r} have changed since the run began")
     training, held_out = split(usable(images, recipe.patch, data))
-    trainer = _trainer(training, damage, recipe, steps, seed, device.choose(place))
+    trainer = _trainer(training, damage, recipe, steps, seed, place or device.choose(began_on))
     trainer.load_state(groups, about)
     run.rewind(trainer.done)
     return _train(run, trainer, Validation.of(held_out, damage), every, quiet)
