@@ -13,7 +13,7 @@ from minidl import checkpoint
 from minidl.checkpoint import CheckpointError
 from models.images.patches import gaussian_window, restore
 from models.ssda import SSDA, Coding, Noise, Restorer, Text
-from models.ssda.restoring import OPPONENT
+from models.ssda.restoring import OPPONENT, trust
 
 Rng = np.random.Generator
 
@@ -63,21 +63,35 @@ def test_text_is_taken_out_of_red_green_and_blue_alike(rng: Rng) -> None:
     np.testing.assert_allclose(restorer.repair(pixels), np.concatenate(apart, axis=2), atol=1e-6)
 
 
-def test_other_noise_is_scaled_to_the_level_that_is_known(rng: Rng) -> None:
+@pytest.mark.parametrize("sigma", [5, 12.5, 20, 25, 50, 100])
+def test_other_noise_is_scaled_to_the_level_that_is_known(sigma: float, rng: Rng) -> None:
     image = 0.4 + 0.2 * rng.random((20, 15), dtype=np.float32)
     restorer = restorer_of()
-    window = gaussian_window(6, spread=0.25)
-    for sigma in (12.5, 25, 50):
-        scale = 25 / sigma
-        by_hand = restore(scale * image, restorer.repair_patches, size=6, stride=3, window=window)
-        found = restorer.repair(image[..., None], sigma=sigma)[..., 0]
-        np.testing.assert_allclose(found, np.clip(by_hand / scale, 0, 1), atol=1e-5)
-    np.testing.assert_array_equal(
-        restorer.repair(image[..., None]), restorer.repair(image[..., None], sigma=25)
-    )
-    for sigma in (0.0, -1.0, 256.0, float("nan")):
-        with pytest.raises(ValueError, match="expected more than 0"):
-            restorer.repair(image[..., None], sigma=sigma)
+    window, scale = gaussian_window(6, spread=0.25), min(25 / sigma, 1.6)
+    by_hand = restore(scale * image, restorer.repair_patches, size=6, stride=3, window=window)
+    expected = (by_hand / scale)[..., None]
+    if sigma < 25:
+        expected = trust(image[..., None], expected, sigma)
+    found = restorer.repair(image[..., None], sigma=sigma)
+    np.testing.assert_allclose(found, np.clip(expected, 0, 1), atol=1e-5)
+    if sigma == 25:
+        np.testing.assert_array_equal(found, restorer.repair(image[..., None]))
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0, 256.0, float("nan")])
+def test_noise_that_makes_no_sense(sigma: float) -> None:
+    with pytest.raises(ValueError, match="expected more than 0"):
+        restorer_of().repair(np.zeros((9, 9, 1), np.float32), sigma=sigma)
+
+
+def test_a_repair_is_trusted_where_it_takes_noise_alone(rng: Rng) -> None:
+    clean = np.full((60, 60, 3), 0.5)
+    noisy = clean + rng.standard_normal(clean.shape) * 10 / 255
+    np.testing.assert_allclose(trust(noisy, clean, 20), clean)
+    np.testing.assert_allclose(trust(noisy, noisy, 20), noisy)
+    wrong = clean + 30 / 255  # takes 30 grey levels besides: a weight of 10^2 / (10^2 + 30^2)
+    mixed = trust(noisy, wrong, 10)
+    assert (mixed - noisy).mean() == pytest.approx((wrong - noisy).mean() / 10, rel=0.1)
 
 
 # --- the file ------------------------------------------------------------------------------------
