@@ -282,7 +282,11 @@ def test_a_reader_that_leaves_early() -> None:
     os.close(reading)
     code = "import sys; from models.cli import main; sys.exit(main(['doctor', '--json']))"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
     )
     os.close(writing)
     assert done.returncode == 141 and not done.stderr
