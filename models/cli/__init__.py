@@ -205,6 +205,9 @@ def _train_ssda(ssda: argparse.ArgumentParser) -> None:
     ssda.add_argument("--hidden", type=count, help="units of each hidden layer (720)")
     ssda.add_argument("--batch", type=count, help="patches to a step (256)")
     ssda.add_argument(
+        "--rate", type=amount, help="of fine-tuning, pre-training's in proportion (0.004)"
+    )
+    ssda.add_argument(
         "--optimizer", choices=("adam", "lbfgs"), help="the recipe's own unless given"
     )
     ssda.add_argument("--seed", type=seed, help="of all chance (0)")

@@ -7,6 +7,7 @@ import json
 import statistics
 import sys
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -41,13 +42,14 @@ def ssda(options: argparse.Namespace) -> int:
     scores: dict[str, dict[str, float]] = {}
     began = time.perf_counter()
     found = find([options.data])
-    for i, (path, name) in enumerate(tqdm(found, unit="picture", disable=options.json or None)):
+    for path, name in tqdm(found, unit="picture", disable=options.json or None):
         try:
             clean = grey(read(path).pixels)
         except PictureError as error:
             complain(options, error)
             continue
-        damaged = spoil(clean, damage, np.random.default_rng((options.seed, i)))
+        chance = np.random.default_rng((options.seed, zlib.crc32(str(name).encode())))
+        damaged = spoil(clean, damage, chance)
         scores[str(name)] = {"damaged": psnr(clean, damaged)} | {
             method: psnr(clean, np.clip(repair(damaged), 0, 1))
             for method, repair in methods.items()

@@ -19,8 +19,8 @@ from models.ssda.damage import Damage
 
 # Options that a run keeps from its start to its end.
 FIXED = (
-    "data", "sigma", "text", "minutes", "steps", "recipe", "patch", "hidden", "batch", "optimizer",
-    "seed",
+    "data", "sigma", "text", "minutes", "steps", "recipe", "patch", "hidden", "batch", "rate",
+    "optimizer", "seed",
 )  # fmt: skip
 
 
@@ -91,6 +91,9 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         recipe = replace(recipe, hidden=(options.hidden,) * len(recipe.hidden))
     if options.batch:
         recipe = replace(recipe, batch=options.batch)
+    if options.rate:
+        factor = options.rate / recipe.rates[-1]
+        recipe = replace(recipe, rates=tuple(rate * factor for rate in recipe.rates))
     if options.optimizer and options.optimizer != recipe.optimizer:
         lbfgs = options.optimizer == "lbfgs"
         recipe = replace(

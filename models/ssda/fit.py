@@ -31,6 +31,7 @@ VALIDATION_SHARE = 20  # one picture in so many is kept for validation, at most 
 VALIDATION_COUNT = 8
 VALIDATION_SIDE = 192  # pixels; the centre of each is used
 VALIDATION_STRIDE = 4
+TRIAL_SECONDS = 1.0  # spent on each stage to learn how long a step takes
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,13 @@ def split(images: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarr
 
 def steps_in(minutes: float, make: Callable[[int], Trainer]) -> int:
     """How many steps fit into so many minutes here: a few of each stage are tried and timed."""
-    trial = make(40)
+    trial = make(60)
     clock: dict[str, list[float]] = {}
     for stage in trial.run():
-        clock.setdefault(stage.name, []).append(time.perf_counter())
+        times = clock.setdefault(stage.name, [])
+        times.append(time.perf_counter())
+        if len(times) > 2 and times[-1] - times[0] > TRIAL_SECONDS:
+            trial.step = stage.steps  # enough is known of this one
     seconds = sum(
         share * float(np.median(np.diff(times)))
         for share, times in zip(trial.recipe.shares, clock.values(), strict=True)
