@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from . import holes
 from .arguments import amount, count, patch_size, sigma, sigma_or_auto, size_range
 
 # Numba's and OpenBLAS's threads would otherwise keep spinning for work that another one has.
@@ -66,6 +67,15 @@ def parser() -> argparse.ArgumentParser:
         "minidl train ssda --data photos/ --sigma 25 --out runs/sigma25 --minutes 30",
     )
     _train_ssda(ssda)
+    context_encoder = _command(
+        models,
+        "context-encoder",
+        "models.cli.context_encoder:train",
+        "the context encoder of paper 2, which fills holes",
+        "minidl train context-encoder --data photos/ --out runs/fill --minutes 60",
+    )
+    holes.train(context_encoder)
+    _machine(context_encoder)
 
     evaluate = _command(commands, "evaluate", "", "score a trained model on clean pictures", "")
     models = evaluate.add_subparsers(dest="model", metavar="MODEL", required=True)

@@ -52,3 +52,14 @@ def size_range(text: str) -> tuple[int, int]:
     if not 6 <= sizes[0] <= sizes[1] <= 200:
         raise argparse.ArgumentTypeError(f"{text!r}: expected heights from 6 to 200, such as 18-36")
     return sizes
+
+
+def share(text: str) -> float:
+    """A part of a whole: from 0 to below 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 0 to below 1")
+    return value
