@@ -25,7 +25,7 @@ from .scores import hole_scores
 from .training import Settings, Trainer
 
 SAMPLES = 6  # columns of samples.png
-TRIAL = 10  # steps that are timed to tell how many fit into the minutes given
+TRIAL = 20  # steps that are timed to tell how many fit into the minutes given
 
 
 @dataclass(frozen=True)

@@ -96,15 +96,13 @@ def compact_generator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.
 
 
 def compact_discriminator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
-    """64x64x3 -> 1 logit."""
+    """64x64x3 -> 1 logit. Without batch norm, with which it is right about all after minutes."""
 
     def down(inputs: int, outputs: int) -> Layers:
-        conv = nn.Conv2D(inputs, outputs, window=3, stride=2, rng=rng)
-        return [conv, nn.BatchNorm(outputs), nn.LeakyReLU()]
+        return [nn.Conv2D(inputs, outputs, window=3, stride=2, rng=rng), nn.LeakyReLU()]
 
     return nn.Sequential(
-        nn.Conv2D(3, c(24), window=3, stride=2, rng=rng),  # 32x32x24
-        nn.LeakyReLU(),
+        *down(3, c(24)),  # 32x32x24
         *(down(c(24), c(24)) if whole else []),  # of 128x128x3: 32x32x24
         *down(c(24), c(48)),  # 16x16x48
         *down(c(48), c(96)),  # 8x8x96
