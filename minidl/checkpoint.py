@@ -51,7 +51,7 @@ def save(
 
 
 def load(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
-    """(groups, about) as `save` was given them. Raises CheckpointError for anything else."""
+    """(groups, description) as `save` was given them. Raises CheckpointError for anything else."""
     with _opened(path) as (file, description):
         groups: dict[str, dict[str, np.ndarray]] = {}
         for key in file.keys():  # noqa: SIM118, safe_open is no mapping
@@ -61,7 +61,7 @@ def load(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, 
 
 
 def about(path: str | Path) -> dict[str, Any]:
-    """What `save` was given as `about`; the arrays are not read. Raises CheckpointError as `load`."""
+    """The description that `save` was given, without the arrays. Raises as `load`."""
     with _opened(path) as (_, description):
         return description
 

@@ -77,6 +77,6 @@ def side_by_side(
             axes.axis("off")
         for axes, (caption, pixels) in zip(row_axes, row.items(), strict=False):
             shown = np.clip(pixels, 0, 1)
-            axes.imshow(shown.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
+            axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
             axes.set_title(caption, fontsize=10)
     save(figure, path)

@@ -8,9 +8,12 @@ checkpoint.safetensors   everything needed to go on as if nothing had happened
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +33,21 @@ class Run:
     def __init__(self, folder: Path, config: Mapping[str, Any], rows: list[dict[str, Any]]) -> None:
         self.folder, self.config, self.rows = folder, dict(config), rows
 
-    @classmethod
-    def create(cls, folder: str | Path, config: Mapping[str, Any]) -> Run:
-        """Raises TrainingError if the folder holds a run already, or cannot be made."""
-        folder = Path(folder)
-        if (folder / "config.json").exists():
+    @staticmethod
+    def check_new(folder: str | Path) -> None:
+        """Raises TrainingError for a folder that holds a run already, or that is a file."""
+        if (Path(folder) / "config.json").exists():
             raise TrainingError(
                 f"{folder}: holds a run already; go on with it by --resume, or name another --out"
             )
+        if Path(folder).exists() and not Path(folder).is_dir():
+            raise TrainingError(f"{folder}: is a file; name a folder for the run")
+
+    @classmethod
+    def create(cls, folder: str | Path, config: Mapping[str, Any]) -> Run:
+        """Raises TrainingError if the folder holds a run already, or cannot be made."""
+        cls.check_new(folder)
+        folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             run = cls(folder, config, [])
@@ -50,17 +60,15 @@ class Run:
     def open(cls, folder: str | Path) -> Run:
         """Raises TrainingError if there is no run, or its files are not what was written."""
         folder = Path(folder)
-        rows: list[dict[str, Any]] = []
+        if not (folder / "config.json").is_file():
+            raise TrainingError(f"{folder}: no run to resume (it has no config.json)")
         try:
             config = json.loads((folder / "config.json").read_text())
-            if (folder / "log.csv").exists():
-                with (folder / "log.csv").open(newline="") as file:
-                    rows = list(csv.DictReader(file))
-        except FileNotFoundError as error:
-            raise TrainingError(f"{folder}: no run to resume (it has no config.json)") from error
-        except (OSError, ValueError) as error:
+            if not isinstance(config, dict):
+                raise ValueError("config.json holds no names and values")
+            return cls(folder, config, _read_rows(folder / "log.csv"))
+        except (OSError, ValueError, csv.Error) as error:
             raise TrainingError(f"{folder}: the run's files cannot be read ({error})") from error
-        return cls(folder, config, rows)
 
     @property
     def checkpoint(self) -> Path:
@@ -77,22 +85,72 @@ class Run:
         The checkpoint is written first: a row of the log never speaks of a state that is not kept.
         """
         self.rows.append(dict(row))
-        try:
+        with self.writing():
             checkpoint.save(self.checkpoint, groups, about)
             with checkpoint.replacing(self.folder / "log.csv") as file, file.open("w") as log:
                 writer = csv.DictWriter(log, self.rows[-1].keys(), lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(self.rows)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Turns every OSError within into a TrainingError that names the folder."""
+        try:
+            yield
         except OSError as error:
-            raise TrainingError(f"{self.folder}: cannot be written ({error})") from error
+            reason = error.strerror or error
+            raise TrainingError(f"{self.folder}: cannot be written ({reason})") from error
 
     def rewind(self, step: int) -> None:
         """Forget the rows after a step, when going on from its checkpoint."""
-        self.rows = [row for row in self.rows if int(row["step"]) <= step]
+        self.rows = [row for row in self.rows if row["step"] <= step]
 
     def column(self, name: str) -> np.ndarray:
         """One column of the log as numbers; what is empty is NaN."""
         return np.array([float(row[name]) if row[name] != "" else np.nan for row in self.rows])
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[threading.Event]:
+    """Within, Ctrl-C only sets the event, so that a step ends whole; a second one strikes at once.
+
+    Where Ctrl-C is ignored, or is another's business, it stays so.
+    """
+    asked = threading.Event()
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not ours or threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(*_: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a log; none if there is no file. Raises ValueError if some are not whole."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        rows = [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
+    if not all(isinstance(row.get("step"), int) and None not in row.values() for row in rows):
+        raise ValueError(f"{path.name} is damaged")
+    return rows
+
+
+def _value(text: Any) -> Any:
+    """A cell of a log as it was before it became text."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError, TypeError):
+            return kind(text)
+    return text
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -1,10 +1,20 @@
-"""Weights that come with the package, each with a card that tells data, recipe, seed and scores."""
+"""Weights that come with the package, each with a card that tells data, recipe, seed and scores.
+
+    python -m models.zoo RUN NAME --data "what it was trained on" --scores evaluation.json ...
+
+turns a finished run into such weights: float16, with a card written from the run's own records.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from minidl import checkpoint
 
@@ -39,3 +49,65 @@ def text_remover() -> Path:
         if about["damage"]["kind"] == "text":
             return path
     raise NoWeightsError("no weights against text come with this package; give --weights FILE")
+
+
+def publish(run: Path, name: str, *, data: str, scores: Sequence[Path]) -> Path:
+    """weights/NAME.safetensors and NAME.md from a run's model.safetensors; returns the former.
+
+    scores: files that `minidl evaluate --json` printed.
+    """
+    groups, about = checkpoint.load(run / "model.safetensors")
+    half = {g: {k: v.astype(np.float16) for k, v in named.items()} for g, named in groups.items()}
+    FOLDER.mkdir(exist_ok=True)
+    path = FOLDER / f"{name}.safetensors"
+    checkpoint.save(path, half, about)
+    card = _card(name, about, data, [json.loads(file.read_text()) for file in scores])
+    with checkpoint.replacing(path.with_suffix(".md")) as temporary:
+        temporary.write_text(card)
+    return path
+
+
+def _card(name: str, about: dict[str, Any], data: str, scores: Sequence[dict[str, Any]]) -> str:
+    config, log = about["config"], about["log"]
+    damage, recipe = config["damage"], config["recipe"]
+    parameters = " and ".join(f"{k} {v}" for k, v in damage.items() if k != "kind")
+    wanted = {"noise": "--sigma {sigma:g}", "text": "--text {smallest}-{largest}"}[damage["kind"]]
+    lines = [
+        f"# {name}",
+        "",
+        f"A stacked sparse denoising auto-encoder against {damage['kind']} ({parameters}).",
+        "",
+        f"* Patches of {recipe['patch']} x {recipe['patch']} pixels, hidden layers of "
+        f"{recipe['hidden']} units, float16.",
+        f"* Trained on {data} ({config['pictures']}), grey, {config['steps']:,} steps of "
+        f"{recipe['batch']} patches, seed {config['seed']}, in {log['seconds'] / 60:.0f} minutes "
+        f"on the {config['device']}.",
+        f"* Validation PSNR at the end of training: {log['psnr']:.2f} dB, on pictures of the "
+        "training folder that were held out.",
+        "",
+        "Trained again by",
+        "",
+        f"    minidl train ssda --data DIR {wanted.format(**damage)} --steps {config['steps']} "
+        f"--seed {config['seed']} --out RUN",
+        "",
+    ]
+    for score in scores:
+        names = ", ".join(f"{method} {value:.2f}" for method, value in score["mean"].items())
+        count = len(score["psnr"])
+        lines += [f"* Mean PSNR in dB over {count} pictures ({score['data']}): {names}."]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of `python -m models.zoo`."""
+    parser = argparse.ArgumentParser(description="Turn a finished run into weights that ship.")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--data", required=True, help="what it was trained on, in words")
+    parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON of evaluate")
+    options = parser.parse_args(arguments)
+    print(publish(options.run, options.name, data=options.data, scores=options.scores))
+
+
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,8 @@ from .grads import Grads
 
 def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     """Sum g over the axes along which an array of `shape` was repeated to g's shape."""
+    if g.shape == shape:
+        return g
     g = g.sum(axis=tuple(range(g.ndim - len(shape))))
     repeated = tuple(i for i, n in enumerate(shape) if n == 1 and g.shape[i] != 1)
     return g.sum(axis=repeated, keepdims=True) if repeated else g

@@ -10,12 +10,22 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 from . import holes
-from .arguments import amount, count, patch_size, sigma, sigma_or_auto, size_range
+from .arguments import (
+    amount,
+    complain,
+    count,
+    patch_size,
+    seed,
+    sigma,
+    sigma_or_auto,
+    size_range,
+)
 
 # Numba's and OpenBLAS's threads would otherwise keep spinning for work that another one has.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -38,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         "minidl demo --out demo-out",
     )
     demo.add_argument("--out", default="demo-out", help="folder for the pictures (%(default)s)")
-    demo.add_argument("--seed", type=int, default=0, help="of all chance (%(default)s)")
+    demo.add_argument("--seed", type=seed, default=0, help="of all chance (%(default)s)")
 
     denoise = _repair(
         commands, "denoise", "take noise out of pictures", "minidl denoise photo.jpg -o clean.png"
@@ -57,14 +67,15 @@ def parser() -> argparse.ArgumentParser:
         "minidl remove-text scans/ -o cleaned/",
     )
 
-    train = _command(commands, "train", "", "train a model on a folder of pictures", "")
+    example = "minidl train ssda --data photos/ --sigma 25 --out runs/sigma25 --minutes 30"
+    train = _command(commands, "train", "", "train a model on a folder of pictures", example)
     models = train.add_subparsers(dest="model", metavar="MODEL", required=True)
     ssda = _command(
         models,
         "ssda",
         "models.cli.train:ssda",
         "the stacked sparse denoising auto-encoder of paper 1",
-        "minidl train ssda --data photos/ --sigma 25 --out runs/sigma25 --minutes 30",
+        example,
     )
     _train_ssda(ssda)
     context_encoder = _command(
@@ -77,14 +88,15 @@ def parser() -> argparse.ArgumentParser:
     holes.train(context_encoder)
     _machine(context_encoder)
 
-    evaluate = _command(commands, "evaluate", "", "score a trained model on clean pictures", "")
+    example = "minidl evaluate ssda --data set12/ --sigma 25 --baselines"
+    evaluate = _command(commands, "evaluate", "", "score a model on clean pictures", example)
     models = evaluate.add_subparsers(dest="model", metavar="MODEL", required=True)
     ssda = _command(
         models,
         "ssda",
         "models.cli.evaluate:ssda",
         "damage clean pictures, repair them, and compare with classical methods",
-        "minidl evaluate ssda --data set12/ --sigma 25 --baselines",
+        example,
     )
     ssda.add_argument("--data", required=True, help="a folder of clean pictures, or one picture")
     ssda.add_argument("--weights", help="a trained model (default: the one that comes along)")
@@ -92,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
     ssda.add_argument(
         "--stride", type=count, default=3, help="pixels between patches (%(default)s)"
     )
-    ssda.add_argument("--seed", type=int, default=0, help="of the damage (%(default)s)")
+    ssda.add_argument("--seed", type=seed, default=0, help="of the damage (%(default)s)")
     ssda.add_argument(
         "--baselines", action="store_true", help="also non-local means and total variation"
     )
@@ -129,7 +141,7 @@ def _command(
         name,
         help=text,
         description=text[0].upper() + text[1:] + ".",
-        epilog=f"example: {example}" if example else None,
+        epilog=f"example: {example}",
     )
     command.set_defaults(function=function)
     return command
@@ -192,21 +204,23 @@ def _train_ssda(ssda: argparse.ArgumentParser) -> None:
     where.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
     _damage(ssda)
     length = ssda.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=amount, default=30.0, help="about (%(default)g)")
+    length.add_argument("--minutes", type=amount, help="about (30)")
     length.add_argument("--steps", type=count, help="exactly so many instead")
     ssda.add_argument(
         "--recipe",
         choices=("working", "paper", "naive"),
-        default="working",
-        help="working, or to see why it fails: the paper to the letter, or misread (%(default)s)",
+        help="working, or to see why it fails: the paper to the letter, or misread (working)",
     )
     ssda.add_argument("--patch", type=patch_size, help="pixels to a side of a patch (12)")
     ssda.add_argument("--hidden", type=count, help="units of each hidden layer (720)")
     ssda.add_argument("--batch", type=count, help="patches to a step (256)")
     ssda.add_argument(
+        "--rate", type=amount, help="of fine-tuning, pre-training's in proportion (0.004)"
+    )
+    ssda.add_argument(
         "--optimizer", choices=("adam", "lbfgs"), help="the recipe's own unless given"
     )
-    ssda.add_argument("--seed", type=int, default=0, help="of all chance (%(default)s)")
+    ssda.add_argument("--seed", type=seed, help="of all chance (0)")
     ssda.add_argument(
         "--every", type=amount, default=60.0, help="seconds between reports (%(default)g)"
     )
@@ -215,21 +229,24 @@ def _train_ssda(ssda: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what a screen cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     module, _, name = options.function.partition(":")
     try:
-        return int(getattr(importlib.import_module(module), name)(options) or 0)
+        code = int(getattr(importlib.import_module(module), name)(options) or 0)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt as interrupt:
         print(
             f"\nminidl: stopped{''.join(f'; {note}' for note in interrupt.args)}", file=sys.stderr
         )
         return 130
-    except BrokenPipeError:  # the reader of our output has left
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader of our output has left: nor tell it so at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (ValueError, RuntimeError, OSError, MemoryError) as error:
         if os.environ.get("MINIDL_TRACEBACK"):
             raise
-        message = " ".join(str(error).split()) or type(error).__name__
-        print(f"minidl {options.command}: {message}", file=sys.stderr)
+        complain(options, error)
         return 2

@@ -1,9 +1,13 @@
-"""Values on the command line: each function reads one, or says what it expected."""
+"""What goes in at the command line, and what is said when it cannot be used.
+
+Each function for a value reads one, or says what it expected.
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
+import sys
 from typing import Literal
 
 
@@ -25,6 +29,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def seed(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, 0 or more")
+    return int(text)
+
+
 def patch_size(text: str) -> int:
     """The side of a patch in pixels."""
     if not text.isdecimal() or not 4 <= int(text) <= 64:
@@ -42,16 +53,25 @@ def sigma(text: str) -> float:
 
 def sigma_or_auto(text: str) -> float | Literal["auto"]:
     """A noise level, or the word auto."""
-    return "auto" if text == "auto" else sigma(text)
+    if text == "auto":
+        return "auto"
+    try:
+        return sigma(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected auto, or a number above 0 and at most 255"
+        ) from error
 
 
 def size_range(text: str) -> tuple[int, int]:
     """Heights of text in pixels, such as 18-36 or 24."""
     smallest, _, largest = text.partition("-")
-    sizes = count(smallest), count(largest or smallest)
-    if not 6 <= sizes[0] <= sizes[1] <= 200:
+    largest = largest or smallest
+    if not (smallest.isdecimal() and largest.isdecimal()) or not (
+        6 <= int(smallest) <= int(largest) <= 200
+    ):
         raise argparse.ArgumentTypeError(f"{text!r}: expected heights from 6 to 200, such as 18-36")
-    return sizes
+    return int(smallest), int(largest)
 
 
 def share(text: str) -> float:
@@ -63,3 +83,9 @@ def share(text: str) -> float:
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 0 to below 1")
     return value
+
+
+def complain(options: argparse.Namespace, error: BaseException) -> None:
+    """Tell of a fault in one line."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    print(f"minidl {options.command}: {message}", file=sys.stderr)

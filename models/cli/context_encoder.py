@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from dataclasses import replace
+from pathlib import Path
 
 from minidl import device
 from models.context_encoder import REPORT, Filler, Settings, fit
-from models.run import TrainingError
+from models.run import Run, TrainingError
+
+FIXED = ("data", "net", "mask", "adversarial", "minutes", "steps", "batch", "rate", "seed")
 
 
 def train(options: argparse.Namespace) -> int:
@@ -17,8 +21,10 @@ def train(options: argparse.Namespace) -> int:
     try:
         _resume(options) if options.resume else _start(options)
     except KeyboardInterrupt as interrupt:
-        hint = f"go on with: minidl train context-encoder --resume {folder}"
-        raise KeyboardInterrupt(hint) from interrupt
+        if not Run(Path(folder), {}, []).checkpoint.exists():
+            raise
+        command = f"minidl train context-encoder --resume {shlex.quote(folder)}"
+        raise KeyboardInterrupt(f"go on with: {command}") from interrupt
     if options.json:
         print(json.dumps({"run": folder, "model": f"{folder}/model.safetensors"}))
     else:
@@ -56,8 +62,8 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _resume(options: argparse.Namespace) -> Filler:
-    names = ("data", "net", "mask", "adversarial", "minutes", "steps", "batch", "rate", "seed")
-    given = [f"--{name}" for name in names if getattr(options, name) is not None]
-    if given:
-        raise TrainingError(f"--resume goes on with what the run began with; drop {given[0]}")
-    return fit.resume(options.resume, every=options.every, quiet=options.json)
+    for name in FIXED:
+        if getattr(options, name) is not None:
+            raise TrainingError(f"--resume goes on with what the run began with; drop --{name}")
+    place = None if options.device == "auto" else device.choose(options.device)
+    return fit.resume(options.resume, place=place, every=options.every, quiet=options.json)

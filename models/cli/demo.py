@@ -1,4 +1,4 @@
-"""`minidl demo`: from nothing to repaired photographs in a few minutes, with no network and no data.
+"""`minidl demo`: from nothing to repaired photographs in a few minutes, offline, without data.
 
 Two small SSDAs are trained on photographs that come with the dependencies, one against noise, one
 against text, and tried on two photographs that they have never seen.
@@ -25,6 +25,7 @@ from models.ssda import RECIPES, Noise, Recipe, Restorer, Text, Trainer
 from models.ssda.damage import Damage
 from models.ssda.fit import spoil
 
+OURS = "ours, trained just now"
 HELD_OUT = {"noise": "coffee", "text": "chelsea"}
 
 
@@ -70,14 +71,14 @@ def run(options: argparse.Namespace) -> int:
         damaged = _spoil(clean, task.damage, options.seed)
         restorer = _train(task, training, options.seed)
         began = time.perf_counter()
-        pictures = {"damaged": damaged, "ours, trained just now": restorer.repair(damaged)}
+        pictures = {"damaged": damaged, OURS: restorer.repair(damaged)}
         seconds = time.perf_counter() - began
         pictures |= _others(name, damaged)
         _print_table(f"{HELD_OUT[name]}, {task.title}", clean, pictures)
         print(f"(repaired in {seconds:.1f} s, {clean.shape[1]}x{clean.shape[0]} pixels)\n")
-        plots.side_by_side(out / f"{name}.png", [_captioned(clean, pictures)])
+        plots.side_by_side(out / f"{name}.png", _rows(clean, pictures))
         write(out / f"{name}-damaged.png", damaged)
-        write(out / f"{name}-repaired.png", pictures["ours, trained just now"])
+        write(out / f"{name}-repaired.png", pictures[OURS])
     print(f"Look at {out / 'noise.png'} and {out / 'text.png'}.")
     return 0
 
@@ -118,9 +119,17 @@ def _others(name: str, damaged: np.ndarray) -> dict[str, np.ndarray]:
     return pictures
 
 
-def _captioned(clean: np.ndarray, pictures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    scored = {f"{name}, {psnr(clean, p):.2f} dB": p for name, p in pictures.items()}
-    return {**scored, "clean": clean}
+def _rows(clean: np.ndarray, pictures: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """Damaged, repaired, clean; and below each its middle, enlarged."""
+    shown = {name: pictures[name] for name in ("damaged", OURS)}
+    whole = {f"{name}, {psnr(clean, p):.2f} dB": p for name, p in shown.items()} | {"clean": clean}
+    top, left = (3 * n // 8 for n in clean.shape[:2])
+    height, width = (n // 4 for n in clean.shape[:2])
+    detail = {
+        " " * i: pixels[top : top + height, left : left + width]
+        for i, pixels in enumerate(whole.values())
+    }
+    return [whole, detail]
 
 
 def _print_table(title: str, clean: np.ndarray, pictures: dict[str, np.ndarray]) -> None:

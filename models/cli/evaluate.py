@@ -7,6 +7,7 @@ import json
 import statistics
 import sys
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from models.images.scores import non_local_means, psnr, total_variation
 from models.ssda import Noise, Restorer, Text
 from models.ssda.damage import as_dict
 from models.ssda.fit import spoil
+
+from .arguments import complain
 
 
 def ssda(options: argparse.Namespace) -> int:
@@ -39,13 +42,14 @@ def ssda(options: argparse.Namespace) -> int:
     scores: dict[str, dict[str, float]] = {}
     began = time.perf_counter()
     found = find([options.data])
-    for i, (path, name) in enumerate(tqdm(found, unit="picture", disable=options.json or None)):
+    for path, name in tqdm(found, unit="picture", disable=options.json or None):
         try:
             clean = grey(read(path).pixels)
         except PictureError as error:
-            print(f"passed over: {error}", file=sys.stderr)
+            complain(options, error)
             continue
-        damaged = spoil(clean, damage, np.random.default_rng((options.seed, i)))
+        chance = np.random.default_rng((options.seed, zlib.crc32(str(name).encode())))
+        damaged = spoil(clean, damage, chance)
         scores[str(name)] = {"damaged": psnr(clean, damaged)} | {
             method: psnr(clean, np.clip(repair(damaged), 0, 1))
             for method, repair in methods.items()
@@ -54,11 +58,12 @@ def ssda(options: argparse.Namespace) -> int:
         raise PictureError(f"{options.data}: none of its pictures can be read")
     mean = {m: statistics.mean(s[m] for s in scores.values()) for m in ("damaged", *methods)}
     if options.json:
-        answer = {"damage": as_dict(damage), "psnr": scores, "mean": mean}
+        answer = {"data": Path(options.data).name, "damage": as_dict(damage)}
+        answer |= {"psnr": scores, "mean": mean}
         print(json.dumps(answer | {"seconds": round(time.perf_counter() - began, 1)}))
     else:
         print_table({**scores, "mean": mean})
-    return 0
+    return 1 if len(scores) < len(found) else 0
 
 
 def print_table(rows: Mapping[str, Mapping[str, float]]) -> None:

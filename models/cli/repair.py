@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,8 @@ from models.images.scores import estimate_sigma
 from models.ssda import Noise, Restorer, Text
 from models.ssda.restoring import Progress
 
+from .arguments import complain
+
 Repair = Callable[[np.ndarray, Progress], tuple[np.ndarray, dict[str, Any]]]
 
 
@@ -29,7 +30,7 @@ def denoise(options: argparse.Namespace) -> int:
     loaded: dict[Path, Restorer] = {}
 
     def repair(pixels: np.ndarray, progress: Progress) -> tuple[np.ndarray, dict[str, Any]]:
-        sigma = estimate_sigma(pixels) if options.sigma == "auto" else options.sigma
+        sigma = min(estimate_sigma(pixels), 255) if options.sigma == "auto" else options.sigma
         if sigma < QUIET:
             return pixels, {"sigma": round(sigma, 1), "weights": None}
         path = Path(options.weights) if options.weights else zoo.denoiser(sigma)
@@ -79,11 +80,11 @@ def _each(options: argparse.Namespace, repair: Repair) -> int:
     for source, target in jobs:
         try:
             reports.append(_one(source, target, options, repair))
-        except (PictureError, ValueError, OSError, MemoryError) as error:
+        except (ValueError, OSError, MemoryError) as error:
             if len(jobs) == 1:
                 raise
             failed += 1
-            print(f"minidl {options.command}: {error}", file=sys.stderr)
+            complain(options, error)
     if options.json:
         print(json.dumps(reports))
     if failed == len(jobs):
@@ -105,7 +106,7 @@ def _one(source: Path, target: Path, options: argparse.Namespace, repair: Repair
     )
     with bar:
         repaired, about = repair(picture.pixels, _shown_on(bar))
-    target.parent.mkdir(exist_ok=True)
+    _make_folder(target.parent)
     write(target, picture.with_pixels(repaired))
     height, width = repaired.shape[:2]
     report = {"in": str(source), "out": str(target), **about}
@@ -129,18 +130,32 @@ def _jobs(options: argparse.Namespace) -> list[tuple[Path, Path]]:
     """(source, target) of every picture. Raises PictureError where -o does not fit."""
     found = find(options.pictures)
     out = Path(options.out)
-    single = len(options.pictures) == 1 and Path(options.pictures[0]).is_file()
-    if single and out.suffix.lower() in FORMATS and not out.is_dir():
-        return [(found[0][0], out)]
-    if out.exists() and not out.is_dir():
-        raise PictureError(f"{out}: is a file; expected a folder for several pictures")
-    if out.suffix and not out.is_dir():
-        kinds = " ".join(FORMATS)
-        raise PictureError(f"{out}: not a kind of picture; expected a folder, or one of {kinds}")
     if not out.parent.is_dir():
         raise PictureError(f"{out}: there is no folder {out.parent}; make it first")
-    out.mkdir(exist_ok=True)
-    return [(source, out / _writable(name)) for source, name in found]
+    single = len(options.pictures) == 1 and Path(options.pictures[0]).is_file()
+    if single and out.suffix and not out.is_dir():
+        if out.suffix.lower() not in FORMATS:
+            kinds = " ".join(FORMATS)
+            raise PictureError(f"{out}: no kind of picture; expected a folder, or one of {kinds}")
+        return [(found[0][0], out)]
+    if (out.exists() or out.suffix.lower() in FORMATS) and not out.is_dir():
+        raise PictureError(f"{out}: is a file's name; expected a folder")
+    jobs: dict[Path, Path] = {}
+    for source, name in found:
+        target = out / _writable(name)
+        if target in jobs:
+            raise PictureError(
+                f"{source}: would be written to {target}, as {jobs[target]}; give them apart"
+            )
+        jobs[target] = source
+    return [(source, target) for target, source in jobs.items()]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PictureError(f"{folder}: cannot be made ({error.strerror})") from error
 
 
 def _writable(name: Path) -> Path:

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from minidl import device
 from models.images.samples import NAMES, grey, photograph
-from models.run import TrainingError
+from models.run import Run, TrainingError
 from models.ssda import RECIPES, Noise, Recipe, Restorer, Text, fit
 from models.ssda.damage import Damage
+
+# Options that a run keeps from its start to its end.
+FIXED = (
+    "data", "sigma", "text", "minutes", "steps", "recipe", "patch", "hidden", "batch", "rate",
+    "optimizer", "seed",
+)  # fmt: skip
 
 
 def ssda(options: argparse.Namespace) -> int:
     """Train a denoiser or a text remover, or go on training it."""
+    folder = options.resume or options.out
     try:
         restorer = _resume(options) if options.resume else _start(options)
     except KeyboardInterrupt as interrupt:
-        folder = options.resume or options.out
-        raise KeyboardInterrupt(f"go on with: minidl train ssda --resume {folder}") from interrupt
-    folder = options.resume or options.out
+        if not Run(Path(folder), {}, []).checkpoint.exists():
+            raise
+        command = f"minidl train ssda --resume {shlex.quote(folder)}"
+        raise KeyboardInterrupt(f"go on with: {command}") from interrupt
     if options.json:
         print(json.dumps({"run": folder, "model": f"{folder}/model.safetensors"}))
     else:
@@ -36,14 +46,15 @@ def ssda(options: argparse.Namespace) -> int:
 def _start(options: argparse.Namespace) -> Restorer:
     recipe = _recipe(options)
     place = device.choose(options.device)
+    Run.check_new(options.out)  # before the pictures are read, which may take a while
     return fit.start(
         options.out,
         _images(options.data or ""),
         damage=_damage(options),
         recipe=recipe,
-        seed=options.seed,
+        seed=options.seed or 0,
         steps=options.steps,
-        minutes=options.minutes,
+        minutes=options.minutes or 30.0,
         data=options.data or "",
         place=place,
         every=options.every,
@@ -52,14 +63,11 @@ def _start(options: argparse.Namespace) -> Restorer:
 
 
 def _resume(options: argparse.Namespace) -> Restorer:
-    given = [
-        f"--{name}"
-        for name in ("data", "sigma", "text", "steps", "patch", "hidden", "batch", "optimizer")
-        if getattr(options, name) is not None
-    ]
-    if given:
-        raise TrainingError(f"--resume goes on with what the run began with; drop {given[0]}")
-    return fit.resume(options.resume, _images, every=options.every, quiet=options.json)
+    for name in FIXED:
+        if getattr(options, name) is not None:
+            raise TrainingError(f"--resume goes on with what the run began with; drop --{name}")
+    place = None if options.device == "auto" else device.choose(options.device)
+    return fit.resume(options.resume, _images, place=place, every=options.every, quiet=options.json)
 
 
 def _images(data: str) -> Sequence[np.ndarray]:
@@ -74,8 +82,8 @@ def _damage(options: argparse.Namespace) -> Damage:
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
-    recipe = RECIPES[options.recipe]
-    if options.text and options.recipe == "working":
+    recipe = RECIPES[options.recipe or "working"]
+    if options.text and recipe is RECIPES["working"]:
         recipe = RECIPES["text"]
     if options.patch:
         recipe = replace(recipe, patch=options.patch)
@@ -83,6 +91,9 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         recipe = replace(recipe, hidden=(options.hidden,) * len(recipe.hidden))
     if options.batch:
         recipe = replace(recipe, batch=options.batch)
+    if options.rate:
+        factor = options.rate / recipe.rates[-1]
+        recipe = replace(recipe, rates=tuple(rate * factor for rate in recipe.rates))
     if options.optimizer and options.optimizer != recipe.optimizer:
         lbfgs = options.optimizer == "lbfgs"
         recipe = replace(

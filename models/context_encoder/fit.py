@@ -15,7 +15,7 @@ from minidl import checkpoint, device
 from minidl.device import Device
 from models import plots
 from models.images.files import PictureError, write
-from models.run import Run, TrainingError
+from models.run import Run, TrainingError, stoppable
 
 from .data import MARGIN, Photographs, split
 from .filling import Filler
@@ -92,8 +92,7 @@ def start(
 
     every: seconds between reports.
     """
-    if (Path(out) / "config.json").exists():
-        Run.create(out, {})  # refuses, before the pictures are read
+    Run.check_new(out)  # before the pictures are read, which may take a while
     photographs, held_out = _photographs(data, settings, quiet)
 
     def make(count: int) -> Trainer:
@@ -114,13 +113,20 @@ def start(
     return _train(run, trainer, Validation.of(held_out, trainer.filler.holes), every, quiet)
 
 
-def resume(out: str | Path, *, every: float = 120.0, quiet: bool = False) -> Filler:
-    """Go on with the run in `out` as if it had not stopped."""
+def resume(
+    out: str | Path,
+    *,
+    place: Device | None = None,
+    every: float = 120.0,
+    quiet: bool = False,
+) -> Filler:
+    """Go on with the run in `out` as if it had not stopped, on its own device unless another is
+    given."""
     run = Run.open(out)
     try:
         settings = Settings(**run.config["settings"])
         data, seed, steps = run.config["data"], run.config["seed"], run.config["steps"]
-        place, pictures = run.config["device"], run.config["pictures"]
+        pictures, place = run.config["pictures"], place or device.choose(run.config["device"])
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(
             f"{out}: config.json is not that of a context-encoder run ({error})"
@@ -134,7 +140,7 @@ def resume(out: str | Path, *, every: float = 120.0, quiet: bool = False) -> Fil
         photographs,
         steps=steps,
         rng=np.random.default_rng(seed),
-        device=device.choose(place),
+        device=place,
     )
     trainer.load_state(groups, about)
     run.rewind(trainer.step)
@@ -154,11 +160,17 @@ def _photographs(
 
 
 def _train(run: Run, trainer: Trainer, validation: Validation, every: float, quiet: bool) -> Filler:
-    """Train to the end, reporting every so many seconds; on Ctrl-C report, then pass it on."""
-    before = float(run.rows[-1]["seconds"]) if run.rows else 0.0
+    """Train to the end, reporting every so many seconds.
+
+    On Ctrl-C the step in progress is ended and reported before KeyboardInterrupt is raised.
+    """
+    before = run.rows[-1]["seconds"] if run.rows else 0.0
     began = reported = time.perf_counter()
+    bar = tqdm(total=trainer.steps, initial=trainer.step, unit="step", disable=quiet or None)
 
     def report() -> None:
+        if run.rows and run.rows[-1]["step"] == trainer.step:
+            return
         row: dict[str, Any] = {
             "step": trainer.step,
             "seconds": round(before + time.perf_counter() - began, 1),
@@ -167,24 +179,23 @@ def _train(run: Run, trainer: Trainer, validation: Validation, every: float, qui
             **{name: round(x, 3) for name, x in validation.score(trainer.filler).items()},
         }
         run.report(row, *trainer.state())
-        _draw(run, trainer.filler, validation)
+        with run.writing():
+            _draw(run, trainer.filler, validation)
         bar.set_postfix_str(
             f"validation L1 {row['l1']:.2f} %, L2 {row['l2']:.2f} %, {row['psnr']:.2f} dB"
         )
 
-    with tqdm(total=trainer.steps, initial=trainer.step, unit="step", disable=quiet) as bar:
-        try:
-            for _ in trainer.run():
-                bar.update()
-                if time.perf_counter() - reported >= every:
-                    report()
-                    reported = time.perf_counter()
-            report()
-        except KeyboardInterrupt:
-            bar.set_postfix_str("stopping")
-            report()
-            raise
-    trainer.filler.save(run.folder / "model.safetensors", config=run.config, log=run.rows[-1])
+    with bar, stoppable() as asked:
+        for _ in trainer.run():
+            bar.update()
+            if asked.is_set() or time.perf_counter() - reported >= every:
+                report()
+                reported = time.perf_counter()
+            if asked.is_set():
+                raise KeyboardInterrupt
+        report()
+    with run.writing():
+        trainer.filler.save(run.folder / "model.safetensors", config=run.config, log=run.rows[-1])
     return trainer.filler
 
 

@@ -2,9 +2,9 @@
 
     python -m models.ssda.ablation --out docs/ablation --minutes 4
 
-"naive" reads eq. 6 with Keras' `mse`, the mean over pixels: the error is then 72 times smaller on 144
-pixels, beta and lambda are not, and the sparsity wins. "paper" is the paper to the letter, once with
-its L-BFGS and once with Adam. "working" is what this package trains with.
+"naive" reads eq. 6 with the `mse` of Keras, the mean over pixels: on 144 pixels the error is
+then 72 times smaller, beta and lambda are not, and the sparsity wins. "paper" is the paper to the
+letter, once with its L-BFGS and once with Adam. "working" is what this package trains with.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train all recipes, one after another; write a plot, a table and the numbers."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--out", default="ablation", help="folder (%(default)s)")
-    parser.add_argument("--data", help="a folder to train on (default: photographs that come along)")
+    parser.add_argument("--data", help="to train on (default: photographs that come along)")
     parser.add_argument("--minutes", type=float, default=4.0, help="for each (%(default)g)")
     options = parser.parse_args(arguments)
     images = (

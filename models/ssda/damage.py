@@ -29,6 +29,10 @@ class Noise:
 
     sigma: float
 
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma <= 255:
+            raise ValueError(f"noise: sigma is {self.sigma}; expected more than 0, at most 255")
+
     def draw_from(
         self, images: Sequence[np.ndarray], patch: int, rng: np.random.Generator, device: Device
     ) -> Draw:
@@ -48,6 +52,12 @@ class Text:
 
     smallest: int = 18
     largest: int = 36
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.smallest <= self.largest:
+            raise ValueError(
+                f"text: heights are {self.smallest} to {self.largest}; expected the smaller first"
+            )
 
     def draw_from(
         self, images: Sequence[np.ndarray], patch: int, rng: np.random.Generator, device: Device
@@ -78,6 +88,6 @@ def as_dict(damage: Damage) -> dict[str, Any]:
 
 
 def from_dict(values: dict[str, Any]) -> Damage:
-    """Raises KeyError or TypeError for anything that `as_dict` did not give."""
+    """Raises KeyError, TypeError or ValueError for anything that `as_dict` did not give."""
     rest = {k: v for k, v in values.items() if k != "kind"}
     return KINDS[values["kind"]](**rest)

@@ -20,7 +20,7 @@ from models.images.corruptions import add_text, gaussian_noise
 from models.images.files import PictureError, find, read
 from models.images.samples import grey
 from models.images.scores import psnr
-from models.run import Run, TrainingError
+from models.run import Run, TrainingError, stoppable
 
 from .damage import Damage, Noise, as_dict, from_dict
 from .recipes import Recipe
@@ -31,6 +31,7 @@ VALIDATION_SHARE = 20  # one picture in so many is kept for validation, at most 
 VALIDATION_COUNT = 8
 VALIDATION_SIDE = 192  # pixels; the centre of each is used
 VALIDATION_STRIDE = 4
+TRIAL_SECONDS = 1.0  # spent on each stage to learn how long a step takes
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,17 @@ def read_folder(folder: str | Path) -> list[np.ndarray]:
     return images
 
 
+def usable(images: Sequence[np.ndarray], patch: int, data: str = "") -> list[np.ndarray]:
+    """The pictures that hold a patch. Raises TrainingError, which names `data`, if none does."""
+    large = [image for image in images if min(image.shape) >= patch]
+    if not large:
+        raise TrainingError(
+            f"{data or 'data'}: none of {len(images)} pictures is at least {patch} x {patch} "
+            "pixels; give larger ones, or a smaller --patch"
+        )
+    return large
+
+
 def split(images: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """(training, validation) pictures; a single picture has to be both."""
     every = max(VALIDATION_SHARE, -(-len(images) // VALIDATION_COUNT))
@@ -85,10 +97,13 @@ def split(images: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarr
 
 def steps_in(minutes: float, make: Callable[[int], Trainer]) -> int:
     """How many steps fit into so many minutes here: a few of each stage are tried and timed."""
-    trial = make(40)
+    trial = make(60)
     clock: dict[str, list[float]] = {}
     for stage in trial.run():
-        clock.setdefault(stage.name, []).append(time.perf_counter())
+        times = clock.setdefault(stage.name, [])
+        times.append(time.perf_counter())
+        if len(times) > 2 and times[-1] - times[0] > TRIAL_SECONDS:
+            trial.step = stage.steps  # enough is known of this one
     seconds = sum(
         share * float(np.median(np.diff(times)))
         for share, times in zip(trial.recipe.shares, clock.values(), strict=True)
@@ -115,7 +130,7 @@ def start(
 
     images: grey (H, W). data: where they came from, for `resume`. every: seconds between reports.
     """
-    training, held_out = split(images)
+    training, held_out = split(usable(images, recipe.patch, data))
 
     def make(count: int) -> Trainer:
         return _trainer(training, damage, recipe, count, seed, place)
@@ -139,23 +154,27 @@ def resume(
     out: str | Path,
     images_of: Callable[[str], Sequence[np.ndarray]],
     *,
+    place: Device | None = None,
     every: float = 60.0,
     quiet: bool = False,
 ) -> Restorer:
-    """Go on with the run in `out` as if it had not stopped. images_of: the pictures of `data`."""
+    """Go on with the run in `out` as if it had not stopped.
+
+    images_of: the pictures of `data`. place: where, if not where the run began; exact there alone.
+    """
     run = Run.open(out)
     try:
         recipe, damage = Recipe.from_dict(run.config["recipe"]), from_dict(run.config["damage"])
         data, seed, steps = run.config["data"], run.config["seed"], run.config["steps"]
-        place, pictures = run.config["device"], run.config["pictures"]
+        began_on, pictures = run.config["device"], run.config["pictures"]
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{out}: config.json is not that of an ssda run ({error})") from error
     groups, about = checkpoint.load(run.checkpoint)
     images = images_of(data)
     if fingerprint(images) != pictures:
         raise TrainingError(f"{out}: the pictures of {data!r} have changed since the run began")
-    training, held_out = split(images)
-    trainer = _trainer(training, damage, recipe, steps, seed, device.choose(place))
+    training, held_out = split(usable(images, recipe.patch, data))
+    trainer = _trainer(training, damage, recipe, steps, seed, place or device.choose(began_on))
     trainer.load_state(groups, about)
     run.rewind(trainer.done)
     return _train(run, trainer, Validation.of(held_out, damage), every, quiet)
@@ -178,9 +197,7 @@ def _trainer(
     place: Device,
 ) -> Trainer:
     rng = np.random.default_rng(seed)
-    restorer = Restorer.new(
-        recipe.patch, recipe.hidden, recipe.coding, damage, rng=rng, gain=recipe.gain
-    )
+    restorer = recipe.untrained(damage, rng)
     restorer.network.to(place)
     draw = damage.draw_from(images, recipe.patch, rng, place)
     return Trainer(restorer, recipe, draw, steps=steps, rng=rng, device=place)
@@ -189,11 +206,17 @@ def _trainer(
 def _train(
     run: Run, trainer: Trainer, validation: Validation, every: float, quiet: bool
 ) -> Restorer:
-    """Train to the end, reporting every so many seconds; on Ctrl-C report, then pass it on."""
-    seconds = float(run.rows[-1]["seconds"]) if run.rows else 0.0
+    """Train to the end, reporting every so many seconds.
+
+    On Ctrl-C the step in progress is ended and reported before KeyboardInterrupt is raised.
+    """
+    seconds = run.rows[-1]["seconds"] if run.rows else 0.0
     began = reported = time.perf_counter()
+    bar = tqdm(total=trainer.total, initial=trainer.done, unit="step", disable=quiet or None)
 
     def report(stage: str, rate: float) -> None:
+        if run.rows and run.rows[-1]["step"] == trainer.done:
+            return
         score = validation.score(trainer.restorer)
         row: dict[str, Any] = {
             "step": trainer.done,
@@ -204,28 +227,25 @@ def _train(
             "psnr": round(score, 3),
         }
         run.report(row, *trainer.state())
-        _draw_pictures(run, trainer.restorer, validation)
+        with run.writing():
+            _draw_pictures(run, trainer.restorer, validation)
         bar.set_postfix_str(f"{stage}, loss {row['loss']:.4g}, validation {score:.2f} dB")
 
-    bar = tqdm(total=trainer.total, initial=trainer.done, unit="step", disable=quiet, leave=True)
-    with bar:
-        stage_name, rate = "", 0.0
-        try:
-            for stage in trainer.run():
-                bar.update()
-                last = stage.name != stage_name
-                stage_name, rate = stage.name, getattr(trainer.optimizer, "rate", 0.0)
-                if last:
-                    bar.set_postfix_str(stage_name)
-                if time.perf_counter() - reported >= every:
-                    report(stage_name, rate)
-                    reported = time.perf_counter()
-            report(stage_name or "done", rate)
-        except KeyboardInterrupt:
-            bar.set_postfix_str("stopping")
-            report(stage_name or "done", rate)
-            raise
-    trainer.restorer.save(run.folder / "model.safetensors", config=run.config, log=run.rows[-1])
+    name, rate = "done", 0.0
+    with bar, stoppable() as asked:
+        for stage in trainer.run():
+            bar.update()
+            if stage.name != name:
+                bar.set_postfix_str(stage.name)
+            name, rate = stage.name, getattr(trainer.optimizer, "rate", 0.0)
+            if asked.is_set() or time.perf_counter() - reported >= every:
+                report(name, rate)
+                reported = time.perf_counter()
+            if asked.is_set():
+                raise KeyboardInterrupt
+        report(name, rate)
+    with run.writing():
+        trainer.restorer.save(run.folder / "model.safetensors", config=run.config, log=run.rows[-1])
     return trainer.restorer
 
 

@@ -10,7 +10,7 @@ The number beside a formula is that of the paper's equation.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -124,32 +124,42 @@ class SSDA(nn.Module):
         return loss
 
 
+CENTRES: dict[str, Callable[..., Array]] = {"mean": np.mean, "median": np.median}
+
+
 @dataclass(frozen=True)
 class Coding:
     """How a patch of pixels in [0, 1] becomes a network's input, and its target, and back.
 
     The paper feeds pixels as they are. Taking away the damaged patch's mean, and adding it back at
     the end, is worth most of a decibel: the network need not learn every structure again at each
-    brightness. Targets are then squashed around 1/2, well inside what a sigmoid reaches.
+    brightness. Text moves a mean but hardly a median. Targets are then squashed around 1/2, well
+    inside what a sigmoid reaches.
     """
 
-    centred: bool = True
-    gain: float = 6.0  # input = gain (x - mean)
-    contrast: float = 0.6  # target = 1/2 + contrast (y - mean), kept within margin of 0 and 1
+    centre: str | None = "mean"  # what is taken away, of CENTRES; None: nothing
+    gain: float = 6.0  # input = gain (x - centre)
+    contrast: float = 0.6  # target = 1/2 + contrast (y - centre), kept within margin of 0 and 1
     margin: float = 0.02
 
-    def mean(self, x: Array) -> Array:
+    def __post_init__(self) -> None:
+        if self.centre is not None and self.centre not in CENTRES:
+            raise ValueError(f"coding: centre {self.centre!r}; expected mean, median or None")
+
+    def centres(self, x: Array) -> Array:
         """What is taken away from the patches x (N, P): (N, 1)."""
-        return x.mean(axis=1, keepdims=True)
+        return CENTRES[self.centre](x, axis=1, keepdims=True) if self.centre else x[:, :1] * 0
 
-    def input(self, x: Array, mean: Array) -> Array:
-        return self.gain * (x - mean) if self.centred else x
+    def input(self, x: Array, centres: Array) -> Array:
+        """Pixels (N, P) as a network's input."""
+        return self.gain * (x - centres) if self.centre else x
 
-    def target(self, y: Array, mean: Array) -> Array:
-        if not self.centred:
+    def target(self, y: Array, centres: Array) -> Array:
+        """Clean pixels (N, P) as what its output should be."""
+        if not self.centre:
             return y
-        return np.clip(0.5 + self.contrast * (y - mean), self.margin, 1 - self.margin)
+        return np.clip(0.5 + self.contrast * (y - centres), self.margin, 1 - self.margin)
 
-    def pixels(self, output: Array, mean: Array) -> Array:
-        """The pixels that a network's output stands for."""
-        return (output - 0.5) / self.contrast + mean if self.centred else output
+    def pixels(self, output: Array, centres: Array) -> Array:
+        """The pixels that a network's output (N, P) stands for."""
+        return (output - 0.5) / self.contrast + centres if self.centre else output

@@ -38,8 +38,8 @@ class Recipe:
         stages = len(self.hidden) + 1
         if not len(self.pretrain) + 1 == len(self.rates) == len(self.shares) == stages:
             raise ValueError(
-                f"recipe: {stages - 1} hidden layers need as many penalties, {stages} rates and "
-                f"{stages} shares; got {len(self.pretrain)}, {len(self.rates)} and {len(self.shares)}"
+                f"recipe: {stages - 1} hidden layers need as many penalties, and one more rate and "
+                f"share; got {len(self.pretrain)}, {len(self.rates)} and {len(self.shares)}"
             )
         if self.optimizer not in ("adam", "lbfgs"):
             raise ValueError(f"recipe: optimizer {self.optimizer!r}; expected adam or lbfgs")
@@ -74,14 +74,15 @@ class Recipe:
 
 
 WORKING = Recipe()
-TEXT = replace(WORKING, patch=16, hidden=(1024, 1024))  # letters are wide: more must be in view
+# Letters are wide: more must be in view. They move the mean of a patch, but hardly its median.
+TEXT = replace(WORKING, patch=16, hidden=(1024, 1024), coding=Coding(centre="median"))
 
 _eq6 = Penalty(beta=1e-2, rho=0.05, decay=1e-4)
 PAPER = Recipe(
     hidden=(5 * 144, 5 * 144),
     gain=1.0,
     start=None,
-    coding=Coding(centred=False),
+    coding=Coding(centre=None),
     pretrain=(_eq6, _eq6),
     finetune=Penalty(decay=1e-4),
     optimizer="lbfgs",

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import uniform_filter
 
 from minidl import checkpoint, no_grad
 from minidl.device import CPU, Array, Device, to_cpu
 from models.images.patches import gaussian_window, restore
 
-from .damage import Damage, Noise, as_dict, from_dict
+from .damage import Damage, Text, as_dict, from_dict
 from .network import SSDA, Coding
 
 STRIDE = 3  # pixels between patches when a picture is repaired
+LARGEST_SCALE = 1.6  # contrasts enlarged by more would leave what the coding can express
+TRUST_WINDOW = 11  # pixels to a side of the neighbourhood in which a repair is judged
 WINDOW_SPREAD = 0.25  # deviation of the window that merges patches, in parts of a patch
 
 # An orthonormal change of colours: grey, red against blue, green against both. It leaves white
@@ -29,6 +32,19 @@ OPPONENT = np.array(
 Progress = Callable[[int, int], None]  # called with patches (done, total), of all channels
 
 
+def trust(noisy: np.ndarray, repaired: np.ndarray, sigma: float) -> np.ndarray:
+    """A mixture of both (H, W, C): a network that is used to more noise than sigma takes too much.
+
+    Where it takes noise alone, the square of what it takes is sigma^2 in the mean. Where it is
+    more, the repaired picture has an error of about the difference, and noisy and repaired are
+    weighted as two measurements with those errors are (Wiener 1949).
+    """
+    taken = (noisy - repaired) ** 2
+    around = uniform_filter(taken, (TRUST_WINDOW, TRUST_WINDOW, 1))
+    weight = np.minimum(1, (sigma / 255) ** 2 / np.maximum(around, 1e-12))
+    return noisy + weight * (repaired - noisy)
+
+
 class Restorer:
     """A network, the size and coding of its patches, and the damage that it undoes."""
 
@@ -37,10 +53,10 @@ class Restorer:
 
     def repair_patches(self, patches: Array) -> Array:
         """patches (N, P) -> (N, P), on the device and in the float type of the network."""
-        mean = self.coding.mean(patches)
+        centres = self.coding.centres(patches)
         with no_grad():
-            output = self.network(self.coding.input(patches, mean)).data
-        return self.coding.pixels(output, mean)
+            output = self.network(self.coding.input(patches, centres)).data
+        return self.coding.pixels(output, centres)
 
     def repair_channel(
         self,
@@ -52,8 +68,7 @@ class Restorer:
     ) -> np.ndarray:
         """image (H, W) -> (H, W) float32, not clipped.
 
-        scale: contrasts are multiplied by it on the way in and divided on the way out. Noise of
-        another level than the network's is thus brought to the level that it knows.
+        scale: contrasts are multiplied by it on the way in and divided on the way out.
         """
         window = gaussian_window(self.patch, spread=WINDOW_SPREAD)
         weights = self.network.parameters()[0].data
@@ -78,29 +93,38 @@ class Restorer:
         """pixels (H, W, C) -> the repaired picture (H, W, C) in [0, 1], C = 1 or 3.
 
         sigma: the picture's noise in grey levels of 255, if it is not what the network was trained
-        on. Noise is taken out of colours that are independent of each other, text out of red, green
-        and blue. Raises ValueError for a sigma that makes no sense.
+        on. Contrasts are then scaled so that the noise has the level that the network knows. Noise
+        is taken out of colours that are independent of each other, text out of red, green and blue.
+        Raises ValueError for a sigma that makes no sense.
         """
-        scale, mixing = 1.0, np.eye(pixels.shape[-1], dtype=np.float32)
-        if isinstance(self.damage, Noise):
-            if sigma is not None and not 0 < sigma <= 255:
-                raise ValueError(
-                    f"sigma {sigma:g}: expected more than 0 and at most 255 grey levels"
-                )
-            scale = self.damage.sigma / sigma if sigma else 1.0
-            mixing = OPPONENT if pixels.shape[-1] == 3 else mixing
-        channels = pixels @ mixing.T
-        count = pixels.shape[-1]
+        if isinstance(self.damage, Text):
+            return np.clip(self._repair_channels(pixels, 1.0, stride, progress), 0, 1)
+        known = self.damage.sigma
+        sigma = known if sigma is None else sigma
+        if not 0 < sigma <= 255:
+            raise ValueError(f"sigma {sigma:g}: expected more than 0, at most 255 grey levels")
+        mixing = OPPONENT if pixels.shape[-1] == 3 else np.eye(1, dtype=np.float32)
+        noisy = pixels @ mixing.T
+        repaired = self._repair_channels(noisy, min(known / sigma, LARGEST_SCALE), stride, progress)
+        if sigma < known:
+            repaired = trust(noisy, repaired, sigma)
+        return np.clip(repaired @ mixing, 0, 1)
+
+    def _repair_channels(
+        self, pixels: np.ndarray, scale: float, stride: int, progress: Progress | None
+    ) -> np.ndarray:
+        """Each channel of pixels (H, W, C) repaired on its own; progress counts them all."""
+        repaired, count = np.empty_like(pixels), pixels.shape[-1]
         for c in range(count):
 
-            def progress_of_all(done: int, total: int, c: int = c) -> None:
+            def of_all(done: int, total: int, c: int = c) -> None:
                 if progress:
                     progress(c * total + done, count * total)
 
-            channels[..., c] = self.repair_channel(
-                channels[..., c], scale=scale, stride=stride, progress=progress_of_all
+            repaired[..., c] = self.repair_channel(
+                pixels[..., c], scale=scale, stride=stride, progress=of_all
             )
-        return np.clip(channels @ mixing, 0, 1)
+        return repaired
 
     def about(self) -> dict[str, Any]:
         """What `load` needs besides the parameters; fit for JSON."""

@@ -160,19 +160,22 @@ class Trainer:
             self.optimizer.pairs = []  # they belong to the loss on another batch
         damaged, clean = self.draw(self.recipe.batch, self._batch_rng)
         coding = self.restorer.coding
-        mean = coding.mean(damaged)
-        return stage.prepare(coding.input(damaged, mean), coding.target(clean, mean))
+        centres = coding.centres(damaged)
+        return stage.prepare(coding.input(damaged, centres), coding.target(clean, centres))
 
     def look(self) -> None:
         """Bring the losses since the last look to the CPU. Raises TrainingError if not finite."""
         pending, self._pending = float(self._pending), 0.0
         if not math.isfinite(pending):
-            raise TrainingError(
-                f"the loss of {self.stages[self.stage].name} is no longer a number, at step "
-                f"{self.done} of {self.total}: lower the rate (the last checkpoint is from before)"
-            )
+            raise self._diverged("the loss")
         self.loss_sum, self.loss_count = self.loss_sum + pending, self.loss_count + self._unseen
         self._unseen = 0
+
+    def _diverged(self, what: str) -> TrainingError:
+        return TrainingError(
+            f"{what} of {self.stages[self.stage].name} is no longer a number, at step {self.done} "
+            f"of {self.total}: lower the rate (a checkpoint is from before)"
+        )
 
     def mean_loss(self) -> float:
         """The mean loss of the steps since this was last asked."""
@@ -184,7 +187,12 @@ class Trainer:
     # --- stopping and going on --------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, dict[str, Array]], dict[str, Any]]:
-        """(groups, about) for a checkpoint, from which `load_state` goes on as if without a stop."""
+        """(groups, about) for a checkpoint, from which `load_state` goes on as if without a stop.
+
+        Raises TrainingError rather than give parameters that are not numbers.
+        """
+        if not all(np.isfinite(p.data).all() for p in self.network.parameters()):
+            raise self._diverged("a parameter")
         groups = {"model": self.network.state(), "optimizer": self.optimizer.state()}
         if self._batch is not None and self.step % self._renewal:  # it will be used again
             groups["batch"] = dict(zip("xy", self._batch, strict=True))
@@ -206,7 +214,8 @@ class Trainer:
             self.stage, self.step = progress["stage"], progress["step"]
             self.optimizer = self._new_optimizer()
             self.network.load_state(on_device["model"])
-            self.optimizer.load_state(on_device["optimizer"])
+            # An L-BFGS that has just begun has no state, and files keep no empty groups.
+            self.optimizer.load_state(on_device.get("optimizer", {}))
             set_generator_state(self.rng, progress["rng"])
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise checkpoint.CheckpointError(f"not a checkpoint of this run: {error}") from error

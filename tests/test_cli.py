@@ -1,0 +1,292 @@
+"""The command line where all is well, where some of it is not, and where it is stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minidl import device
+from models import cli, zoo
+from models.images.files import read
+from models.images.samples import photograph
+from models.ssda import SSDA, Coding, Noise, Restorer, Text
+
+RNG = np.random.default_rng(0)
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = [
+    "demo", "denoise", "remove-text", "train", "train ssda", "evaluate", "evaluate ssda",
+    "gradcheck", "doctor",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with untrained noise.safetensors and text.safetensors."""
+    folder = tmp_path_factory.mktemp("weights")
+    for name, damage in (("noise", Noise(25)), ("text", Text())):
+        network = SSDA(36, (8, 8), rng=np.random.default_rng(0))
+        Restorer(network, 6, Coding(), damage).save(folder / f"{name}.safetensors")
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, with weights as if they came with the package."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(zoo, "FOLDER", weights)
+    monkeypatch.setattr(device, "why_no_gpu", lambda: "the tests are for all machines")
+    return tmp_path
+
+
+def minidl(line: str) -> int:
+    return cli.main(shlex.split(line))
+
+
+def noise(*shape: int) -> Image.Image:
+    return Image.fromarray(RNG.integers(0, 256, shape, dtype=np.uint8))
+
+
+def photos(folder: Path, *names: str) -> None:
+    """Small photographs in a folder."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = photograph("camera")[200:260, 200:250]
+        Image.fromarray((255 * pixels[..., 0]).astype(np.uint8)).save(folder / name)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+# --- help ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        minidl(f"{command} --help")
+    out = " ".join(capsys.readouterr().out.split())
+    assert leaving.value.code == 0 and f"example: minidl {command}" in out
+
+
+def test_every_command_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        minidl("--help")
+    out = capsys.readouterr().out
+    listed = {line.split()[0] for line in out.splitlines() if line.startswith("    ")}
+    assert {command.split()[0] for command in COMMANDS} <= listed
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, time; began = time.perf_counter(); from models.cli import parser; parser();"
+        "print(time.perf_counter() - began, *sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    seconds, *modules = out.stdout.split()
+    heavy = {"numpy", "numba", "cupy", "matplotlib", "PIL", "scipy", "skimage", "minidl", "tqdm"}
+    assert not heavy & set(modules)
+    assert float(seconds) < 0.2
+
+
+# --- pictures ------------------------------------------------------------------------------------
+
+
+def test_a_file_to_a_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos(here, "a.png")
+    assert minidl("denoise a.png -o b.jpg --sigma 25") == 0
+    assert minidl("remove-text a.png -o c.png") == 0
+    assert read("b.jpg").pixels.shape == read("c.png").pixels.shape == (60, 50, 1)
+    out, err = capsys.readouterr()
+    assert out.startswith("a.png -> b.jpg  (50x60, sigma 25, noise.safetensors, ") and not err
+
+
+@pytest.mark.parametrize("out", ["new", "old", "new/", "v1.0/"])
+def test_a_file_to_a_folder(out: str, here: Path) -> None:
+    photos(here, "sub/a.png")
+    (here / "old").mkdir()
+    if out == "v1.0/":  # a new folder with a dot would be taken for a file of an unknown kind
+        (here / out).mkdir()
+    assert minidl(f"denoise sub/a.png -o {out} --sigma 25") == 0
+    assert files(here / out) == ["a.png"]
+
+
+def test_folders_keep_their_tree(here: Path) -> None:
+    names = ["a.png", "b/c/d.tif", "b/e.png"]
+    photos(here / "in", *names)
+    (here / "in/.hidden.png").write_text("")
+    photos(here / "alone", "f.png")
+    assert minidl("denoise in alone/f.png -o out --sigma 25 --stride 5") == 0
+    assert files(here / "out") == [*names, "f.png"]
+    assert minidl("denoise in -o v1.0 --sigma 25") == 0
+    assert files(here / "v1.0") == names
+
+
+def test_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos(here / "in", "a.png", "b.png")
+    assert minidl("denoise in -o out --json") == 0
+    reports = json.loads(capsys.readouterr().out)
+    assert [(r["in"], r["out"]) for r in reports] == [
+        ("in/a.png", "out/a.png"), ("in/b.png", "out/b.png"),
+    ]  # fmt: skip
+    assert all(r["sigma"] >= 0 and r["seconds"] >= 0 and "weights" in r for r in reports)
+    assert minidl("remove-text in/a.png -o c.png --json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["weights"] == "text.safetensors"
+
+
+def test_force_replaces(here: Path) -> None:
+    photos(here, "a.png", "b.png")
+    before = (here / "a.png").read_bytes()
+    assert minidl("denoise a.png -o b.png --sigma 50 --force") == 0
+    assert (here / "b.png").read_bytes() != before == (here / "a.png").read_bytes()
+    assert minidl("denoise a.png -o . --sigma 50 --force") == 0
+    assert (here / "a.png").read_bytes() == (here / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("command", ["denoise {} -o {} --sigma 25", "remove-text {} -o {}"])
+def test_pictures_of_every_kind(command: str, here: Path) -> None:
+    deep = Image.fromarray(RNG.integers(0, 65536, (9, 7), dtype=np.uint16))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    noise(3, 2).save("smaller-than-a-patch.png")
+    noise(1, 1).save("pixel.png")
+    noise(1, 1, 3).save("pixel.tif")
+    deep.save("deep.png")
+    noise(9, 7, 3).quantize(4).save("palette.png")
+    noise(9, 7, 3).convert("CMYK").save("cmyk.jpg")
+    noise(9, 7, 3).save("still.gif")
+    noise(9, 7, 4).save("clear.png")
+    noise(9, 7, 3).save("turned.jpg", exif=turned)
+    for source in files(here):
+        out = Path("out", source).with_suffix(".png" if source == "still.gif" else source[-4:])
+        out.parent.mkdir(exist_ok=True)
+        assert minidl(command.format(source, out)) == 0
+        before, after = read(source), read(out)
+        assert after.pixels.shape == before.pixels.shape and after.bits == before.bits
+        assert (before.alpha is None) == (after.alpha is None)
+        if before.alpha is not None and after.alpha is not None:
+            np.testing.assert_array_equal(before.alpha, after.alpha)
+    with Image.open("out/turned.jpg") as image:
+        assert image.size == (9, 7) and 0x0112 not in image.getexif()
+
+
+def test_a_picture_without_noise_is_left_as_it_is(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (20, 20), (10, 20, 30)).save("flat.png")
+    assert minidl("denoise flat.png -o out.png") == 0
+    assert "sigma 0, nothing to do" in capsys.readouterr().out
+    np.testing.assert_array_equal(read("out.png").pixels, read("flat.png").pixels)
+
+
+def test_the_most_noise_there_can_be(here: Path) -> None:
+    board = np.indices((20, 20)).sum(axis=0) % 2 * 255
+    Image.fromarray(board.astype(np.uint8)).save("board.png")
+    assert minidl("denoise board.png -o out.png") == 0
+
+
+def test_a_name_that_no_screen_can_show(here: Path, weights: Path) -> None:
+    photos(here, "a.png")
+    name = os.fsdecode(b"stra\xdfe.png")
+    try:
+        (here / "a.png").rename(here / name)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    code = "import sys; from models.cli import main; sys.exit(main())"
+    line = f"denoise . -o out --sigma 25 --weights {weights / 'noise.safetensors'}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *shlex.split(line)],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+    )
+    assert done.returncode == 0 and not done.stderr and files(here / "out") == [name]
+
+
+@pytest.mark.parametrize("command", ["denoise --sigma 25", "remove-text"])
+def test_some_fail_and_the_others_are_done(
+    command: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos(here / "in", "a.png", "c.png")
+    (here / "in/b.png").write_text("no picture")
+    assert minidl(f"{command} in -o out --json") == 1
+    out, err = capsys.readouterr()
+    assert len(err.splitlines()) == 1 and "in/b.png: is not a picture" in err
+    assert [r["in"] for r in json.loads(out)] == ["in/a.png", "in/c.png"]
+    assert files(here / "out") == ["a.png", "c.png"]
+    assert minidl(f"{command} in -o out") == 2  # nothing is left to do
+    assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+# --- scores, checks, findings --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ["--sigma 25 --baselines", "--text 18-24"])
+def test_evaluate(damage: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos(here / "in", "a.png", "sub/b.png")
+    noise(40, 40, 3).save("in/c.png")
+    assert minidl(f"evaluate ssda --data in {damage} --json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert list(answer["psnr"]) == ["a.png", "c.png", "sub/b.png"]
+    methods = ["damaged", "ours"] + ["non-local means", "total variation"] * ("sigma" in damage)
+    assert list(answer["mean"]) == methods
+    for method, mean in answer["mean"].items():
+        assert mean == pytest.approx(statistics.mean(s[method] for s in answer["psnr"].values()))
+    if "sigma" in damage:
+        assert answer["mean"]["damaged"] == pytest.approx(20.17, abs=0.3)
+    assert minidl(f"evaluate ssda --data in {damage}") == 0
+    table = capsys.readouterr().out.splitlines()
+    assert len(table) == 5 and table[-1].split()[1] == f"{answer['mean']['damaged']:.2f}"
+    (here / "in/z.png").write_text("no picture")
+    assert minidl(f"evaluate ssda --data in {damage} --json") == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["mean"] == answer["mean"] and "z.png: is not a picture" in err
+
+
+def test_gradcheck(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [("op", "add", 1e-9), ("loss", "mean", 1e-8)]
+    monkeypatch.setattr("minidl.gradcheck.errors", lambda place: rows)
+    assert minidl("gradcheck --device cpu") == 0
+    assert "2 checked, 0 above" in capsys.readouterr().out
+    rows.append(("op", "bad", float("nan")))
+    assert minidl("gradcheck --json") == 1
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["add", "mean", "bad"]
+
+
+@pytest.mark.slow
+def test_gradcheck_of_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    assert minidl("gradcheck --device cpu") == 0
+    assert ", 0 above" in capsys.readouterr().out
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert minidl("doctor --json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["packages"]["numpy"] == np.__version__ and answer["cores"] >= 1
+    assert minidl("doctor") == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert listed == list(answer)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise there")
+def test_a_reader_that_leaves_early() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = "import sys; from models.cli import main; sys.exit(main(['doctor', '--json']))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
+    )
+    os.close(writing)
+    assert done.returncode == 141 and not done.stderr

@@ -1,0 +1,169 @@
+"""`minidl train`: a run from start to end, stopped and gone on with; and Ctrl-C everywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minidl import checkpoint
+from models import cli
+from models.images.samples import photograph
+from models.run import Run
+from models.ssda import SSDA, Coding, Noise, Restorer, Text, Trainer, damage
+
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = "--patch 6 --hidden 8 --batch 16 --device cpu"  # a training run that takes no time
+
+
+def minidl(line: str) -> int:
+    return cli.main(shlex.split(line))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with a few photographs in photos/."""
+    (tmp_path / "photos").mkdir()
+    for i, name in enumerate(("camera", "coins", "coffee")):
+        pixels = (255 * photograph(name)[100:160, 180:240]).astype(np.uint8)
+        Image.fromarray(pixels.squeeze()).save(tmp_path / f"photos/{i}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def assert_same_model(first: str, second: str) -> None:
+    a, b = (checkpoint.load(f"{run}/model.safetensors")[0]["model"] for run in (first, second))
+    for name, array in a.items():
+        np.testing.assert_array_equal(array, b[name], err_msg=name)
+
+
+def test_train_then_denoise(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert minidl(f"train ssda --data photos --sigma 40 --out runs/a --steps 40 {SMALL}") == 0
+    out, err = capsys.readouterr()
+    assert not err
+    written = {"config.json", "log.csv", "checkpoint.safetensors", "model.safetensors"}
+    assert {p.name for p in Path("runs/a").iterdir()} == written | {
+        "curves.png", "filters.png", "samples.png",
+    }  # fmt: skip
+    command = out.splitlines()[-1].removeprefix("try: minidl ")
+    assert minidl(command.replace("PICTURE", "photos/0.png").replace("OUT", "clean.png")) == 0
+    assert Restorer.load("runs/a/model.safetensors").damage == Noise(40)
+    config = Path("runs/a/config.json")
+    config.write_text(config.read_text().replace('"device": "cpu"', '"device": "gpu"'))
+    assert minidl("train ssda --resume runs/a --device cpu") == 0  # begun on another machine
+    assert minidl("denoise photos/0.png -o b.png --weights runs/a/checkpoint.safetensors") == 0
+
+
+def test_train_against_text(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(damage, "SHEETS", 4)
+    line = f"train ssda --data photos/0.png --text 18-24 --out a --minutes 0.001 --json {SMALL}"
+    assert minidl(line) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert Restorer.load(answer["model"]).damage == Text(18, 24)
+    assert minidl(f"remove-text photos/0.png -o c.png --weights {answer['model']}") == 0
+
+
+@pytest.mark.parametrize("recipe", ["working", "paper", "naive"])
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_recipes(recipe: str, optimizer: str, here: Path) -> None:
+    line = f"train ssda --data photos --out a --steps 6 --recipe {recipe} --optimizer {optimizer}"
+    assert minidl(f"{line} {SMALL}") == 0
+    config = Run.open("a").config["recipe"]
+    assert (config["optimizer"], config["patch"], config["batch"]) == (optimizer, 6, 16)
+    assert config["coding"]["centre"] == ("mean" if recipe == "working" else None)
+
+
+# --- Ctrl-C --------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_while_pictures_are_repaired(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = SSDA(36, (8, 8), rng=np.random.default_rng(0))
+    Restorer(network, 6, Coding(), Noise(25)).save("noise.safetensors")
+    repair, count = Restorer.repair, 0
+
+    def stopped(*args: Any, **options: Any) -> np.ndarray:
+        nonlocal count
+        count += 1
+        if count == 2:
+            raise KeyboardInterrupt
+        return repair(*args, **options)
+
+    monkeypatch.setattr(Restorer, "repair", stopped)
+    assert minidl("denoise photos -o out --sigma 25 --weights noise.safetensors") == 130
+    assert capsys.readouterr().err.strip() == "minidl: stopped"
+    assert [p.name for p in Path("out").iterdir()] == ["0.png"]
+    Image.open("out/0.png").load()
+
+
+def test_ctrl_c_before_there_is_anything_to_go_on_with(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "_take_step", stop)
+    assert minidl(f"train ssda --data photos --out a --steps 9 {SMALL}") == 130
+    assert capsys.readouterr().err.strip() == "minidl: stopped"
+
+
+def test_ctrl_c_while_training(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = f"train ssda --data photos --steps 30 {SMALL}"
+    assert minidl(f"{line} --out whole") == 0
+    take, count = Trainer._take_step, 0
+
+    def interrupted(trainer: Trainer, stage: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == 11:
+            signal.raise_signal(signal.SIGINT)
+        take(trainer, stage)
+
+    monkeypatch.setattr(Trainer, "_take_step", interrupted)
+    assert minidl(f"{line} --out 'the other'") == 130
+    said = capsys.readouterr().err.strip()
+    assert said == "minidl: stopped; go on with: minidl train ssda --resume 'the other'"
+    assert not Path("the other/model.safetensors").exists()
+    assert minidl(said.partition("go on with: minidl ")[2]) == 0
+    assert_same_model("whole", "the other")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT for another process")
+def test_a_real_ctrl_c(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = f"train ssda --data photos --steps 1000 {SMALL} --json"
+    code = "import sys; from models.cli import main; sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *shlex.split(f"{line} --out stopped --every 0.05")],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    deadline = time.monotonic() + 60
+    while not Path("stopped/checkpoint.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "Traceback" not in error
+    assert error.strip().endswith("go on with: minidl train ssda --resume stopped")
+    assert not [p for p in Path("stopped").iterdir() if p.name.startswith(".")]
+    assert 0 < Run.open("stopped").rows[-1]["step"] < 1000
+    assert minidl("train ssda --resume stopped --json") == 0
+    assert minidl(f"{line} --out whole") == 0
+    assert_same_model("whole", "stopped")

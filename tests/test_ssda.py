@@ -1,0 +1,254 @@
+"""Paper 1's networks, losses, coding, recipes and damage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl import Tensor, gradients
+from minidl.device import CPU
+from models.ssda import (
+    RECIPES,
+    SSDA,
+    Coding,
+    DenoisingAutoencoder,
+    Noise,
+    Penalty,
+    Recipe,
+    Text,
+    damage,
+)
+
+Rng = np.random.Generator
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def batch(rng: Rng, inputs: int = 6, n: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    return rng.random((n, inputs)), rng.random((n, inputs))
+
+
+def wild(network: Any, rng: Rng) -> Any:
+    """The same in float64, biases included in what is random."""
+    network.astype(np.float64)
+    for p in network.parameters():
+        p.data[...] = 0.5 * rng.standard_normal(p.shape)
+    return network
+
+
+# --- equations -----------------------------------------------------------------------------------
+
+FULL = Penalty(beta=0.3, rho=0.1, decay=0.2)
+PENALTIES = [Penalty(), replace(FULL, beta=0), replace(FULL, decay=0), FULL]
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+@pytest.mark.parametrize("error", ["half-sum", "mean"])
+def test_equations_3_to_6(penalty: Penalty, error: str, rng: Rng) -> None:
+    da = wild(DenoisingAutoencoder(6, 4, rng=rng), rng)
+    x, y = batch(rng)
+    w, b, w2, b2 = (p.data for p in da.parameters())
+    assert (w.shape, w2.shape) == ((6, 4), (4, 6))
+    h = sigmoid(x @ w + b)
+    rebuilt = sigmoid(h @ w2 + b2)
+    np.testing.assert_allclose(da.encode(x).data, h, rtol=1e-12)
+    np.testing.assert_allclose(da(x).data, rebuilt, rtol=1e-12)
+
+    squares = ((y - rebuilt) ** 2).sum(axis=1)  # of each sample
+    expected = np.mean(squares) / 2 if error == "half-sum" else np.mean(squares) / 6
+    mean, rho = h.mean(axis=0), penalty.rho
+    kl = rho * np.log(rho / mean) + (1 - rho) * np.log((1 - rho) / (1 - mean))
+    expected += penalty.beta * kl.sum() + penalty.decay / 2 * ((w**2).sum() + (w2**2).sum())
+    assert da.loss(x, y, replace(penalty, error=error)).item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("hidden", [(4,), (4, 3), (4, 3, 5)], ids=str)
+@pytest.mark.parametrize("error", ["half-sum", "mean"])
+def test_equation_7_and_the_order_of_layers(hidden: tuple[int, ...], error: str, rng: Rng) -> None:
+    network = wild(SSDA(6, hidden, rng=rng), rng)
+    x, y = batch(rng)
+    stack = network.autoencoders
+    layers = [a.encoder for a in stack] + [a.decoder for a in reversed(stack)]
+    out, decay = x, 0.0
+    for layer in layers:
+        out = sigmoid(out @ layer.w.data + layer.b.data)
+        decay += 0.2 / 2 * (layer.w.data**2).sum()
+    np.testing.assert_allclose(network(x).data, out, rtol=1e-12)
+    squares = (y - out) ** 2
+    expected = (squares.sum() / len(x) / 2 if error == "half-sum" else squares.mean()) + decay
+    found = network.loss(x, y, Penalty(error=error, decay=0.2)).item()
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_deep_network_has_no_parameters_of_its_own(rng: Rng) -> None:
+    network = SSDA(6, (4, 3), rng=rng)
+    of_autoencoders = [p for a in network.autoencoders for p in a.parameters()]
+    assert [id(p) for p in network.parameters()] == [id(p) for p in of_autoencoders]
+    x = batch(rng)[0].astype(np.float32)
+    before = network(x).data
+    network.autoencoders[1].decoder.b.data += 1
+    assert np.abs(network(x).data - before).max() > 1e-3
+
+
+def test_hidden_units_may_begin_sparse(rng: Rng) -> None:
+    network = SSDA(36, (200, 150), rng=rng, gain=4, rho=0.05)
+    x = rng.standard_normal((500, 36), dtype=np.float32) * 0.1
+    first, second = network.autoencoders
+    h = first.encode(x)
+    for units in (h, second.encode(h), second(h)):  # what the second rebuilds is hidden, too
+        assert np.median(units.data) == pytest.approx(0.05, abs=0.02)
+    assert np.median(network(x).data) == pytest.approx(0.5, abs=0.1)
+    assert all((a.encoder.b.data == 0).all() for a in SSDA(6, (5, 4), rng=rng).autoencoders)
+
+
+@pytest.mark.parametrize("error", ["half-sum", "mean"])
+@pytest.mark.parametrize("equation", [6, 7])
+def test_gradients_of_whole_losses(equation: int, error: str, rng: Rng) -> None:
+    """Along random directions through all parameters, in float64."""
+    penalty = replace(FULL, error=error)
+    network: Any = (
+        DenoisingAutoencoder(6, 4, rng=rng) if equation == 6 else SSDA(6, (5, 4), rng=rng)
+    )
+    wild(network, rng)
+    x, y = batch(rng, n=7)
+    parameters: list[Tensor] = network.parameters()
+    found = gradients(network.loss(x, y, penalty), parameters)
+    start, eps = [p.data.copy() for p in parameters], 1e-5
+    for _ in range(10):
+        direction = [rng.standard_normal(p.shape) for p in parameters]
+
+        def at(t: float, direction: list[np.ndarray] = direction) -> float:
+            for p, s, d in zip(parameters, start, direction, strict=True):
+                p.data[...] = s + t * d
+            return network.loss(x, y, penalty).item()
+
+        numeric = (at(eps) - at(-eps)) / (2 * eps)
+        analytic = sum(float((g * d).sum()) for g, d in zip(found, direction, strict=True))
+        assert abs(numeric - analytic) < 1e-6 * max(abs(numeric), abs(analytic))
+
+
+def test_penalty_refuses_an_unknown_error() -> None:
+    with pytest.raises(ValueError, match="expected one of half-sum, mean"):
+        Penalty(error="mse")
+
+
+# --- coding and recipes --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("centre", "of"), [("mean", np.mean), ("median", np.median)])
+def test_coding_round_trip(centre: str, of: Callable[..., np.ndarray], rng: Rng) -> None:
+    x, y = batch(rng)
+    coding = Coding(centre=centre)
+    centres = coding.centres(x)
+    np.testing.assert_allclose(centres, of(x, axis=1)[:, None])
+    np.testing.assert_allclose(coding.input(x, centres), 6 * (x - centres))
+    close = centres + 0.5 * (y - centres)  # contrasts that are within reach
+    target = coding.target(close, centres)
+    np.testing.assert_allclose(target, 0.5 + 0.6 * (close - centres))
+    np.testing.assert_allclose(coding.pixels(target, centres), close, atol=1e-12)
+    far = coding.target(9 * y - 3, centres)
+    assert far.min() == 0.02 and far.max() == 0.98
+
+
+def test_coding_may_leave_pixels_as_they_are(rng: Rng) -> None:
+    x, y = batch(rng)
+    plain = Coding(centre=None)
+    centres = plain.centres(x)
+    assert centres.shape == (5, 1)
+    np.testing.assert_array_equal(plain.input(x, centres), x)
+    np.testing.assert_array_equal(plain.target(y, centres), y)
+    np.testing.assert_array_equal(plain.pixels(y, centres), y)
+    with pytest.raises(ValueError, match="expected mean, median or None"):
+        Coding(centre="mode")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_round_trip(name: str) -> None:
+    recipe = RECIPES[name]
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"hidden": (9,)}, "need as many penalties"),
+        ({"rates": (1.0,)}, "one more rate"),
+        ({"shares": (0.5, 0.5)}, "one more rate and share"),
+        ({"optimizer": "sgd"}, "expected adam or lbfgs"),
+        ({"patch": 1}, "patch 1"),
+        ({"batch": 0}, "batch 0"),
+    ],
+)
+def test_recipe_refuses(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(Recipe(), **change)
+    with pytest.raises((ValueError, TypeError)):
+        Recipe.from_dict({**Recipe().as_dict(), "pretrain": [{"error": "mse"}]})
+
+
+# --- damage --------------------------------------------------------------------------------------
+
+
+class Recorder:
+    """A generator that remembers the last uniform numbers it gave."""
+
+    def __init__(self, rng: Rng) -> None:
+        self.rng, self.integers = rng, rng.integers
+
+    def random(self, *args: Any, **options: Any) -> np.ndarray:
+        self.uniform = self.rng.random(*args, **options)
+        return self.uniform
+
+
+def test_text_lies_between_the_clean_patch_and_a_colour(
+    rng: Rng, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(damage, "SHEETS", 4)
+    images = [0.2 + 0.6 * rng.random((40, 50), dtype=np.float32)]
+    recorder = Recorder(rng)
+    damaged, clean = Text(18, 24).draw_from(images, 8, rng, CPU)(600, recorder)
+    assert damaged.shape == clean.shape == (600, 64) and damaged.dtype == np.float32
+    colour = np.clip(3 * recorder.uniform - 1, 0, 1)
+    assert 0.2 < (colour == 0).mean() < 0.45 and 0.2 < (colour == 1).mean() < 0.45
+    low, high = np.minimum(clean, colour), np.maximum(clean, colour)
+    assert (damaged >= low - 1e-6).all() and (damaged <= high + 1e-6).all()
+    touched = np.abs(damaged - clean) > 1e-6
+    assert 0.1 < touched.mean() < 0.7
+    assert (np.abs(damaged - colour)[touched] < 1e-6).any()  # a letter's inside hides all
+
+
+def test_noise_is_fresh_and_of_its_level(rng: Rng) -> None:
+    images = [rng.random((40, 50), dtype=np.float32)]
+    draw = Noise(50).draw_from(images, 8, rng, CPU)
+    (first, clean), (second, _) = draw(2000, rng), draw(2000, rng)
+    assert (first - clean).std() * 255 == pytest.approx(50, rel=0.02)
+    assert (first - clean).min() < -0.5 and np.abs(first - second).max() > 0.1  # not clipped
+
+
+@pytest.mark.parametrize("value", [Noise(12.5), Text(9, 30)], ids=str)
+def test_damage_round_trip(value: Noise | Text) -> None:
+    assert damage.from_dict(json.loads(json.dumps(damage.as_dict(value)))) == value
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"kind": "noise"},
+        {"kind": "rain"},
+        {"kind": "noise", "sigma": "25"},
+        {"kind": "noise", "sigma": 0},
+        {"kind": "noise", "sigma": float("nan")},
+        {"kind": "text", "smallest": 30, "largest": 20},
+    ],
+    ids=str,
+)
+def test_damage_refuses(values: dict[str, Any]) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        damage.from_dict(values)

@@ -1,0 +1,219 @@
+"""Whole runs of training: reports, Ctrl-C, going on, and what is said when they cannot."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl import checkpoint
+from minidl.device import CPU
+from models.images.files import PictureError, write
+from models.images.samples import grey, photograph
+from models.run import Run, TrainingError
+from models.ssda import RECIPES, Noise, Penalty, Recipe, Restorer, Trainer, fit
+
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+TINY = replace(
+    RECIPES["working"],
+    patch=6,
+    hidden=(9, 7),
+    batch=16,
+    shares=(0.2, 0.2, 0.6),
+    finetune=Penalty(decay=1e-4),
+)
+State = dict[str, np.ndarray]
+
+
+def pictures(*names: str, side: int = 48) -> list[np.ndarray]:
+    chosen = names or ("camera", "coins", "coffee")
+    return [grey(photograph(n))[100 : 100 + side, 180 : 180 + side, 0] for n in chosen]
+
+
+def assert_equal(found: State, expected: State) -> None:
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+# --- whole runs ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "_draw_pictures", lambda *_: None)
+
+
+def start(out: Path, recipe: Recipe = TINY, **options: Any) -> Restorer:
+    options = {"steps": 24, "every": 1e-9, "quiet": True, **options}
+    return fit.start(out, pictures(), damage=Noise(25), recipe=recipe, **options)
+
+
+def resume(out: Path, **options: Any) -> Restorer:
+    return fit.resume(out, lambda data: pictures(), **{"every": 1e-9, "quiet": True, **options})
+
+
+@pytest.fixture
+def at_step(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, Callable[[], Any]], None]]:
+    """at_step(n, act): act in the middle of the n-th step from now on."""
+    take = Trainer._draw_batch
+    plans: dict[int, Callable[[], Any]] = {}
+    count = 0
+
+    def draw_batch(trainer: Trainer, stage: Any) -> Any:
+        nonlocal count
+        count += 1
+        batch = take(trainer, stage)
+        return plans[count]() or batch if count in plans else batch
+
+    monkeypatch.setattr(Trainer, "_draw_batch", draw_batch)
+
+    def plan(n: int, act: Callable[[], Any]) -> None:
+        nonlocal count
+        count = 0
+        plans[n] = act
+
+    yield plan
+
+
+def interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def without_seconds(run: Run) -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in run.rows]
+
+
+@pytest.mark.parametrize("n", [1, 5, 6, 12, 24])
+def test_ctrl_c_then_resume_is_as_if_nothing_had_happened(
+    n: int, tmp_path: Path, no_plots: None, at_step: Any
+) -> None:
+    expected = start(tmp_path / "whole").network.state()
+    at_step(n, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        start(tmp_path / "stopped")
+    found = resume(tmp_path / "stopped").network.state()
+    assert_equal(found, expected)
+    whole, stopped = Run.open(tmp_path / "whole"), Run.open(tmp_path / "stopped")
+    assert without_seconds(stopped) == without_seconds(whole) and len(whole.rows) == 24
+    assert_equal(Restorer.load(tmp_path / "stopped/model.safetensors").network.state(), expected)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_killed_run_goes_on_from_its_last_report(
+    tmp_path: Path, no_plots: None, at_step: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the checkpoint and the log, or after rows that the checkpoint knows not of."""
+    expected = start(tmp_path / "whole").network.state()
+
+    def die() -> None:
+        raise SystemExit(9)
+
+    at_step(13, die)
+    with pytest.raises(SystemExit):
+        start(tmp_path / "killed")
+    log = tmp_path / "killed/log.csv"
+    lines = log.read_text().splitlines(keepends=True)
+    assert len(lines) == 13  # the names, and 12 rows
+    log.write_text("".join([*lines, lines[-1].replace("12,", "13,", 1)]))
+    assert_equal(resume(tmp_path / "killed").network.state(), expected)
+    assert without_seconds(Run.open(tmp_path / "killed")) == without_seconds(
+        Run.open(tmp_path / "whole")
+    )
+
+
+def test_resume_of_a_finished_run_changes_nothing(tmp_path: Path) -> None:
+    expected = start(tmp_path / "run", every=1e9).network.state()
+    model = tmp_path / "run/model.safetensors"
+
+    def contents() -> dict[str, bytes]:
+        return {p.name: p.read_bytes() for p in model.parent.iterdir() if p != model}
+
+    before, about = contents(), checkpoint.about(model)
+    assert {"curves.png", "filters.png", "samples.png", "log.csv"} < before.keys()
+    assert_equal(resume(tmp_path / "run").network.state(), expected)
+    assert contents() == before and checkpoint.about(model) == about
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_good(
+    tmp_path: Path, no_plots: None, at_step: Any
+) -> None:
+    poison = np.full((16, 36), np.nan, dtype=np.float32)
+    at_step(4, lambda: (poison, poison))
+    with pytest.raises(TrainingError, match="auto-encoder 1 is no longer a number, at step 4 of"):
+        start(tmp_path / "run", every=1e-9)
+    about = checkpoint.about(tmp_path / "run/checkpoint.safetensors")
+    assert about["progress"]["step"] == 3
+    model = checkpoint.load(tmp_path / "run/checkpoint.safetensors")[0]["model"]
+    assert all(np.isfinite(array).all() for array in model.values())
+    assert [row["step"] for row in Run.open(tmp_path / "run").rows] == [1, 2, 3]
+
+
+def test_resume_refuses_other_pictures_and_other_runs(tmp_path: Path, no_plots: None) -> None:
+    start(tmp_path / "run", data="photos")
+    with pytest.raises(TrainingError, match="the pictures of 'photos' have changed"):
+        fit.resume(tmp_path / "run", lambda data: pictures("camera"))
+    (tmp_path / "run/config.json").write_text('{"model": "other"}')
+    with pytest.raises(TrainingError, match=r"config\.json is not that of an ssda run"):
+        resume(tmp_path / "run")
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    for name in ("models.plots.save", "minidl.checkpoint.save_file"):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, full)
+            out = tmp_path / name
+            with pytest.raises(TrainingError) as caught:
+                start(out)
+            assert str(caught.value) == f"{out}: cannot be written (No space left on device)"
+            assert not [p for p in out.iterdir() if p.name.startswith(".")]
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+def test_split_holds_out_about_one_in_twenty() -> None:
+    for count, expected in ((1, 1), (2, 1), (20, 1), (40, 2), (400, 8), (4000, 8)):
+        images = [np.full((1, 1), i) for i in range(count)]
+        training, held_out = fit.split(images)
+        assert len(held_out) == expected
+        assert len(training) == (count - expected if count > 1 else 1)
+        shared = {int(i[0, 0]) for i in training} & {int(i[0, 0]) for i in held_out}
+        assert not shared or count == 1
+
+
+def test_pictures_smaller_than_a_patch_are_left_out() -> None:
+    large = np.zeros((12, 12))
+    assert len(fit.usable([large, np.zeros((11, 99)), large], 12)) == 2
+    with pytest.raises(TrainingError, match="photos: none of 1 pictures is at least 13 x 13"):
+        fit.usable([large], 13, "photos")
+
+
+def test_read_folder_passes_over_what_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "b.png").write_text("no picture")
+    with pytest.raises(PictureError, match="none of its pictures can be read"):
+        fit.read_folder(tmp_path)
+    write(tmp_path / "a.png", photograph("coffee")[:20, :30])
+    assert [image.shape for image in fit.read_folder(tmp_path)] == [(20, 30)]
+    assert capsys.readouterr().err.count("b.png: is not a picture") == 2
+
+
+def test_steps_that_fit_into_some_minutes() -> None:
+    made = []
+
+    def make(count: int) -> Trainer:
+        made.append(count)
+        return fit._trainer(pictures(), Noise(25), TINY, count, 0, CPU)
+
+    few, many = fit.steps_in(0.001, make), fit.steps_in(1, make)
+    assert 3 <= few < many and made == [40, 40]
