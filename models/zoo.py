@@ -51,6 +51,13 @@ def text_remover() -> Path:
     raise NoWeightsError("no weights against text come with this package; give --weights FILE")
 
 
+def filler() -> Path:
+    """The weights that fill holes."""
+    for path in entries("context-encoder"):
+        return path
+    raise NoWeightsError("no weights for filling come with this package; give --weights FILE")
+
+
 def publish(run: Path, name: str, *, data: str, scores: Sequence[Path]) -> Path:
     """weights/NAME.safetensors and NAME.md from a run's model.safetensors; returns the former.
 

@@ -5,13 +5,28 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import time
+import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
 
 from minidl import device
-from models.context_encoder import REPORT, Filler, Settings, fit
+from models import zoo
+from models.context_encoder import REPORT, Filler, Settings, fit, masks
+from models.context_encoder.data import square
+from models.context_encoder.filling import Progress
+from models.context_encoder.scores import METHODS, SLOW, picture_scores
+from models.images.files import FORMATS, PictureError, find, write
 from models.run import Run, TrainingError
 
+from .arguments import complain
+from .repair import each
+
+GRID = 8  # pictures in the grid of evaluate
 FIXED = ("data", "net", "mask", "adversarial", "minutes", "steps", "batch", "rate", "seed")
 
 
@@ -67,3 +82,112 @@ def _resume(options: argparse.Namespace) -> Filler:
             raise TrainingError(f"--resume goes on with what the run began with; drop --{name}")
     place = None if options.device == "auto" else device.choose(options.device)
     return fit.resume(options.resume, place=place, every=options.every, quiet=options.json)
+
+
+def fill(options: argparse.Namespace) -> int:
+    """Fill the holes of each picture."""
+    path = Path(options.weights) if options.weights else zoo.filler()
+    filler = Filler.load(path, device=device.choose(options.device))
+    names = dict(find(options.pictures))
+
+    def repair(
+        source: Path, pixels: np.ndarray, progress: Progress
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        mask = _mask(options, names[source], pixels.shape[:2])
+        try:
+            filled = filler.fill(pixels, mask, progress=progress)
+        except ValueError as error:
+            raise PictureError(f"{source}: {error}") from error
+        return filled, {"weights": path.name, "filled": round(float(mask.mean()), 4)}
+
+    return each(options, repair, unit="hole")
+
+
+def _mask(options: argparse.Namespace, name: Path, shape: tuple[int, int]) -> np.ndarray:
+    """The mask that is meant for the picture of this relative name."""
+    if isinstance(options.mask, tuple):
+        mask = masks.from_box(options.mask, shape)
+    else:
+        path = Path(options.mask)
+        mask = masks.from_picture(_of_name(path, name) if path.is_dir() else path, shape)
+    return masks.grown(~mask if options.invert_mask else mask, options.grow)
+
+
+def _of_name(folder: Path, name: Path) -> Path:
+    """The file of a folder of masks that has the picture's name, whatever its suffix."""
+    for suffix in (name.suffix, *FORMATS):
+        path = (folder / name).with_suffix(suffix)
+        if path.is_file():
+            return path
+    raise PictureError(
+        f"{folder}: holds no mask for {name}; expected {name.with_suffix('.png')} there"
+    )
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Scores over holes of the kind that the model was trained on, mean over the pictures."""
+    path = Path(options.weights) if options.weights else zoo.filler()
+    filler = Filler.load(path, device=device.choose(options.device))
+    found = find([options.data])
+    if options.limit and options.limit < len(found):
+        found = [found[i] for i in np.linspace(0, len(found) - 1, options.limit).astype(int)]
+    began, holes = time.perf_counter(), filler.holes
+    scores: dict[str, list[dict[str, float]]] = {}
+    shown: list[list[np.ndarray]] = []
+    every = -(-len(found) // GRID)
+    for i, (file, name) in enumerate(tqdm(found, unit="picture", disable=options.json or None)):
+        try:
+            clean = square(file, holes.size)
+        except PictureError as error:
+            complain(options, error)
+            continue
+        rng = np.random.default_rng((options.seed, zlib.crc32(str(name).encode())))
+        hole, corner = holes.draw(1, rng)
+        filled = {"context encoder": filler.complete(clean[None], hole, corner)[0]}
+        pixels = clean / np.float32(255)
+        for method, function in METHODS.items():
+            count = len(scores.get(method, []))
+            if (method == "mean colour" or options.baselines) and not (
+                method in SLOW and count >= SLOW[method]
+            ):
+                filled[method] = function(pixels, hole[0])
+        for method, result in filled.items():
+            scores.setdefault(method, []).append(picture_scores(pixels, result, hole[0]))
+        if i % every == 0:
+            shown.append([pixels, filled["mean colour"], filled["context encoder"]])
+    if not scores:
+        raise PictureError(f"{options.data}: none of its pictures can be read")
+    if options.grid:
+        write(options.grid, fit.grid([np.stack(row) for row in zip(*shown, strict=True)]))
+    table = {
+        method: {key: float(np.mean([r[key] for r in rows])) for key in rows[0]}
+        | {"pictures": len(rows)}
+        for method, rows in scores.items()
+    }
+    done = len(scores["context encoder"])
+    if options.json:
+        answer = {"data": Path(options.data).name, "mask": holes.kind, "scores": table}
+        print(json.dumps(answer | {"seconds": round(time.perf_counter() - began, 1)}))
+    else:
+        inner = holes.side - 2 * holes.overlap
+        kind = holes.kind if holes.whole else f"{holes.kind}, {inner}x{inner} pixels"
+        print(f"{done} pictures of {holes.size}x{holes.size}, hole: {kind}")
+        _print_table(table)
+    return 1 if done < len(found) else 0
+
+
+def _print_table(table: dict[str, dict[str, float]]) -> None:
+    heads = {
+        "l1": "L1 %", "l2": "L2 %", "psnr": "PSNR dB", "whole": "whole dB", "ssim": "SSIM",
+        "pictures": "pictures",
+    }  # fmt: skip
+    width = max(len(method) for method in table)
+    print(" " * width + "".join(f"{head:>10}" for head in heads.values()))
+    for method, row in table.items():
+        cells = (
+            f"{row[key]:>10.0f}"
+            if key == "pictures"
+            else f"{row[key]:>10.{3 if key == 'ssim' else 2}f}"
+            for key in heads
+        )
+        print(f"{method:{width}}" + "".join(cells))

@@ -64,7 +64,8 @@ class Photographs:
             return
         kept: list[Path] = []
         pixels = np.empty((len(self.paths), side, side, 3), np.uint8)
-        for path in tqdm(self.paths, desc="reading", unit="picture", leave=False, disable=quiet):
+        bar = tqdm(self.paths, desc="reading", leave=False, disable=quiet or None)
+        for path in bar:
             try:
                 pixels[len(kept)] = square(path, side)
                 kept.append(path)
