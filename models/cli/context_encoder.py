@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from minidl import device
 from models import zoo
-from models.context_encoder import REPORT, Filler, Settings, fit, masks
+from models.context_encoder import REPORT, Filler, Holes, Settings, fit, masks
 from models.context_encoder.data import square
 from models.context_encoder.filling import Progress
 from models.context_encoder.scores import METHODS, SLOW, picture_scores
@@ -134,60 +134,57 @@ def evaluate(options: argparse.Namespace) -> int:
     began, holes = time.perf_counter(), filler.holes
     scores: dict[str, list[dict[str, float]]] = {}
     shown: list[list[np.ndarray]] = []
-    every = -(-len(found) // GRID)
-    for i, (file, name) in enumerate(tqdm(found, unit="picture", disable=options.json or None)):
+    for file, name in tqdm(found, unit="picture", disable=options.json or None):
         try:
-            clean = square(file, holes.size)
+            pixels = square(file, holes.size) / np.float32(255)
         except PictureError as error:
             complain(options, error)
             continue
-        rng = np.random.default_rng((options.seed, zlib.crc32(str(name).encode())))
-        hole, corner = holes.draw(1, rng)
-        filled = {"context encoder": filler.complete(clean[None], hole, corner)[0]}
-        pixels = clean / np.float32(255)
+        chance = np.random.default_rng((options.seed, zlib.crc32(str(name).encode())))
+        mask, corner = holes.draw(1, chance)
+        filled = {"context encoder": filler.complete(pixels[None], mask, corner)[0]}
         for method, function in METHODS.items():
-            count = len(scores.get(method, []))
-            if (method == "mean colour" or options.baselines) and not (
-                method in SLOW and count >= SLOW[method]
-            ):
-                filled[method] = function(pixels, hole[0])
+            wanted = options.baselines or method == "mean colour"
+            if wanted and len(scores.get(method, [])) < SLOW.get(method, len(found)):
+                filled[method] = function(pixels, mask[0])
         for method, result in filled.items():
-            scores.setdefault(method, []).append(picture_scores(pixels, result, hole[0]))
-        if i % every == 0:
+            scores.setdefault(method, []).append(picture_scores(pixels, result, mask[0]))
+        if len(shown) < GRID and options.grid:
             shown.append([pixels, filled["mean colour"], filled["context encoder"]])
     if not scores:
         raise PictureError(f"{options.data}: none of its pictures can be read")
     if options.grid:
         write(options.grid, fit.grid([np.stack(row) for row in zip(*shown, strict=True)]))
-    table = {
-        method: {key: float(np.mean([r[key] for r in rows])) for key in rows[0]}
+    means = {
+        method: {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
         | {"pictures": len(rows)}
         for method, rows in scores.items()
     }
-    done = len(scores["context encoder"])
     if options.json:
-        answer = {"data": Path(options.data).name, "mask": holes.kind, "scores": table}
+        answer = {"data": Path(options.data).name, "hole": _described(holes), "scores": means}
         print(json.dumps(answer | {"seconds": round(time.perf_counter() - began, 1)}))
     else:
-        inner = holes.side - 2 * holes.overlap
-        kind = holes.kind if holes.whole else f"{holes.kind}, {inner}x{inner} pixels"
-        print(f"{done} pictures of {holes.size}x{holes.size}, hole: {kind}")
-        _print_table(table)
-    return 1 if done < len(found) else 0
+        print(f"pictures of {holes.size}x{holes.size}, hole: {_described(holes)}")
+        _print_table(means)
+    return 1 if len(scores["context encoder"]) < len(found) else 0
 
 
-def _print_table(table: dict[str, dict[str, float]]) -> None:
+def _described(holes: Holes) -> str:
+    inner = holes.side - 2 * holes.overlap
+    return holes.kind if holes.whole else f"{holes.kind}, {inner}x{inner} pixels"
+
+
+def _print_table(means: dict[str, dict[str, float]]) -> None:
     heads = {
-        "l1": "L1 %", "l2": "L2 %", "psnr": "PSNR dB", "whole": "whole dB", "ssim": "SSIM",
-        "pictures": "pictures",
-    }  # fmt: skip
-    width = max(len(method) for method in table)
-    print(" " * width + "".join(f"{head:>10}" for head in heads.values()))
-    for method, row in table.items():
-        cells = (
-            f"{row[key]:>10.0f}"
-            if key == "pictures"
-            else f"{row[key]:>10.{3 if key == 'ssim' else 2}f}"
-            for key in heads
-        )
+        "l1": ("L1 %", 2),
+        "l2": ("L2 %", 2),
+        "psnr": ("PSNR dB", 2),
+        "whole": ("whole dB", 2),
+        "ssim": ("SSIM", 3),
+        "pictures": ("pictures", 0),
+    }
+    width = max(len(method) for method in means)
+    print(" " * width + "".join(f"{head:>10}" for head, _ in heads.values()))
+    for method, row in means.items():
+        cells = (f"{row[key]:>10.{digits}f}" for key, (_, digits) in heads.items())
         print(f"{method:{width}}" + "".join(cells))

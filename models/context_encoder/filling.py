@@ -100,10 +100,7 @@ class Filler:
         """For each window what it shows (size, size, 3), its hole filled."""
         size = self.holes.size
         pixels = np.stack([crops.scaled(w.cut(patched), size) for w in windows])
-        missing, own = (
-            np.stack([_shrunk(w.cut(of), size) for w, of in zip(windows, masks, strict=True)])
-            for masks in ([mask] * len(windows), [w.hole for w in windows])
-        )
+        missing = np.stack([_shrunk(w.cut(mask), size) for w in windows])
         hidden, corners = missing, np.zeros((len(windows), 2), np.int64)
         if not self.holes.whole:  # such a network knows no other hole than the square it learned
             hidden, corners = replace(self.holes, kind="centre").draw(len(windows), _NO_CHANCE)
@@ -113,7 +110,8 @@ class Filler:
             place = slice(top, top + height), slice(left, left + width)
             square, known = pixels[i].copy(), np.zeros((size, size), bool)
             square[place], known[place] = given[i], ~missing[i][place]
-            yield crops.fitted(square, pixels[i], own[i], known)
+            own = _shrunk(windows[i].hole(), size)
+            yield crops.fitted(square, pixels[i], own, known)
 
     def about(self) -> dict[str, Any]:
         """What `load` needs besides the parameters; fit for JSON."""
