@@ -101,17 +101,21 @@ def test_a_stage_trains_its_own_parameters_only() -> None:
 
 def test_the_second_auto_encoder_sees_h_of_x_and_of_y_without_new_noise() -> None:
     trainer = trainer_of()
-    rng = np.random.default_rng(3)
-    x, y = rng.random((2, 5, 36), dtype=np.float32)
+    clean = np.random.default_rng(3).random((5, 36), dtype=np.float32)
+    damaged = clean + np.float32(0.1) * np.sin(np.arange(36, dtype=np.float32))
+    trainer.draw = lambda n, rng: (damaged, clean)
+    coding = trainer.restorer.coding
+    centres = coding.centres(damaged)
     state = trainer.rng.bit_generator.state
     for k, stage in enumerate(trainer.stages):
-        found = stage.prepare(x, y)
-        depth = k if k < 2 else 0
-        for array, source in zip(found, (x, y), strict=True):
-            h = source
-            for autoencoder in trainer.network.autoencoders[:depth]:
-                h = autoencoder.encode(h).data
-            np.testing.assert_array_equal(array, h)
+        x, y = trainer._draw_batch(stage)
+        if k != 1:
+            np.testing.assert_array_equal(x, coding.input(damaged, centres))
+            np.testing.assert_array_equal(y, coding.target(clean, centres))
+        else:
+            h = trainer.network.autoencoders[0].encode
+            np.testing.assert_array_equal(x, h(coding.input(damaged, centres)).data)
+            np.testing.assert_array_equal(y, h(coding.input(clean, centres)).data)
     assert trainer.rng.bit_generator.state == state
 
 

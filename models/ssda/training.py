@@ -32,7 +32,7 @@ class Stage:
 
     name: str
     loss: Callable[[Array, Array], Tensor]
-    prepare: Callable[[Array, Array], tuple[Array, Array]]
+    depth: int  # of the auto-encoders that its patches are pushed through before
     parameters: list[Tensor]
     rate: float
     steps: int
@@ -74,7 +74,7 @@ class Trainer:
             yield Stage(
                 f"auto-encoder {k + 1}",
                 lambda x, y, a=autoencoder, p=recipe.pretrain[k]: a.loss(x, y, p),  # type: ignore[misc]
-                lambda x, y, k=k: self._through(k, x, y),  # type: ignore[misc]
+                k,
                 autoencoder.parameters(),
                 recipe.rates[k],
                 counts[k],
@@ -82,18 +82,11 @@ class Trainer:
         yield Stage(
             "fine-tuning",
             lambda x, y: network.loss(x, y, recipe.finetune),
-            lambda x, y: (x, y),
+            0,
             network.parameters(),
             recipe.rates[-1],
             max(1, self.steps - sum(counts[:-1])),
         )
-
-    def _through(self, depth: int, x: Array, y: Array) -> tuple[Array, Array]:
-        """h(x), h(y): input and target of the auto-encoder at this depth."""
-        if depth == 0:
-            return x, y
-        with no_grad():
-            return self.network.encode(x, depth).data, self.network.encode(y, depth).data
 
     def _new_optimizer(self) -> optim.Adam | optim.LBFGS:
         stage = self.stages[self.stage]
@@ -155,13 +148,19 @@ class Trainer:
             self.look()
 
     def _draw_batch(self, stage: Stage) -> tuple[Array, Array]:
-        """Fresh patches, taken through the coding and the auto-encoders before this stage."""
+        """Fresh patches: inputs and targets of the networks, or h(x) and h(y) of both as inputs."""
         if isinstance(self.optimizer, optim.LBFGS):
             self.optimizer.pairs = []  # they belong to the loss on another batch
         damaged, clean = self.draw(self.recipe.batch, self._batch_rng)
         coding = self.restorer.coding
         centres = coding.centres(damaged)
-        return stage.prepare(coding.input(damaged, centres), coding.target(clean, centres))
+        x = coding.input(damaged, centres)
+        if stage.depth == 0:
+            return x, coding.target(clean, centres)
+        y = coding.input(clean, centres)
+        with no_grad():
+            h_x, h_y = (self.network.encode(patches, stage.depth) for patches in (x, y))
+        return h_x.data, h_y.data
 
     def look(self) -> None:
         """Bring the losses since the last look to the CPU. Raises TrainingError if not finite."""
