@@ -51,6 +51,13 @@ def text_remover() -> Path:
     raise NoWeightsError("no weights against text come with this package; give --weights FILE")
 
 
+def filler() -> Path:
+    """The weights that fill holes."""
+    for path in entries("context-encoder"):
+        return path
+    raise NoWeightsError("no weights for filling come with this package; give --weights FILE")
+
+
 def publish(run: Path, name: str, *, data: str, scores: Sequence[Path]) -> Path:
     """weights/NAME.safetensors and NAME.md from a run's model.safetensors; returns the former.
 
@@ -68,34 +75,69 @@ def publish(run: Path, name: str, *, data: str, scores: Sequence[Path]) -> Path:
 
 
 def _card(name: str, about: dict[str, Any], data: str, scores: Sequence[dict[str, Any]]) -> str:
+    """What a user should know of weights: what they do, how they came about, how good they are."""
+    facts, command, said = {"ssda": _of_ssda, "context-encoder": _of_context_encoder}[
+        about["model"]
+    ](about, scores)
     config, log = about["config"], about["log"]
-    damage, recipe = config["damage"], config["recipe"]
-    parameters = " and ".join(f"{k} {v}" for k, v in damage.items() if k != "kind")
-    wanted = {"noise": "--sigma {sigma:g}", "text": "--text {smallest}-{largest}"}[damage["kind"]]
     lines = [
         f"# {name}",
         "",
-        f"A stacked sparse denoising auto-encoder against {damage['kind']} ({parameters}).",
+        facts[0],
         "",
-        f"* Patches of {recipe['patch']} x {recipe['patch']} pixels, hidden layers of "
-        f"{recipe['hidden']} units, float16.",
-        f"* Trained on {data} ({config['pictures']}), grey, {config['steps']:,} steps of "
-        f"{recipe['batch']} patches, seed {config['seed']}, in {log['seconds'] / 60:.0f} minutes "
-        f"on the {config['device']}.",
+        *(f"* {fact}" for fact in facts[1:]),
+        f"* Trained on {data} ({config['pictures']}), {config['steps']:,} steps, seed "
+        f"{config['seed']}, in {log['seconds'] / 60:.0f} minutes on the {config['device']}.",
         f"* Validation PSNR at the end of training: {log['psnr']:.2f} dB, on pictures of the "
         "training folder that were held out.",
         "",
         "Trained again by",
         "",
-        f"    minidl train ssda --data DIR {wanted.format(**damage)} --steps {config['steps']} "
-        f"--seed {config['seed']} --out RUN",
+        f"    {command} --data DIR --steps {config['steps']} --seed {config['seed']} --out RUN",
         "",
+        *(f"* {line}" for line in said),
     ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+Facts = tuple[list[str], str, list[str]]  # (what it is, the command that trained it, its scores)
+
+
+def _of_ssda(about: dict[str, Any], scores: Sequence[dict[str, Any]]) -> Facts:
+    damage, recipe = about["config"]["damage"], about["config"]["recipe"]
+    parameters = " and ".join(f"{k} {v}" for k, v in damage.items() if k != "kind")
+    wanted = {"noise": "--sigma {sigma:g}", "text": "--text {smallest}-{largest}"}[damage["kind"]]
+    facts = [
+        f"A stacked sparse denoising auto-encoder against {damage['kind']} ({parameters}).",
+        f"Patches of {recipe['patch']} x {recipe['patch']} grey pixels, hidden layers of "
+        f"{recipe['hidden']} units, float16; {recipe['batch']} patches to a step.",
+    ]
+    said = []
     for score in scores:
         names = ", ".join(f"{method} {value:.2f}" for method, value in score["mean"].items())
         count = len(score["psnr"])
-        lines += [f"* Mean PSNR in dB over {count} pictures ({score['data']}): {names}."]
-    return "\n".join(lines).rstrip() + "\n"
+        said += [f"Mean PSNR in dB over {count} pictures ({score['data']}): {names}."]
+    return facts, f"minidl train ssda {wanted.format(**damage)}", said
+
+
+def _of_context_encoder(about: dict[str, Any], scores: Sequence[dict[str, Any]]) -> Facts:
+    settings = about["config"]["settings"]
+    facts = [
+        "A context encoder, which fills holes in photographs.",
+        f"The {settings['net']} net for {settings['mask']} holes, overlap {settings['overlap']} "
+        f"pixels, float16; adversarial share {settings['adversarial']:g}, rates "
+        f"{settings['generator_rate']:g} and {settings['discriminator_rate']:g}, "
+        f"{settings['batch']} pictures to a step.",
+    ]
+    said = [
+        f"{method}, {row['pictures']} pictures ({score['data']}), hole {score['hole']}: over the "
+        f"hole mean L1 {row['l1']:.2f} %, L2 {row['l2']:.2f} %, PSNR {row['psnr']:.2f} dB; over "
+        f"the picture PSNR {row['whole']:.2f} dB, SSIM {row['ssim']:.3f}."
+        for score in scores
+        for method, row in score["scores"].items()
+    ]
+    options = " ".join(f"--{k} {settings[k]}" for k in ("net", "mask", "adversarial", "batch"))
+    return facts, f"minidl train context-encoder {options}", said
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

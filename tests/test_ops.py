@@ -47,6 +47,7 @@ def test_float32_stays_float32(case: Case, device: Device, rng: np.random.Genera
 
 # --- values --------------------------------------------------------------------------------------
 
+
 def channelwise(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     y = np.einsum("npc,cpq->nqc", x.reshape(2, 6, 4), w) + b.T
     return y.reshape(x.shape)

@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from . import holes
 from .arguments import (
     amount,
     complain,
@@ -65,6 +66,14 @@ def parser() -> argparse.ArgumentParser:
         "take text off pictures; where it is need not be said",
         "minidl remove-text scans/ -o cleaned/",
     )
+    fill = _repair(
+        commands,
+        "fill",
+        "fill holes in pictures, or what a mask covers",
+        "minidl fill photo.jpg --mask 120,80,60,40 -o filled.png",
+        function="models.cli.context_encoder:fill",
+    )
+    holes.fill(fill)
 
     example = "minidl train ssda --data photos/ --sigma 25 --out runs/sigma25 --minutes 30"
     train = _command(commands, "train", "", "train a model on a folder of pictures", example)
@@ -77,6 +86,15 @@ def parser() -> argparse.ArgumentParser:
         example,
     )
     _train_ssda(ssda)
+    context_encoder = _command(
+        models,
+        "context-encoder",
+        "models.cli.context_encoder:train",
+        "the context encoder of paper 2, which fills holes",
+        "minidl train context-encoder --data photos/ --out runs/fill --minutes 60",
+    )
+    holes.train(context_encoder)
+    _machine(context_encoder)
 
     example = "minidl evaluate ssda --data set12/ --sigma 25 --baselines"
     evaluate = _command(commands, "evaluate", "", "score a model on clean pictures", example)
@@ -99,6 +117,16 @@ def parser() -> argparse.ArgumentParser:
         "--baselines", action="store_true", help="also non-local means and total variation"
     )
     _machine(ssda)
+
+    context_encoder = _command(
+        models,
+        "context-encoder",
+        "models.cli.context_encoder:evaluate",
+        "cut holes into photographs, fill them, and compare with classical methods",
+        "minidl evaluate context-encoder --data photos/ --weights runs/fill/model.safetensors",
+    )
+    holes.evaluate(context_encoder)
+    _machine(context_encoder)
 
     gradcheck = _command(
         commands,
@@ -164,9 +192,12 @@ def _repair(
     name: str,
     text: str,
     example: str,
+    *,
+    function: str = "",
 ) -> argparse.ArgumentParser:
     """The commands that take pictures in and write them repaired."""
-    function = f"models.cli.repair:{name.replace('-', '_')}"
+    stride = not function
+    function = function or f"models.cli.repair:{name.replace('-', '_')}"
     command = _command(commands, name, function, text, example)
     command.add_argument("pictures", nargs="+", metavar="IN", help="pictures, or folders of them")
     command.add_argument(
@@ -176,12 +207,13 @@ def _repair(
         help="for one picture a file or a folder, for several a folder",
     )
     command.add_argument("--weights", help="a trained model (default: the one that comes along)")
-    command.add_argument(
-        "--stride",
-        type=count,
-        default=3,
-        help="pixels between patches: less is better and slower (%(default)s)",
-    )
+    if stride:
+        command.add_argument(
+            "--stride",
+            type=count,
+            default=3,
+            help="pixels between patches: less is better and slower (%(default)s)",
+        )
     command.add_argument("--force", action="store_true", help="replace files that exist")
     _machine(command)
     return command

@@ -74,6 +74,37 @@ def size_range(text: str) -> tuple[int, int]:
     return int(smallest), int(largest)
 
 
+def box_or_path(text: str) -> tuple[int, int, int, int] | str:
+    """A rectangle x,y,width,height in pixels, or the name of a file or folder."""
+    numbers = text.split(",")
+    if len(numbers) < 2 or not all(n.strip().lstrip("-").isdecimal() for n in numbers):
+        return text
+    values = [int(n) for n in numbers]
+    if len(values) != 4 or min(values) < 0 or not values[2] or not values[3]:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected x,y,width,height in pixels from the top left, such as 120,80,60,40"
+        )
+    return values[0], values[1], values[2], values[3]
+
+
+def pixels(text: str) -> int:
+    """A whole number of pixels, 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of pixels, 0 or more")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """A part of a whole: from 0 to below 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 0 to below 1")
+    return value
+
+
 def complain(options: argparse.Namespace, error: BaseException) -> None:
     """Tell of a fault in one line."""
     message = " ".join(str(error).split()) or type(error).__name__

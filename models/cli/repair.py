@@ -21,7 +21,8 @@ from models.ssda.restoring import Progress
 
 from .arguments import complain
 
-Repair = Callable[[np.ndarray, Progress], tuple[np.ndarray, dict[str, Any]]]
+# (the picture's file, its pixels, progress) -> the repaired pixels, and what to tell of them
+Repair = Callable[[Path, np.ndarray, Progress], tuple[np.ndarray, dict[str, Any]]]
 
 
 def denoise(options: argparse.Namespace) -> int:
@@ -29,7 +30,9 @@ def denoise(options: argparse.Namespace) -> int:
     place = device.choose(options.device)
     loaded: dict[Path, Restorer] = {}
 
-    def repair(pixels: np.ndarray, progress: Progress) -> tuple[np.ndarray, dict[str, Any]]:
+    def repair(
+        _: Path, pixels: np.ndarray, progress: Progress
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         sigma = min(estimate_sigma(pixels), 255) if options.sigma == "auto" else options.sigma
         if sigma < QUIET:
             return pixels, {"sigma": round(sigma, 1), "weights": None}
@@ -43,7 +46,7 @@ def denoise(options: argparse.Namespace) -> int:
 
     if options.weights:  # a wrong file is told before any picture is read
         loaded[Path(options.weights)] = _load(Path(options.weights), Noise, place)
-    return _each(options, repair)
+    return each(options, repair)
 
 
 QUIET = 0.5  # grey levels: weaker noise is below the rounding of 8 bits
@@ -54,12 +57,14 @@ def remove_text(options: argparse.Namespace) -> int:
     path = Path(options.weights) if options.weights else zoo.text_remover()
     restorer = _load(path, Text, device.choose(options.device))
 
-    def repair(pixels: np.ndarray, progress: Progress) -> tuple[np.ndarray, dict[str, Any]]:
+    def repair(
+        _: Path, pixels: np.ndarray, progress: Progress
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         return restorer.repair(pixels, stride=options.stride, progress=progress), {
             "weights": path.name
         }
 
-    return _each(options, repair)
+    return each(options, repair)
 
 
 def _load(path: Path, damage: type[Noise] | type[Text], place: device.Device) -> Restorer:
@@ -72,14 +77,14 @@ def _load(path: Path, damage: type[Noise] | type[Text], place: device.Device) ->
     return restorer
 
 
-def _each(options: argparse.Namespace, repair: Repair) -> int:
+def each(options: argparse.Namespace, repair: Repair, *, unit: str = "patch") -> int:
     """Repair every picture; one that fails is told, and the others are still done."""
     jobs = _jobs(options)
     reports = []
     failed = 0
     for source, target in jobs:
         try:
-            reports.append(_one(source, target, options, repair))
+            reports.append(_one(source, target, options, repair, unit))
         except (ValueError, OSError, MemoryError) as error:
             if len(jobs) == 1:
                 raise
@@ -92,20 +97,22 @@ def _each(options: argparse.Namespace, repair: Repair) -> int:
     return 1 if failed else 0
 
 
-def _one(source: Path, target: Path, options: argparse.Namespace, repair: Repair) -> dict[str, Any]:
+def _one(
+    source: Path, target: Path, options: argparse.Namespace, repair: Repair, unit: str
+) -> dict[str, Any]:
     _check_target(source, target, options.force)
     picture = read(source)
     began = time.perf_counter()
     bar = tqdm(
         desc=source.name,
-        unit="patch",
+        unit=unit,
         unit_scale=True,
         leave=False,
         disable=options.json or None,
         total=0,
     )
     with bar:
-        repaired, about = repair(picture.pixels, _shown_on(bar))
+        repaired, about = repair(source, picture.pixels, _shown_on(bar))
     _make_folder(target.parent)
     write(target, picture.with_pixels(repaired))
     height, width = repaired.shape[:2]

@@ -1,0 +1,190 @@
+"""`minidl train context-encoder`, `minidl evaluate context-encoder` and `minidl fill`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import time
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from minidl import device
+from models import zoo
+from models.context_encoder import REPORT, Filler, Holes, Settings, fit, masks
+from models.context_encoder.data import square
+from models.context_encoder.filling import Progress
+from models.context_encoder.scores import METHODS, SLOW, picture_scores
+from models.images.files import FORMATS, PictureError, find, write
+from models.run import Run, TrainingError
+
+from .arguments import complain
+from .repair import each
+
+GRID = 8  # pictures in the grid of evaluate
+FIXED = ("data", "net", "mask", "adversarial", "minutes", "steps", "batch", "rate", "seed")
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train a context encoder, or go on training it."""
+    folder = options.resume or options.out
+    try:
+        _resume(options) if options.resume else _start(options)
+    except KeyboardInterrupt as interrupt:
+        if not Run(Path(folder), {}, []).checkpoint.exists():
+            raise
+        command = f"minidl train context-encoder --resume {shlex.quote(folder)}"
+        raise KeyboardInterrupt(f"go on with: {command}") from interrupt
+    if options.json:
+        print(json.dumps({"run": folder, "model": f"{folder}/model.safetensors"}))
+    else:
+        print(f"{folder}: curves.png, samples.png, log.csv, model.safetensors")
+        print(f"try: minidl fill PICTURE --mask MASK -o OUT --weights {folder}/model.safetensors")
+    return 0
+
+
+def _start(options: argparse.Namespace) -> Filler:
+    if not options.data:
+        raise TrainingError("--data is missing: expected a folder of photographs")
+    return fit.start(
+        options.out,
+        options.data,
+        _settings(options),
+        seed=options.seed or 0,
+        steps=options.steps,
+        minutes=options.minutes or 60.0,
+        place=device.choose(options.device),
+        every=options.every,
+        quiet=options.json,
+    )
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    settings = REPORT if options.net == "report" else Settings()
+    given = {
+        "net": options.net,
+        "mask": options.mask,
+        "adversarial": options.adversarial,
+        "generator_rate": options.rate,
+        "batch": options.batch,
+    }
+    return replace(settings, **{k: v for k, v in given.items() if v is not None})
+
+
+def _resume(options: argparse.Namespace) -> Filler:
+    for name in FIXED:
+        if getattr(options, name) is not None:
+            raise TrainingError(f"--resume goes on with what the run began with; drop --{name}")
+    place = None if options.device == "auto" else device.choose(options.device)
+    return fit.resume(options.resume, place=place, every=options.every, quiet=options.json)
+
+
+def fill(options: argparse.Namespace) -> int:
+    """Fill the holes of each picture."""
+    path = Path(options.weights) if options.weights else zoo.filler()
+    filler = Filler.load(path, device=device.choose(options.device))
+    names = dict(find(options.pictures))
+
+    def repair(
+        source: Path, pixels: np.ndarray, progress: Progress
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        mask = _mask(options, names[source], pixels.shape[:2])
+        try:
+            filled = filler.fill(pixels, mask, progress=progress)
+        except ValueError as error:
+            raise PictureError(f"{source}: {error}") from error
+        return filled, {"weights": path.name, "filled": round(float(mask.mean()), 4)}
+
+    return each(options, repair, unit="hole")
+
+
+def _mask(options: argparse.Namespace, name: Path, shape: tuple[int, int]) -> np.ndarray:
+    """The mask that is meant for the picture of this relative name."""
+    if isinstance(options.mask, tuple):
+        mask = masks.from_box(options.mask, shape)
+    else:
+        path = Path(options.mask)
+        mask = masks.from_picture(_of_name(path, name) if path.is_dir() else path, shape)
+    return masks.grown(~mask if options.invert_mask else mask, options.grow)
+
+
+def _of_name(folder: Path, name: Path) -> Path:
+    """The file of a folder of masks that has the picture's name, whatever its suffix."""
+    for suffix in (name.suffix, *FORMATS):
+        path = (folder / name).with_suffix(suffix)
+        if path.is_file():
+            return path
+    raise PictureError(
+        f"{folder}: holds no mask for {name}; expected {name.with_suffix('.png')} there"
+    )
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Scores over holes of the kind that the model was trained on, mean over the pictures."""
+    path = Path(options.weights) if options.weights else zoo.filler()
+    filler = Filler.load(path, device=device.choose(options.device))
+    found = find([options.data])
+    if options.limit and options.limit < len(found):
+        found = [found[i] for i in np.linspace(0, len(found) - 1, options.limit).astype(int)]
+    began, holes = time.perf_counter(), filler.holes
+    scores: dict[str, list[dict[str, float]]] = {}
+    shown: list[list[np.ndarray]] = []
+    for file, name in tqdm(found, unit="picture", disable=options.json or None):
+        try:
+            pixels = square(file, holes.size) / np.float32(255)
+        except PictureError as error:
+            complain(options, error)
+            continue
+        chance = np.random.default_rng((options.seed, zlib.crc32(str(name).encode())))
+        mask, corner = holes.draw(1, chance)
+        filled = {"context encoder": filler.complete(pixels[None], mask, corner)[0]}
+        for method, function in METHODS.items():
+            wanted = options.baselines or method == "mean colour"
+            if wanted and len(scores.get(method, [])) < SLOW.get(method, len(found)):
+                filled[method] = function(pixels, mask[0])
+        for method, result in filled.items():
+            scores.setdefault(method, []).append(picture_scores(pixels, result, mask[0]))
+        if len(shown) < GRID and options.grid:
+            shown.append([pixels, filled["mean colour"], filled["context encoder"]])
+    if not scores:
+        raise PictureError(f"{options.data}: none of its pictures can be read")
+    if options.grid:
+        write(options.grid, fit.grid([np.stack(row) for row in zip(*shown, strict=True)]))
+    means = {
+        method: {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        | {"pictures": len(rows)}
+        for method, rows in scores.items()
+    }
+    if options.json:
+        answer = {"data": Path(options.data).name, "hole": _described(holes), "scores": means}
+        print(json.dumps(answer | {"seconds": round(time.perf_counter() - began, 1)}))
+    else:
+        print(f"pictures of {holes.size}x{holes.size}, hole: {_described(holes)}")
+        _print_table(means)
+    return 1 if len(scores["context encoder"]) < len(found) else 0
+
+
+def _described(holes: Holes) -> str:
+    inner = holes.side - 2 * holes.overlap
+    return holes.kind if holes.whole else f"{holes.kind}, {inner}x{inner} pixels"
+
+
+def _print_table(means: dict[str, dict[str, float]]) -> None:
+    heads = {
+        "l1": ("L1 %", 2),
+        "l2": ("L2 %", 2),
+        "psnr": ("PSNR dB", 2),
+        "whole": ("whole dB", 2),
+        "ssim": ("SSIM", 3),
+        "pictures": ("pictures", 0),
+    }
+    width = max(len(method) for method in means)
+    print(" " * width + "".join(f"{head:>10}" for head, _ in heads.values()))
+    for method, row in means.items():
+        cells = (f"{row[key]:>10.{digits}f}" for key, (_, digits) in heads.items())
+        print(f"{method:{width}}" + "".join(cells))

@@ -1,0 +1,28 @@
+"""Paper 2: Pathak, Krähenbühl, Donahue, Darrell, Efros, Context Encoders, CVPR 2016.
+
+networks   three pairs of generator and discriminator: compact, report, authors
+losses     reconstruction, adversarial, and both together
+masks      holes: those of the training, and a user's own
+data       photographs with holes, a batch ahead of time
+training   the alternating step, with exact resume
+fit        a whole training run in its folder
+filling    the trained model's file; holes in pictures of any size
+"""
+
+from . import fit
+from .filling import Filler
+from .masks import KINDS, Holes
+from .networks import ARCHITECTURES, build
+from .training import REPORT, Settings, Trainer
+
+__all__ = [
+    "ARCHITECTURES",
+    "KINDS",
+    "REPORT",
+    "Filler",
+    "Holes",
+    "Settings",
+    "Trainer",
+    "build",
+    "fit",
+]

@@ -1,0 +1,168 @@
+"""Photographs as a context encoder learns from them: squares with holes, a batch ahead of time."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from minidl.device import Array, Device, generator_state, set_generator_state
+from models.images.files import PictureError, find, read
+
+from .masks import MEAN_COLOUR, Holes
+
+MARGIN = 16  # photographs are kept 1/16 larger than the network takes, and cropped at random
+KEPT = 4 << 30  # bytes: what is larger together is decoded anew each time
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step needs, pixels in [-1, 1].
+
+    context (N, size, size, 3): (1 - M) . x, the hole filled with the mean colour
+    target (N, H, W, 3): the real part that the generator is to give
+    weight (N or 1, H, W, 1): of each of its pixels in the reconstruction loss
+    """
+
+    context: Array
+    target: Array
+    weight: Array
+
+    def on(self, device: Device) -> Batch:
+        """The same on another device."""
+        return Batch(device.put(self.context), device.put(self.target), device.put(self.weight))
+
+
+def square(path: Path, side: int) -> np.ndarray:
+    """The middle of a photograph, scaled to (side, side, 3) uint8."""
+    pixels = np.round(255 * read(path).pixels).astype(np.uint8)
+    if pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    height, width = pixels.shape[:2]
+    short = min(height, width)
+    top, left = (height - short) // 2, (width - short) // 2
+    pixels = pixels[top : top + short, left : left + short]
+    if short == side:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC))
+
+
+class Photographs:
+    """Square photographs (side, side, 3) uint8, decoded once where all fit into memory."""
+
+    def __init__(self, paths: Sequence[Path], side: int, *, quiet: bool = True) -> None:
+        self.paths, self.side = list(paths), side
+        self.pixels: np.ndarray | None = None
+        if len(self.paths) * side * side * 3 > KEPT:
+            return
+        kept: list[Path] = []
+        pixels = np.empty((len(self.paths), side, side, 3), np.uint8)
+        bar = tqdm(self.paths, desc="reading", leave=False, disable=quiet or None)
+        for path in bar:
+            try:
+                pixels[len(kept)] = square(path, side)
+                kept.append(path)
+            except PictureError as error:
+                print(f"passed over: {error}", file=sys.stderr)
+        if not kept:
+            raise PictureError("none of the pictures can be read; expected photographs")
+        self.paths, self.pixels = kept, pixels[: len(kept)]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return square(self.paths[i], self.side) if self.pixels is None else self.pixels[i]
+
+    def fingerprint(self) -> str:
+        """A short text that changes with the pictures: their pixels, or the names of very many."""
+        names = "\n".join(path.name for path in self.paths)
+        check = zlib.crc32(names.encode() if self.pixels is None else self.pixels.data)
+        return f"{len(self)} pictures, {check:08x}"
+
+
+def split(folder: str | Path, *, share: int = 40, most: int = 128) -> tuple[list[Path], list[Path]]:
+    """(training, validation) files of a folder: one in `share` is held out, `most` at most.
+
+    A single picture has to be both.
+    """
+    paths = [path for path, _ in find([folder])]
+    every = max(share, -(-len(paths) // most))
+    held_out = set(paths[::-every][:most])
+    return [path for path in paths if path not in held_out] or paths, sorted(held_out)
+
+
+class Batches:
+    """Batches of photographs with holes, cropped and flipped at random; one is always ready.
+
+    All chance is drawn here from `rng`, in order; a thread turns the drawn numbers into pixels. So
+    the next step need not wait, and the same rng gives the same batches. `state` is the state of
+    rng from which `go_on` makes the same batches follow.
+    """
+
+    def __init__(
+        self, photographs: Photographs, holes: Holes, batch: int, rng: np.random.Generator
+    ) -> None:
+        self.photographs, self.holes, self.batch, self.rng = photographs, holes, batch, rng
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._coming: Future[Batch] | None = None
+        self.state = generator_state(rng)
+
+    def next(self) -> Batch:
+        """The batch that is ready; the one after it is begun."""
+        if self._coming is None:
+            self._begin()
+        assert self._coming is not None
+        batch = self._coming.result()
+        self._begin()
+        return batch
+
+    def go_on(self, state: str) -> None:
+        """Give the batches that followed when `state` was noted."""
+        set_generator_state(self.rng, state)
+        self.state, self._coming = state, None
+
+    def _begin(self) -> None:
+        self.state = generator_state(self.rng)  # before the numbers of the batch that is not used
+        n, spare = self.batch, self.photographs.side - self.holes.size
+        which = self.rng.integers(0, len(self.photographs), n)
+        shifts = self.rng.integers(0, spare, (n, 2), endpoint=True)
+        flips = self.rng.integers(0, 2, n).astype(bool)
+        masks, corners = self.holes.draw(n, self.rng)
+        self._coming = self._pool.submit(self._make, which, shifts, flips, masks, corners)
+
+    def _make(
+        self,
+        which: np.ndarray,
+        shifts: np.ndarray,
+        flips: np.ndarray,
+        masks: np.ndarray,
+        corners: np.ndarray,
+    ) -> Batch:
+        size = self.holes.size
+        pixels = np.empty((len(which), size, size, 3), np.uint8)
+        for i, (top, left) in enumerate(shifts):
+            crop = self.photographs[which[i]][top : top + size, left : left + size]
+            pixels[i] = crop[:, ::-1] if flips[i] else crop
+        return with_holes(pixels, masks, corners, self.holes)
+
+
+def with_holes(pixels: np.ndarray, masks: np.ndarray, corners: np.ndarray, holes: Holes) -> Batch:
+    """pixels (N, size, size, 3) uint8 or in [0, 1], masks and corners as `Holes.draw` gave them."""
+    scale = 2 / 255 if pixels.dtype == np.uint8 else 2
+    x = pixels.astype(np.float32) * np.float32(scale) - np.float32(1)
+    context = np.where(masks[..., None], 2 * MEAN_COLOUR - 1, x)
+    target = x
+    if not holes.whole:
+        side = holes.side
+        target = np.stack(
+            [p[t : t + side, l : l + side] for p, (t, l) in zip(x, corners, strict=True)]
+        )
+    return Batch(context, target, holes.weight(masks))

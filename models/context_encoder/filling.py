@@ -1,0 +1,175 @@
+"""A trained context encoder at work, and its file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minidl import checkpoint, no_grad
+from minidl.device import CPU, Array, Device, to_cpu
+from models.images.samples import grey
+
+from . import crops, networks
+from .data import with_holes
+from .masks import Holes
+
+TOGETHER = 16  # pictures that go through the network at a time
+MOST = 0.6  # of a picture that may be missing
+_NO_CHANCE = np.random.default_rng(0)  # a square in the centre leaves nothing to it
+
+Progress = Callable[[int, int], None]  # called with holes (done, total)
+
+
+class Filler:
+    """A generator, and the kind of hole that it was trained for."""
+
+    def __init__(self, net: str, generator: Any, holes: Holes, *, width: float = 1.0) -> None:
+        self.net, self.generator, self.holes, self.width = net, generator, holes, width
+
+    @classmethod
+    def new(
+        cls, net: str, mask: str, *, overlap: int, rng: np.random.Generator, width: float = 1.0
+    ) -> tuple[Filler, Any]:
+        """An untrained filler, and its discriminator. Raises ValueError for what does not exist."""
+        architecture = networks.named(net)
+        holes = Holes(mask, architecture.size, architecture.hole, overlap)
+        generator, discriminator = networks.build(net, rng=rng, whole=holes.whole, width=width)
+        return cls(net, generator, holes, width=width), discriminator
+
+    def predict(self, context: Array) -> Array:
+        """context (N, size, size, 3) in [-1, 1] -> what the generator gives, in use."""
+        training = self.generator.training
+        self.generator.train(False)
+        try:
+            with no_grad():
+                return self.generator(context).data
+        finally:
+            self.generator.train(training)
+
+    def _give(self, pixels: np.ndarray, masks: np.ndarray, corners: np.ndarray) -> np.ndarray:
+        """What the generator gives for a few pictures, in [-1, 1], on the CPU."""
+        like = self.generator.parameters()[0].data
+        batch = with_holes(pixels, masks, corners, self.holes)
+        return to_cpu(self.predict(np.asarray(batch.context, dtype=like.dtype, like=like)))
+
+    def complete(self, pixels: np.ndarray, masks: np.ndarray, corners: np.ndarray) -> np.ndarray:
+        """pixels (N, size, size, 3) in [0, 1] or uint8, with masks and corners as `Holes.draw`
+        gives them -> the same in [0, 1], float32, the holes filled."""
+        scale = 255 if pixels.dtype == np.uint8 else 1
+        filled = pixels.astype(np.float32) / np.float32(scale)
+        for start in range(0, len(pixels), TOGETHER):
+            some = slice(start, start + TOGETHER)
+            given = self._give(pixels[some], masks[some], corners[some])
+            height, width = given.shape[1:3]
+            for i, (top, left) in enumerate(corners[some], start):
+                place = slice(top, top + height), slice(left, left + width)
+                hole = masks[i][place]
+                filled[i][place][hole] = (given[i - start][hole] + 1) / 2
+        return filled
+
+    def fill(
+        self, pixels: np.ndarray, mask: np.ndarray, *, progress: Progress | None = None
+    ) -> np.ndarray:
+        """pixels (H, W, C) in [0, 1], mask (H, W) bool -> the picture with its holes filled, C = 1
+        or 3. Pixels outside the mask stay as they are, bit for bit.
+
+        Every hole is filled from a square of context about twice its size. Raises ValueError for a
+        mask of another size, without a hole, or with too little left beside it.
+        """
+        check(pixels, mask)
+        colour = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+        patched = crops.spread(colour, mask)  # other holes in a square: no longer a foreign colour
+        filled = pixels.copy()
+        todo = list(crops.windows(mask, self.holes))
+        for start in range(0, len(todo), TOGETHER):
+            some = todo[start : start + TOGETHER]
+            for window, square in zip(some, self._squares(some, patched, mask), strict=True):
+                square = np.clip(crops.scaled(square, window.side), 0, 1)
+                window.paste(grey(square) if pixels.shape[2] == 1 else square, filled)
+            if progress:
+                progress(start + len(some), len(todo))
+        return filled
+
+    def _squares(
+        self, windows: Sequence[crops.Window], patched: np.ndarray, mask: np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """For each window what it shows (size, size, 3), its hole filled."""
+        size = self.holes.size
+        pixels = np.stack([crops.scaled(w.cut(patched), size) for w in windows])
+        missing = np.stack([_shrunk(w.cut(mask), size) for w in windows])
+        hidden, corners = missing, np.zeros((len(windows), 2), np.int64)
+        if not self.holes.whole:  # such a network knows no other hole than the square it learned
+            hidden, corners = replace(self.holes, kind="centre").draw(len(windows), _NO_CHANCE)
+        given = (self._give(pixels, hidden, corners) + 1) / 2
+        height, width = given.shape[1:3]
+        for i, (top, left) in enumerate(corners):
+            place = slice(top, top + height), slice(left, left + width)
+            square, known = pixels[i].copy(), np.zeros((size, size), bool)
+            square[place], known[place] = given[i], ~missing[i][place]
+            own = _shrunk(windows[i].hole(), size)
+            yield crops.fitted(square, pixels[i], own, known)
+
+    def about(self) -> dict[str, Any]:
+        """What `load` needs besides the parameters; fit for JSON."""
+        return {
+            "model": "context-encoder",
+            "net": self.net,
+            "mask": self.holes.kind,
+            "overlap": self.holes.overlap,
+            "width": self.width,
+        }
+
+    def save(self, path: str | Path, *, dtype: Any = np.float32, **more: Any) -> None:
+        """Write the generator's file; `more` is kept beside what `load` needs."""
+        state = {k: to_cpu(v).astype(dtype) for k, v in self.generator.state().items()}
+        checkpoint.save(path, {"generator": state}, {**self.about(), **more})
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: Device = CPU) -> Filler:
+        """From a model's file, or a run's checkpoint. Raises CheckpointError for a file that is
+        missing, damaged, or of another model."""
+        groups, about = checkpoint.load(path)
+        if about.get("model") != "context-encoder":
+            raise checkpoint.CheckpointError(
+                f"{path}: holds a model of kind {about.get('model')!r}; expected 'context-encoder'"
+            )
+        try:
+            filler, _ = cls.new(
+                about["net"],
+                about["mask"],
+                overlap=about["overlap"],
+                width=about["width"],
+                rng=np.random.default_rng(0),
+            )
+            filler.generator.load_state(groups["generator"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise checkpoint.CheckpointError(
+                f"{path}: a damaged context-encoder checkpoint ({error})"
+            ) from error
+        filler.generator.to(device)
+        return filler
+
+
+def check(pixels: np.ndarray, mask: np.ndarray) -> None:
+    """Raise ValueError unless the mask (H, W) leaves enough of pixels (H, W, C) to fill it from."""
+    if mask.dtype != bool or mask.shape != pixels.shape[:2]:
+        raise ValueError(
+            f"mask is {mask.dtype} {mask.shape}, expected bool {pixels.shape[:2]}, as the picture"
+        )
+    part = float(mask.mean())
+    if not part:
+        raise ValueError("the mask is empty, expected some white; --invert-mask turns it over")
+    if part > MOST:
+        raise ValueError(
+            f"the mask covers {100 * part:.0f} % of the picture, expected at most"
+            f" {100 * MOST:.0f} %; is it the wrong way round? --invert-mask turns it over"
+        )
+
+
+def _shrunk(mask: np.ndarray, size: int) -> np.ndarray:
+    """mask (S, S) -> (size, size): True wherever some of it was."""
+    return crops.scaled(mask[..., None].astype(np.float32), size)[..., 0] > 0.02

@@ -1,0 +1,216 @@
+"""A whole training run of a context encoder: from a folder of pictures to a trained model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from minidl import checkpoint, device
+from minidl.device import Device
+from models import plots
+from models.images.files import PictureError, write
+from models.run import Run, TrainingError, stoppable
+
+from .data import MARGIN, Photographs, split
+from .filling import Filler
+from .masks import MEAN_COLOUR, Holes
+from .networks import named
+from .scores import hole_scores
+from .training import Settings, Trainer
+
+SAMPLES = 6  # columns of samples.png
+TRIAL = 20  # steps that are timed to tell how many fit into the minutes given
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Photographs (N, size, size, 3) uint8 that are never trained on, with fixed holes."""
+
+    pixels: np.ndarray
+    masks: np.ndarray
+    corners: np.ndarray
+
+    @classmethod
+    def of(cls, paths: list[Path], holes: Holes) -> Validation:
+        photographs = Photographs(paths, holes.size)
+        pixels = np.stack([photographs[i] for i in range(len(photographs))])
+        return cls(pixels, *holes.draw(len(pixels), np.random.default_rng(0)))
+
+    def score(self, filler: Filler) -> dict[str, float]:
+        """Mean L1 and L2 in percent and mean PSNR in dB, over the holes."""
+        filled = filler.complete(self.pixels, self.masks, self.corners)
+        return hole_scores(self.pixels / np.float32(255), filled, self.masks)
+
+    def samples(self, filler: Filler) -> np.ndarray:
+        """The report's three rows, original, damaged and filled, as one picture (H, W, 3)."""
+        some = np.linspace(0, len(self.pixels) - 1, min(SAMPLES, len(self.pixels))).astype(int)
+        clean = self.pixels[some] / np.float32(255)
+        damaged = np.where(self.masks[some][..., None], MEAN_COLOUR, clean)
+        filled = filler.complete(self.pixels[some], self.masks[some], self.corners[some])
+        return grid([clean, damaged, filled])
+
+
+def grid(rows: list[np.ndarray], *, gap: int = 4) -> np.ndarray:
+    """Rows of pictures (N, H, W, 3) -> one picture, white between them."""
+    count, height, width, channels = rows[0].shape
+    sheet = np.ones(
+        (len(rows) * (height + gap) - gap, count * (width + gap) - gap, channels), np.float32
+    )
+    for r, row in enumerate(rows):
+        for c, picture in enumerate(row):
+            top, left = r * (height + gap), c * (width + gap)
+            sheet[top : top + height, left : left + width] = picture
+    return sheet
+
+
+def steps_in(minutes: float, make: Callable[[int], Trainer]) -> int:
+    """How many steps fit into so many minutes here: a few are tried and timed."""
+    clock = [time.perf_counter() for _ in make(TRIAL).run()]
+    seconds = float(np.median(np.diff(clock[2:])))  # the first ones compile
+    return max(1, int(0.97 * 60 * minutes / seconds))  # 3 % for reports
+
+
+def start(
+    out: str | Path,
+    data: str | Path,
+    settings: Settings,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    minutes: float = 60.0,
+    place: Device = device.CPU,
+    every: float = 120.0,
+    quiet: bool = False,
+) -> Filler:
+    """Train in a new folder `out` on the folder `data`; `steps`, or as many as fit into `minutes`.
+
+    every: seconds between reports.
+    """
+    Run.check_new(out)  # before the pictures are read, which may take a while
+    photographs, held_out = _photographs(data, settings, quiet)
+
+    def make(count: int) -> Trainer:
+        rng = np.random.default_rng(seed)
+        return Trainer(settings, photographs, steps=count, rng=rng, device=place)
+
+    steps = steps or steps_in(minutes, make)
+    config = {
+        "model": "context-encoder",
+        "data": str(data),
+        "pictures": photographs.fingerprint(),
+        "settings": settings.as_dict(),
+        "seed": seed,
+        "steps": steps,
+        "device": place.name,
+    }
+    run, trainer = Run.create(out, config), make(steps)
+    return _train(run, trainer, Validation.of(held_out, trainer.filler.holes), every, quiet)
+
+
+def resume(
+    out: str | Path,
+    *,
+    place: Device | None = None,
+    every: float = 120.0,
+    quiet: bool = False,
+) -> Filler:
+    """Go on with the run in `out` as if it had not stopped, on its own device unless another is
+    given."""
+    run = Run.open(out)
+    try:
+        settings = Settings(**run.config["settings"])
+        data, seed, steps = run.config["data"], run.config["seed"], run.config["steps"]
+        pictures, place = run.config["pictures"], place or device.choose(run.config["device"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"{out}: config.json is not that of a context-encoder run ({error})"
+        ) from error
+    groups, about = checkpoint.load(run.checkpoint)
+    photographs, held_out = _photographs(data, settings, quiet)
+    if photographs.fingerprint() != pictures:
+        raise TrainingError(f"{out}: the pictures of {data!r} have changed since the run began")
+    trainer = Trainer(
+        settings,
+        photographs,
+        steps=steps,
+        rng=np.random.default_rng(seed),
+        device=place,
+    )
+    trainer.load_state(groups, about)
+    run.rewind(trainer.step)
+    return _train(run, trainer, Validation.of(held_out, trainer.filler.holes), every, quiet)
+
+
+def _photographs(
+    data: str | Path, settings: Settings, quiet: bool
+) -> tuple[Photographs, list[Path]]:
+    """The training photographs, and the files that are held out."""
+    training, held_out = split(data)
+    size = named(settings.net).size
+    try:
+        return Photographs(training, size + size // MARGIN, quiet=quiet), held_out
+    except PictureError as error:
+        raise PictureError(f"{data}: {error}") from error
+
+
+def _train(run: Run, trainer: Trainer, validation: Validation, every: float, quiet: bool) -> Filler:
+    """Train to the end, reporting every so many seconds.
+
+    On Ctrl-C the step in progress is ended and reported before KeyboardInterrupt is raised.
+    """
+    before = run.rows[-1]["seconds"] if run.rows else 0.0
+    began = reported = time.perf_counter()
+    bar = tqdm(total=trainer.steps, initial=trainer.step, unit="step", disable=quiet or None)
+
+    def report() -> None:
+        if run.rows and run.rows[-1]["step"] == trainer.step:
+            return
+        row: dict[str, Any] = {
+            "step": trainer.step,
+            "seconds": round(before + time.perf_counter() - began, 1),
+            "rate": trainer.g_optimizer.rate,
+            **{name: round(x, 5) for name, x in trainer.mean_losses()._asdict().items()},
+            **{name: round(x, 3) for name, x in validation.score(trainer.filler).items()},
+        }
+        run.report(row, *trainer.state())
+        with run.writing():
+            _draw(run, trainer.filler, validation)
+        bar.set_postfix_str(
+            f"validation L1 {row['l1']:.2f} %, L2 {row['l2']:.2f} %, {row['psnr']:.2f} dB"
+        )
+
+    with bar, stoppable() as asked:
+        for _ in trainer.run():
+            bar.update()
+            if asked.is_set() or time.perf_counter() - reported >= every:
+                report()
+                reported = time.perf_counter()
+            if asked.is_set():
+                raise KeyboardInterrupt
+        report()
+    with run.writing():
+        trainer.filler.save(run.folder / "model.safetensors", config=run.config, log=run.rows[-1])
+    return trainer.filler
+
+
+def _draw(run: Run, filler: Filler, validation: Validation) -> None:
+    column = run.column
+    plots.curves(
+        run.folder / "curves.png",
+        column("seconds") / 60,
+        {
+            "loss": {n: column(n) for n in ("reconstruction", "adversarial", "d_loss")},
+            "the discriminator is right": {"real": column("d_real"), "predicted": column("d_fake")},
+            "validation, over the hole (%)": {"L1": column("l1"), "L2": column("l2")},
+            "validation PSNR, over the hole (dB)": {"ours": column("psnr")},
+        },
+        x_label="minutes",
+        logarithmic=["loss"],
+    )
+    write(run.folder / "samples.png", validation.samples(filler))

@@ -1,0 +1,162 @@
+"""Holes: where a context encoder learns to fill, and where a user wants it to.
+
+A mask is bool, True (white) in the hole. The paper's three kinds for training, and the report's:
+
+    centre   a square in the middle of the picture
+    random   the same square anywhere
+    block    several smaller rectangles that may overlap, up to a quarter of the picture
+    region   arbitrary shapes: smooth noise, thresholded, 20 to 30 % of the picture
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from models.images.files import PictureError, read
+
+KINDS = ("centre", "random", "block", "region")
+MEAN_COLOUR = np.array([117, 104, 123], np.float32) / 255  # what a hole is filled with
+RIM_WEIGHT = 10.0  # of the overlap in the reconstruction loss
+
+
+@dataclass(frozen=True)
+class Holes:
+    """A kind of hole in pictures of size x size, and what a generator is to give for it.
+
+    For centre and random the generator gives a square of `side` pixels. Its outermost `overlap`
+    pixels are not hidden: they are known context, and the loss weighs them ten times, so that the
+    filling fits its surroundings. For block and region it gives the whole picture.
+    """
+
+    kind: str
+    size: int
+    side: int
+    overlap: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"mask {self.kind!r}: expected one of {', '.join(KINDS)}")
+        if not 0 <= 2 * self.overlap < self.side:
+            raise ValueError(
+                f"overlap {self.overlap}: expected 0 to {(self.side - 1) // 2} pixels of the"
+                f" {self.side} that are predicted"
+            )
+
+    @property
+    def whole(self) -> bool:
+        """Whether the generator gives a whole picture."""
+        return self.kind in ("block", "region")
+
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """n masks (n, size, size), and the top left corner (n, 2) of what is predicted for each."""
+        corners = np.zeros((n, 2), np.int64)
+        if self.kind == "block":
+            return np.stack([blocks(self.size, rng) for _ in range(n)]), corners
+        if self.kind == "region":
+            return np.stack([region(self.size, rng) for _ in range(n)]), corners
+        corners += (self.size - self.side) // 2
+        if self.kind == "random":
+            corners = rng.integers(0, self.size - self.side, (n, 2), endpoint=True)
+        masks = np.zeros((n, self.size, self.size), bool)
+        for mask, (top, left) in zip(masks, corners, strict=True):
+            inner = slice(self.overlap, self.side - self.overlap)
+            mask[top : top + self.side, left : left + self.side][inner, inner] = True
+        return masks, corners
+
+    def weight(self, masks: np.ndarray) -> np.ndarray:
+        """What each predicted pixel weighs in the loss: (n, size, size, 1), or one square for all,
+        (1, side, side, 1)."""
+        if self.whole:
+            return masks[..., None].astype(np.float32)
+        weight = np.full((1, self.side, self.side, 1), RIM_WEIGHT, np.float32)
+        inner = slice(self.overlap, self.side - self.overlap)
+        weight[:, inner, inner] = 1
+        return weight
+
+
+def blocks(size: int, rng: np.random.Generator) -> np.ndarray:
+    """(size, size): one to five rectangles, each side an eighth to a third of the picture's,
+    together at most a quarter of it."""
+    mask = np.zeros((size, size), bool)
+    for _ in range(int(rng.integers(1, 5, endpoint=True))):
+        height, width = rng.integers(size // 8, size // 3, 2, endpoint=True)
+        top, left = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
+        larger = mask.copy()
+        larger[top : top + height, left : left + width] = True
+        if larger.sum() > size * size / 4:
+            break
+        mask = larger
+    return mask
+
+
+# From the authors' code: noise at 6 % of the resolution, enlarged, below a threshold of 0.25.
+_RESOLUTION, _DENSITY, _PATTERN = 0.06, 0.25, 2048
+_LEAST, _MOST = 0.2, 0.3
+
+
+def region(size: int, rng: np.random.Generator) -> np.ndarray:
+    """(size, size): a piece of one large pattern, drawn until 20 to 30 % of it are hole."""
+    pattern, sums = _pattern()
+    while True:
+        top, left = rng.integers(0, _PATTERN - size, 2, endpoint=True)
+        bottom, right = top + size, left + size
+        area = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+        if _LEAST <= area / size**2 <= _MOST:
+            return pattern[top:bottom, left:right].copy()
+
+
+@lru_cache(maxsize=1)
+def _pattern() -> tuple[np.ndarray, np.ndarray]:
+    """The pattern, the same in every process; and the sums over all that is above and left."""
+    coarse = round(_RESOLUTION * _PATTERN)
+    noise = np.random.default_rng(0).random((coarse, coarse), dtype=np.float32)
+    smooth = Image.fromarray(noise).resize((_PATTERN, _PATTERN), Image.Resampling.BICUBIC)
+    pattern = np.asarray(smooth) < _DENSITY
+    sums = np.pad(pattern.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    return pattern, sums
+
+
+# --- a user's masks -------------------------------------------------------------------------------
+
+
+def from_picture(path: str | Path, shape: tuple[int, int]) -> np.ndarray:
+    """The mask in a picture of this shape (H, W): white, or brighter than half, is hole.
+
+    Raises PictureError if it cannot be read or has another size.
+    """
+    pixels = read(path).pixels
+    if pixels.shape[:2] != shape:
+        (height, width), (h, w) = shape, pixels.shape[:2]
+        raise PictureError(
+            f"{path}: the mask is {w}x{h}, the picture {width}x{height}; expected one size"
+        )
+    return pixels.mean(axis=2) > 0.5
+
+
+def from_box(box: tuple[int, int, int, int], shape: tuple[int, int]) -> np.ndarray:
+    """The mask of a rectangle (x, y, width, height) in pixels, from the top left corner.
+
+    Raises ValueError where it reaches over the border of the picture's shape (H, W).
+    """
+    x, y, width, height = box
+    if x + width > shape[1] or y + height > shape[0]:
+        raise ValueError(
+            f"mask {x},{y},{width},{height}: reaches over the border of the picture, which is"
+            f" {shape[1]}x{shape[0]}"
+        )
+    mask = np.zeros(shape, bool)
+    mask[y : y + height, x : x + width] = True
+    return mask
+
+
+def grown(mask: np.ndarray, pixels: int) -> np.ndarray:
+    """The mask (H, W) and all that is within so many pixels of it."""
+    if not pixels or not mask.any():
+        return mask
+    return ndimage.distance_transform_edt(~mask) <= pixels

@@ -1,0 +1,196 @@
+"""Training a context encoder: the discriminator and the generator take turns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl import checkpoint, gradients, nn, ops, optim
+from minidl.device import Array, Device, generator_state, set_generator_state
+from minidl.tensor import Tensor
+from models.run import TrainingError
+
+from . import losses
+from .data import Batch, Batches, Photographs
+from .filling import Filler
+
+CHECK_EVERY = 20  # steps between looks at the losses, each of which waits for the device
+DECAY = 1 / 3  # the last part of the training, in which the rates fall to 0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is trained, and how. Fit for JSON by `as_dict`.
+
+    adversarial: the share of the adversarial loss; 0 trains without a discriminator. The rates are
+    the paper's, the generator's ten times the discriminator's; the course report has 2e-4 for both.
+    """
+
+    net: str = "compact"
+    mask: str = "centre"
+    overlap: int = 4
+    adversarial: float = 0.001
+    generator_rate: float = 2e-3
+    discriminator_rate: float = 2e-4
+    batch: int = 16
+    width: float = 1.0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+REPORT = Settings(net="report", generator_rate=2e-4, discriminator_rate=2e-4)
+
+
+class Losses(NamedTuple):
+    """What one step has measured: losses, and which share of the real pictures, and of the
+    predictions, the discriminator took for what they are. Numbers on the device."""
+
+    d_loss: Any
+    reconstruction: Any
+    adversarial: Any
+    d_real: Any
+    d_fake: Any
+
+
+class Trainer:
+    """Trains by `settings` on photographs for `steps` steps.
+
+    All chance comes from `rng`, at the beginning, and from two generators that it seeds: one for
+    the batches, one for dropout. Iterating over `run()` trains; it yields after every step.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        photographs: Photographs,
+        *,
+        steps: int,
+        rng: np.random.Generator,
+        device: Device,
+    ) -> None:
+        self.settings, self.steps, self.step, self.device = settings, steps, 0, device
+        self.filler, self.discriminator = Filler.new(
+            settings.net, settings.mask, overlap=settings.overlap, rng=rng, width=settings.width
+        )
+        self.generator: nn.Module = self.filler.generator.to(device)
+        self.discriminator.to(device)
+        self.g_optimizer = optim.Adam(self.generator.parameters(), rate=0, beta1=0.5)
+        self.d_optimizer = optim.Adam(self.discriminator.parameters(), rate=0, beta1=0.5)
+        self.rng = rng  # from here on that of dropout, which was given it
+        numbers = np.random.default_rng(int(rng.integers(2**62)))
+        self.batches = Batches(photographs, self.filler.holes, settings.batch, numbers)
+        self._unseen: list[Losses] = []  # since the last look
+        self._seen: list[Losses] = []  # since `mean_losses` was asked for, on the CPU
+
+    def run(self) -> Iterator[int]:
+        """Train to the end; yields the number of steps done after each.
+
+        Raises TrainingError as soon as a loss is seen not to be a number.
+        """
+        while self.step < self.steps:
+            share = self.rate_share()
+            self.g_optimizer.rate = self.settings.generator_rate * share
+            self.d_optimizer.rate = self.settings.discriminator_rate * share
+            self._unseen.append(self.take_step(self.batches.next().on(self.device)))
+            self.step += 1
+            if self.step % CHECK_EVERY == 0:
+                self.look()
+            yield self.step
+        self.look()
+
+    def rate_share(self) -> float:
+        """The part of the rates that this step takes: all, then falling linearly to 0."""
+        return min(1.0, (self.steps - self.step) / max(1.0, DECAY * self.steps))
+
+    def take_step(self, batch: Batch) -> Losses:
+        """One alternating step: the discriminator learns, then the generator against it.
+
+        The prediction serves both. The first loss takes it as a plain array, so that no gradient
+        reaches the generator; the second asks only for the generator's.
+        """
+        G, D, share = self.generator, self.discriminator, self.settings.adversarial
+        prediction = G(batch.context)
+        reconstruction = losses.reconstruction(prediction, batch.target, batch.weight)
+        if not share:
+            self.g_optimizer.step(gradients(reconstruction, G.parameters()))
+            return Losses(math.nan, reconstruction.data, math.nan, math.nan, math.nan)
+        shown = self._shown(prediction, batch)
+
+        # The discriminator: what is real is 1, what is predicted 0.
+        real, fake = D(batch.target), D(shown.data)
+        d_loss = losses.discriminator(real, fake)
+        self.d_optimizer.step(gradients(d_loss, D.parameters()))
+
+        # The generator: near to what was there, and taken for real by the new discriminator.
+        adversarial = losses.adversarial(D(shown))
+        g_loss = losses.joint(reconstruction, adversarial, share)
+        self.g_optimizer.step(gradients(g_loss, G.parameters()))
+
+        right = (real.data > 0).mean(), (fake.data < 0).mean()
+        return Losses(d_loss.data, reconstruction.data, adversarial.data, *right)
+
+    def _shown(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """What the discriminator sees: a predicted square, or the picture with its hole filled."""
+        if not self.filler.holes.whole:
+            return prediction
+        return ops.add(prediction * batch.weight, batch.target * (1 - batch.weight))
+
+    # --- losses on the way ------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Bring the losses since the last look to the CPU. Raises TrainingError if not finite."""
+        for measured in self._unseen:
+            numbers = Losses(*(float(value) for value in measured))
+            wanted = numbers if self.settings.adversarial else (numbers.reconstruction,)
+            if not all(math.isfinite(value) for value in wanted):
+                raise TrainingError(
+                    f"a loss is no longer a number, near step {self.step} of {self.steps}: "
+                    "lower the rate (the last checkpoint is from before)"
+                )
+            self._seen.append(numbers)
+        self._unseen = []
+
+    def mean_losses(self) -> Losses:
+        """The means over the steps since this was last asked."""
+        self.look()
+        if not self._seen:
+            return Losses(*[math.nan] * 5)
+        means = Losses(*np.mean(self._seen, axis=0).tolist())
+        self._seen = []
+        return means
+
+    # --- stopping and going on --------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, dict[str, Array]], dict[str, Any]]:
+        """(groups, about) for a checkpoint: `load_state` goes on from it as if without a stop."""
+        groups = {
+            "generator": self.generator.state(),
+            "discriminator": self.discriminator.state(),
+            "g_optimizer": self.g_optimizer.state(),
+            "d_optimizer": self.d_optimizer.state(),
+        }
+        progress = {
+            "step": self.step,
+            "steps": self.steps,
+            "batches": self.batches.state,
+            "dropout": generator_state(self.rng),
+        }
+        return groups, {**self.filler.about(), "progress": progress}
+
+    def load_state(self, groups: dict[str, dict[str, np.ndarray]], about: dict[str, Any]) -> None:
+        """Go on from a checkpoint. Raises CheckpointError if it is not one of an equal trainer."""
+        try:
+            for name in ("generator", "discriminator", "g_optimizer", "d_optimizer"):
+                on_device = {k: self.device.put(v) for k, v in groups[name].items()}
+                getattr(self, name).load_state(on_device)
+            progress = about["progress"]
+            self.step = int(progress["step"])
+            set_generator_state(self.rng, progress["dropout"])
+            self.batches.go_on(progress["batches"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise checkpoint.CheckpointError(f"not a checkpoint of this run: {error}") from error

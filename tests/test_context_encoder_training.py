@@ -1,0 +1,241 @@
+"""Training context encoders: turns, batches, exact resume, whole runs and their scores."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minidl import checkpoint
+from minidl.device import CPU
+from models.cli import main
+from models.context_encoder import REPORT, Holes, Settings, Trainer
+from models.context_encoder.data import Batches, Photographs, split, with_holes
+from models.context_encoder.networks import ARCHITECTURES
+from models.context_encoder.scores import hole_scores, picture_scores
+from models.images.files import PictureError, write
+from models.images.samples import NAMES, photograph
+from models.run import TrainingError
+
+TINY = Settings(width=1 / 12, batch=4)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corner of each photograph that comes along, as a folder of files."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for name in NAMES:
+        write(folder / f"{name}.png", photograph(name)[:200, :190])
+    return folder
+
+
+def trainer(folder: Path, settings: Settings, steps: int = 6, seed: int = 0) -> Trainer:
+    size = ARCHITECTURES[settings.net].size
+    photographs = Photographs(sorted(folder.iterdir()), size + 8)
+    rng = np.random.default_rng(seed)
+    return Trainer(settings, photographs, steps=steps, rng=rng, device=CPU)
+
+
+def test_each_step_moves_its_own_player(folder: Path):
+    """The discriminator by the gradient of its loss alone, then the generator by that of both."""
+    t = trainer(folder, replace(TINY, adversarial=0.5))
+    t.g_optimizer.rate = t.d_optimizer.rate = 1e-3
+    t.discriminator.layers[0].w.data += 0.1  # something to learn from
+    batch, moved = t.batches.next(), []
+    for optimizer, player in ((t.d_optimizer, "D"), (t.g_optimizer, "G")):
+        step = optimizer.step
+
+        def noted(grads: list[np.ndarray], step=step, player=player) -> None:
+            moved.append(player)
+            step(grads)
+
+        optimizer.step = noted  # type: ignore
+    before = {name: p.data.copy() for name, p in t.discriminator.named_parameters()}
+    measured = t.take_step(batch)
+    assert moved == ["D", "G"]
+    assert all((p.data != before[n]).any() for n, p in t.discriminator.named_parameters())
+    assert 0 <= measured.d_real <= 1 and 0 <= measured.d_fake <= 1
+
+
+def test_without_an_adversary_the_discriminator_rests(folder: Path):
+    t = trainer(folder, replace(TINY, adversarial=0.0), steps=3)
+    before = {k: v.copy() for k, v in t.discriminator.state().items()}
+    for _ in t.run():
+        pass
+    for name, array in t.discriminator.state().items():
+        np.testing.assert_array_equal(array, before[name])
+    means = t.mean_losses()
+    assert np.isfinite(means.reconstruction) and np.isnan(means.d_loss)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_loss_that_is_no_number_stops_the_run(folder: Path):
+    t = trainer(folder, TINY, steps=40)
+    t.generator.parameters()[0].data[:] = np.nan
+    with pytest.raises(TrainingError, match="no longer a number, near step 20 of 40: lower"):
+        for _ in t.run():
+            pass
+
+
+def test_rates_are_constant_then_fall(folder: Path):
+    t = trainer(folder, TINY, steps=30)
+    shares = []
+    while t.step < 30:
+        shares.append(t.rate_share())
+        t.step += 1
+    assert shares[:20] == [1.0] * 20 and shares[-1] == pytest.approx(0.1)
+    assert (np.diff(shares[21:]) < 0).all()
+    assert REPORT.generator_rate == REPORT.discriminator_rate == 2e-4
+    assert TINY.generator_rate == 10 * TINY.discriminator_rate
+
+
+@pytest.mark.slow  # a minute and a half
+def test_a_small_batch_is_over_fitted(folder: Path):
+    """Sixteen pictures by heart: above 30 dB over the hole."""
+    photographs = Photographs(2 * sorted(folder.iterdir())[:8], 136)
+    rng = np.random.default_rng(0)
+    settings = Settings(width=0.75, generator_rate=4e-3, adversarial=0.0)
+    t = Trainer(settings, photographs, steps=400, rng=rng, device=CPU)
+    holes = t.filler.holes
+    crops = [photographs[i][4 * (i // 8) :][:128, :128] for i in range(16)]
+    pixels = np.stack([c[:, ::-1] if i < 8 else c for i, c in enumerate(crops)])
+    masks, corners = holes.draw(16, rng)
+    batch = with_holes(pixels, masks, corners, holes)
+    while t.step < t.steps:
+        t.g_optimizer.rate = settings.generator_rate * t.rate_share()
+        t.take_step(batch)
+        t.step += 1
+    filled = t.filler.complete(pixels, masks, corners)
+    assert hole_scores(pixels / np.float32(255), filled, masks)["psnr"] > 30
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+def test_batches_are_the_same_for_the_same_seed_and_go_on(folder: Path):
+    photographs, holes = Photographs(sorted(folder.iterdir()), 136), Holes("random", 128, 64, 4)
+    first, second = (Batches(photographs, holes, 5, np.random.default_rng(3)) for _ in range(2))
+    a = [first.next() for _ in range(4)]
+    b = [second.next() for _ in range(2)]
+    third = Batches(photographs, holes, 5, np.random.default_rng(9))
+    third.go_on(second.state)
+    for one, other in zip(a, [*b, third.next(), third.next()], strict=True):
+        np.testing.assert_array_equal(one.context, other.context)
+        np.testing.assert_array_equal(one.target, other.target)
+    assert (a[0].context != a[1].context).any()
+
+
+def test_a_batch_hides_the_hole_and_shows_the_overlap():
+    rng = np.random.default_rng(0)
+    holes = Holes("random", 128, 64, 4)
+    pixels = rng.integers(0, 256, (3, 128, 128, 3)).astype(np.uint8)
+    masks, corners = holes.draw(3, rng)
+    batch = with_holes(pixels, masks, corners, holes)
+    scaled = pixels / 127.5 - 1
+    np.testing.assert_allclose(batch.context[~masks], scaled[~masks], atol=1e-6)
+    assert np.unique(batch.context[masks], axis=0).shape == (1, 3)
+    for i, (top, left) in enumerate(corners):
+        expected = scaled[i, top : top + 64, left : left + 64]
+        np.testing.assert_allclose(batch.target[i], expected, atol=1e-6)
+    assert batch.context.dtype == batch.target.dtype == batch.weight.dtype == np.float32
+
+
+def test_pictures_of_any_kind_become_squares(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    write(tmp_path / "a.png", np.linspace(0, 1, 40 * 90).reshape(40, 90, 1).astype(np.float32))
+    write(tmp_path / "b.jpg", photograph("coffee"))
+    (tmp_path / "c.png").write_bytes(b"garbage")
+    photographs = Photographs(sorted(tmp_path.iterdir()), 32)
+    assert len(photographs) == 2 and photographs[0].shape == (32, 32, 3)
+    assert "passed over" in capsys.readouterr().err
+    with pytest.raises(PictureError, match="none of the pictures can be read"):
+        Photographs([tmp_path / "c.png"], 32)
+
+
+def test_a_split_holds_pictures_out(folder: Path, tmp_path: Path):
+    training, held_out = split(folder)
+    assert len(held_out) == 1 and not set(training) & set(held_out)
+    assert len(training) + len(held_out) == len(NAMES)
+
+
+# --- runs and the command line --------------------------------------------------------------------
+
+SMALL = ("--batch", "2", "--seed", "1", "--device", "cpu", "--json")
+
+
+def test_a_run_and_its_evaluation(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "run"
+    train = ["train", "context-encoder"]
+    assert main([*train, "--data", str(folder), "--out", str(out), "--steps", "3", *SMALL]) == 0
+    names = {p.name for p in out.iterdir()}
+    pictures = {"curves.png", "samples.png"}
+    assert names == pictures | {
+        "config.json", "log.csv", "checkpoint.safetensors", "model.safetensors"
+    }  # fmt: skip
+    capsys.readouterr()
+    for arguments, message in (
+        ([*train, "--data", str(folder), "--out", str(out)], "holds a run already"),
+        ([*train, "--resume", str(out), "--batch", "3"], "drop --batch"),
+        ([*train, "--out", str(tmp_path / "new")], "--data is missing"),
+        ([*train, "--data", str(tmp_path / "none"), "--out", str(out) + "2"], "no such file"),
+    ):
+        assert main(arguments) == 2
+        assert message in capsys.readouterr().err
+    assert main([*train, "--resume", str(out), "--json"]) == 0  # ended: nothing is left to do
+    grid, weights = str(tmp_path / "grid.png"), str(out / "model.safetensors")
+    arguments = ["--data", str(folder), "--weights", weights, "--limit", "4", "--grid", grid]
+    capsys.readouterr()
+    assert main(["evaluate", "context-encoder", *arguments, "--json", "--device", "cpu"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert set(scores) == {"context encoder", "mean colour"}
+    assert scores["context encoder"]["pictures"] == 4
+    assert scores["mean colour"]["whole"] > scores["mean colour"]["psnr"] + 5
+    assert Path(grid).exists()
+
+
+def test_scores_in_the_papers_units():
+    clean, filled = np.zeros((2, 4, 4, 3)), np.zeros((2, 4, 4, 3))
+    masks = np.zeros((2, 4, 4), bool)
+    masks[:, :2] = True
+    filled[0, :2], filled[1, :2], filled[:, 2:] = 0.1, 0.3, 0.9
+    scores = hole_scores(clean, filled, masks)
+    assert scores["l1"] == pytest.approx(20) and scores["l2"] == pytest.approx(5)
+    assert scores["psnr"] == pytest.approx((20 - 20 * np.log10(0.3)) / 2)
+    one = picture_scores(clean[0], filled[0], masks[0])
+    assert one["psnr"] == pytest.approx(20) and one["whole"] < 20
+
+
+# --- exact resume ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        TINY,
+        replace(TINY, mask="region"),
+        replace(TINY, adversarial=0.0, mask="random"),
+        replace(REPORT, width=1 / 32, batch=2),
+    ],
+    ids=lambda s: f"{s.net}, {s.mask}",
+)
+def test_resume_is_exact(folder: Path, tmp_path: Path, settings: Settings):
+    whole = trainer(folder, settings)
+    for _ in whole.run():
+        pass
+    first = trainer(folder, settings)
+    for step in first.run():
+        if step == 3:
+            break
+    checkpoint.save(tmp_path / "c.safetensors", *first.state())
+    second = trainer(folder, settings, seed=7)
+    second.load_state(*checkpoint.load(tmp_path / "c.safetensors"))
+    for _ in second.run():
+        pass
+    assert second.step == whole.step == 6
+    (a, about_a), (b, about_b) = whole.state(), second.state()
+    for group, arrays in a.items():
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(array, b[group][name], err_msg=f"{group} {name}")
+    assert about_a == about_b

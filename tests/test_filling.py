@@ -1,0 +1,202 @@
+"""Filling holes in pictures of any size: what stays, what is refused, and the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minidl import checkpoint
+from minidl.device import Device
+from models.cli import main
+from models.context_encoder import Filler
+from models.context_encoder.crops import fitted, mirrored, windows
+from models.images.files import read, write
+from models.images.samples import photograph
+
+
+def filler(mask: str = "centre", overlap: int = 4) -> Filler:
+    return Filler.new("compact", mask, overlap=overlap, rng=np.random.default_rng(0), width=1 / 12)[
+        0
+    ]
+
+
+def speckled(shape: tuple[int, int]) -> np.ndarray:
+    """A mask with a large hole, a small one, a scratch, and one on the border."""
+    mask = np.zeros(shape, bool)
+    height, width = shape
+    mask[height // 4 : height // 2, width // 4 : width // 2] = True
+    mask[-4:-2, -9:-7] = True
+    mask[np.arange(height), np.arange(height) * width // height] = True
+    mask[: height // 8, -width // 5 :] = True
+    return mask
+
+
+@pytest.mark.parametrize("kind", ["centre", "random", "block", "region"])
+@pytest.mark.parametrize("shape", [(128, 128, 3), (90, 201, 3), (301, 64, 1), (17, 23, 3)])
+def test_pixels_outside_the_mask_stay_bit_for_bit(kind: str, shape: tuple[int, int, int]):
+    pixels = np.random.default_rng(0).random(shape, dtype=np.float32)
+    before, mask = pixels.copy(), speckled(shape[:2])
+    filled = filler(kind).fill(pixels, mask)
+    np.testing.assert_array_equal(pixels, before)
+    np.testing.assert_array_equal(filled[~mask], pixels[~mask])
+    assert filled.shape == shape and filled.dtype == np.float32
+    assert np.isfinite(filled).all() and filled.min() >= 0 and filled.max() <= 1
+    assert (filled[mask] != pixels[mask]).mean() > 0.9
+
+
+def test_on_every_device(device: Device):
+    pixels, mask = photograph("chelsea")[:120, :150], speckled((120, 150))
+    model = filler()
+    expected = model.fill(pixels, mask)
+    model.generator.to(device)
+    np.testing.assert_allclose(model.fill(pixels, mask), expected, atol=1e-4)
+
+
+def test_every_hole_pixel_belongs_to_one_window():
+    mask = speckled((128, 160))
+    seen = np.zeros(mask.shape, int)
+    for window in windows(mask, filler().holes):
+        seen[window.rows, window.columns] += 1
+        reach = max(np.ptp(window.rows), np.ptp(window.columns)) + 1
+        assert window.side >= 128 / 56 * reach
+        assert window.hole().sum() == len(window.rows)
+    np.testing.assert_array_equal(seen, mask)
+
+
+def test_the_seam_closes():
+    """A prediction that is right but for its brightness is mended by what is known around."""
+    rows, columns = np.mgrid[:64, :64]
+    truth = np.stack([rows / 128 + 0.2, columns / 128 + 0.1, np.full((64, 64), 0.5)], axis=-1)
+    hole = np.zeros((64, 64), bool)
+    hole[20:44, 20:44] = True
+    mended = fitted(truth + 0.2, truth, hole, ~hole)
+    error = np.abs(mended - truth).max(axis=-1)
+    border = hole.copy()
+    border[21:43, 21:43] = False
+    assert error[border].max() < 0.01
+    assert error[32, 32] > 0.1  # too far in to know better
+
+
+def test_mirrored_indices():
+    assert mirrored(-3, 5, 4).tolist() == [2, 1, 0, 0, 1]
+    assert mirrored(2, 8, 3).tolist() == [2, 2, 1, 0, 0, 1, 2, 2]
+
+
+def test_a_file_holds_the_model(tmp_path: Path):
+    model, path = filler("region", 0), tmp_path / "model.safetensors"
+    model.save(path)
+    again = Filler.load(path)
+    assert again.about() == model.about()
+    pixels, mask = photograph("coffee")[:100, :100], speckled((100, 100))
+    np.testing.assert_array_equal(again.fill(pixels, mask), model.fill(pixels, mask))
+    checkpoint.save(path, {"generator": {}}, {"model": "ssda"})
+    with pytest.raises(checkpoint.CheckpointError, match="expected 'context-encoder'"):
+        Filler.load(path)
+    checkpoint.save(path, {"generator": {}}, model.about())
+    with pytest.raises(checkpoint.CheckpointError, match="a damaged context-encoder checkpoint"):
+        Filler.load(path)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.zeros((20, 30), bool), "the mask is empty"),
+        (np.ones((20, 30), bool), "covers 100 % of the picture, expected at most 60 %"),
+        (np.ones((20, 31), bool), r"mask is bool \(20, 31\), expected bool \(20, 30\)"),
+        (np.ones((20, 30)), "mask is float64"),
+    ],
+)
+def test_masks_that_cannot_be_used(mask: np.ndarray, message: str):
+    with pytest.raises(ValueError, match=message):
+        filler().fill(np.zeros((20, 30, 3), np.float32), mask)
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with pictures/, masks/ and a model."""
+    filler().save(tmp_path / "model.safetensors")
+    for name, folder in {"a": "pictures", "b": "pictures/deep"}.items():
+        (tmp_path / folder).mkdir(exist_ok=True)
+        write(tmp_path / folder / f"{name}.png", photograph("chelsea")[:80, :100])
+    (tmp_path / "masks" / "deep").mkdir(parents=True)
+    mask = np.zeros((80, 100, 1), np.float32)
+    mask[30:50, 40:60] = 1
+    write(tmp_path / "masks" / "a.bmp", mask)
+    write(tmp_path / "masks" / "deep" / "b.png", 1 - mask)
+    return tmp_path
+
+
+def fill(place: Path, *arguments: str) -> int:
+    arguments = tuple(a.replace("@", f"{place}/") for a in arguments)
+    return main(["fill", *arguments, "--weights", f"{place}/model.safetensors", "--device", "cpu"])
+
+
+@pytest.mark.parametrize(
+    ("options", "hole"),
+    [
+        (("--mask", "40,30,20,20"), 400),
+        (("--mask", "@masks/a.bmp"), 400),
+        (("--mask", "@masks"), 400),
+        (("--mask", "@masks/deep/b.png", "--invert-mask"), 400),
+        (("--mask", "40,30,20,20", "--grow", "3"), 400 + 240 + 4 * 8 - 4),
+    ],
+)
+def test_fill(place: Path, options: tuple[str, ...], hole: int):
+    assert fill(place, "@pictures/a.png", "-o", "@out.png", *options) == 0
+    before, after = read(place / "pictures/a.png").pixels, read(place / "out.png").pixels
+    changed = (before != after).any(axis=2)
+    assert 0.9 * hole < changed.sum() <= hole
+
+
+def test_fill_folders(place: Path, capsys: pytest.CaptureFixture[str]):
+    out = ["-o", "@out", "--json"]
+    assert fill(place, "@pictures", "--mask", "@masks", *out) == 1  # b's mask is inverted: too much
+    reports = json.loads(capsys.readouterr().out)
+    assert [Path(r["out"]).name for r in reports] == ["a.png"] and reports[0]["filled"] == 0.05
+    (place / "masks" / "deep" / "b.png").unlink()
+    assert fill(place, "@pictures", "--mask", "@masks", "--force", *out) == 1
+    said = capsys.readouterr().err
+    assert "holds no mask for deep/b.png" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        ("40,30,20", "expected x,y,width,height"),
+        ("40,30,0,5", "expected x,y,width,height"),
+        ("90,30,20,20", "reaches over the border of the picture, which is 100x80"),
+        ("0,0,100,80", "covers 100 % of the picture"),
+        ("@missing.png", "there is no such file"),
+        ("@model.safetensors", "is not a picture"),
+        ("@small.png", "the mask is 9x9, the picture 100x80"),
+        ("@black.png", "the mask is empty"),
+    ],
+)
+def test_bad_masks_are_one_line(
+    place: Path, mask: str, message: str, capsys: pytest.CaptureFixture[str]
+):
+    write(place / "small.png", np.ones((9, 9), np.float32))
+    write(place / "black.png", np.zeros((80, 100), np.float32))
+    try:
+        code = fill(place, "@pictures/a.png", "-o", "@out.png", "--mask", mask)
+    except SystemExit as stop:  # argparse's own
+        code = int(str(stop.code))
+    assert code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not (place / "out.png").exists()
+
+
+def test_without_weights_there_is_a_clear_line(place: Path, capsys: pytest.CaptureFixture[str]):
+    from models import zoo
+
+    if zoo.entries("context-encoder"):
+        pytest.skip("there are weights")
+    arguments = [f"{place}/pictures/a.png", "--mask", "1,1,5,5", "-o", f"{place}/out.png"]
+    assert main(["fill", *arguments]) == 2
+    assert "give --weights FILE" in capsys.readouterr().err
