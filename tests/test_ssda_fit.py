@@ -216,4 +216,4 @@ def test_steps_that_fit_into_some_minutes() -> None:
         return fit._trainer(pictures(), Noise(25), TINY, count, 0, CPU)
 
     few, many = fit.steps_in(0.001, make), fit.steps_in(1, make)
-    assert 3 <= few < many and made == [40, 40]
+    assert 3 <= few < many and made == [60, 60]
