@@ -1,7 +1,7 @@
 """`minidl demo`: from nothing to repaired photographs in a few minutes, offline, without data.
 
 Two small SSDAs are trained on photographs that come with the dependencies, one against noise, one
-against text, and tried on two photographs that they have never seen. A hole in a third one is filled by
+against text, and tried on two photographs that they have never seen. A hole in a third is filled by
 weights that come along.
 """
 
