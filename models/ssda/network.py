@@ -131,10 +131,9 @@ CENTRES: dict[str, Callable[..., Array]] = {"mean": np.mean, "median": np.median
 class Coding:
     """How a patch of pixels in [0, 1] becomes a network's input, and its target, and back.
 
-    The paper feeds pixels as they are. Taking away the damaged patch's mean, and adding it back at
-    the end, is worth most of a decibel: the network need not learn every structure again at each
-    brightness. Text moves a mean but hardly a median. Targets are then squashed around 1/2, well
-    inside what a sigmoid reaches.
+    The paper feeds pixels as they are. With the damaged patch's mean taken away, and added back at
+    the end, a network need not learn every structure again at each brightness. Text moves a mean
+    but hardly a median. Targets are then squashed around 1/2, well inside what a sigmoid reaches.
     """
 
     centre: str | None = "mean"  # what is taken away, of CENTRES; None: nothing

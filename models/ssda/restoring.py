@@ -20,6 +20,7 @@ from .network import SSDA, Coding
 STRIDE = 3  # pixels between patches when a picture is repaired
 LARGEST_SCALE = 1.6  # contrasts enlarged by more would leave what the coding can express
 TRUST_WINDOW = 11  # pixels to a side of the neighbourhood in which a repair is judged
+UNTOUCHED, TOUCHED = 0.1, 0.2  # how far text lies from what is under it: hardly, surely
 WINDOW_SPREAD = 0.25  # deviation of the window that merges patches, in parts of a patch
 
 # An orthonormal change of colours: grey, red against blue, green against both. It leaves white
@@ -43,6 +44,14 @@ def trust(noisy: np.ndarray, repaired: np.ndarray, sigma: float) -> np.ndarray:
     around = uniform_filter(taken, (TRUST_WINDOW, TRUST_WINDOW, 1))
     weight = np.minimum(1, (sigma / 255) ** 2 / np.maximum(around, 1e-12))
     return noisy + weight * (repaired - noisy)
+
+
+def keep_untouched(written: np.ndarray, repaired: np.ndarray) -> np.ndarray:
+    """The repaired picture (H, W, C) where it differs much from the one written over, which stays
+    elsewhere: text is nowhere near what it hides, and an auto-encoder blurs what it leaves alone.
+    """
+    share = (np.abs(repaired - written) - UNTOUCHED) / (TOUCHED - UNTOUCHED)
+    return written + np.clip(share, 0, 1) * (repaired - written)
 
 
 class Restorer:
@@ -98,7 +107,8 @@ class Restorer:
         Raises ValueError for a sigma that makes no sense.
         """
         if isinstance(self.damage, Text):
-            return np.clip(self._repair_channels(pixels, 1.0, stride, progress), 0, 1)
+            repaired = self._repair_channels(pixels, 1.0, stride, progress)
+            return np.clip(keep_untouched(pixels, repaired), 0, 1)
         known = self.damage.sigma
         sigma = known if sigma is None else sigma
         if not 0 < sigma <= 255:
