@@ -105,10 +105,13 @@ Facts = tuple[list[str], str, list[str]]  # (what it is, the command that traine
 
 def _of_ssda(about: dict[str, Any], scores: Sequence[dict[str, Any]]) -> Facts:
     damage, recipe = about["config"]["damage"], about["config"]["recipe"]
-    parameters = " and ".join(f"{k} {v}" for k, v in damage.items() if k != "kind")
-    wanted = {"noise": "--sigma {sigma:g}", "text": "--text {smallest}-{largest}"}[damage["kind"]]
+    hidden = recipe["hidden"][0]
+    command = (
+        f"minidl train ssda {_asked(damage)} --patch {recipe['patch']} --hidden {hidden} "
+        f"--batch {recipe['batch']} --rate {recipe['rates'][-1]:g}"
+    )
     facts = [
-        f"A stacked sparse denoising auto-encoder against {damage['kind']} ({parameters}).",
+        f"A stacked sparse denoising auto-encoder against {_said(damage)}.",
         f"Patches of {recipe['patch']} x {recipe['patch']} grey pixels, hidden layers of "
         f"{recipe['hidden']} units, float16; {recipe['batch']} patches to a step.",
     ]
@@ -116,8 +119,25 @@ def _of_ssda(about: dict[str, Any], scores: Sequence[dict[str, Any]]) -> Facts:
     for score in scores:
         names = ", ".join(f"{method} {value:.2f}" for method, value in score["mean"].items())
         count = len(score["psnr"])
-        said += [f"Mean PSNR in dB over {count} pictures ({score['data']}): {names}."]
-    return facts, f"minidl train ssda {wanted.format(**damage)}", said
+        said += [
+            f"{_said(score['damage']).capitalize()}, mean PSNR in dB over the {count} pictures of "
+            f"{score['data']}: {names}."
+        ]
+    return facts, command, said
+
+
+def _asked(damage: dict[str, Any]) -> str:
+    """The damage as an option of the command line."""
+    return {"noise": "--sigma {sigma:g}", "text": "--text {smallest}-{largest}"}[
+        damage["kind"]
+    ].format(**damage)
+
+
+def _said(damage: dict[str, Any]) -> str:
+    """The damage in words."""
+    return {"noise": "noise of sigma {sigma:g}", "text": "text of {smallest} to {largest} pixels"}[
+        damage["kind"]
+    ].format(**damage)
 
 
 def _of_context_encoder(about: dict[str, Any], scores: Sequence[dict[str, Any]]) -> Facts:
