@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from models import ssda
@@ -40,5 +39,4 @@ def test_it_trains_repairs_and_shows(
 
 def test_what_it_shows_is_not_trained_on() -> None:
     assert not set(demo.HELD_OUT.values()) - set(demo.NAMES)
-    clean = photograph(demo.HELD_OUT["hole"])
-    assert np.zeros(clean.shape[:2])[demo.HOLE].shape == (96, 96)
+    assert min(photograph(demo.HELD_OUT["hole"]).shape[:2]) > 2 * demo.HOLE
