@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import time
 import zlib
 from dataclasses import replace
@@ -21,10 +20,11 @@ from models.context_encoder.data import square
 from models.context_encoder.filling import Progress
 from models.context_encoder.scores import METHODS, SLOW, picture_scores
 from models.images.files import FORMATS, PictureError, find, write
-from models.run import Run, TrainingError
+from models.run import TrainingError
 
 from .arguments import complain
 from .repair import each
+from .train import resumable, told
 
 GRID = 8  # pictures in the grid of evaluate
 FIXED = ("data", "net", "mask", "adversarial", "minutes", "steps", "batch", "rate", "seed")
@@ -32,20 +32,9 @@ FIXED = ("data", "net", "mask", "adversarial", "minutes", "steps", "batch", "rat
 
 def train(options: argparse.Namespace) -> int:
     """Train a context encoder, or go on training it."""
-    folder = options.resume or options.out
-    try:
+    with resumable(options):
         _resume(options) if options.resume else _start(options)
-    except KeyboardInterrupt as interrupt:
-        if not Run(Path(folder), {}, []).checkpoint.exists():
-            raise
-        command = f"minidl train context-encoder --resume {shlex.quote(folder)}"
-        raise KeyboardInterrupt(f"go on with: {command}") from interrupt
-    if options.json:
-        print(json.dumps({"run": folder, "model": f"{folder}/model.safetensors"}))
-    else:
-        print(f"{folder}: curves.png, samples.png, log.csv, model.safetensors")
-        print(f"try: minidl fill PICTURE --mask MASK -o OUT --weights {folder}/model.safetensors")
-    return 0
+    return told(options, "fill PICTURE --mask MASK")
 
 
 def _start(options: argparse.Namespace) -> Filler:

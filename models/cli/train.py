@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,20 +27,34 @@ FIXED = (
 
 def ssda(options: argparse.Namespace) -> int:
     """Train a denoiser or a text remover, or go on training it."""
+    with resumable(options):
+        restorer = _resume(options) if options.resume else _start(options)
+    task = "denoise" if isinstance(restorer.damage, Noise) else "remove-text"
+    return told(options, f"{task} PICTURE")
+
+
+@contextlib.contextmanager
+def resumable(options: argparse.Namespace) -> Iterator[None]:
+    """Within, Ctrl-C is told together with the command that goes on."""
     folder = options.resume or options.out
     try:
-        restorer = _resume(options) if options.resume else _start(options)
+        yield
     except KeyboardInterrupt as interrupt:
         if not Run(Path(folder), {}, []).checkpoint.exists():
             raise
-        command = f"minidl train ssda --resume {shlex.quote(folder)}"
+        command = f"minidl train {options.model} --resume {shlex.quote(folder)}"
         raise KeyboardInterrupt(f"go on with: {command}") from interrupt
+
+
+def told(options: argparse.Namespace, use: str) -> int:
+    """Say what the run's folder holds, and the command that tries the model; returns 0."""
+    folder = Path(options.resume or options.out)
+    model = folder / "model.safetensors"
     if options.json:
-        print(json.dumps({"run": folder, "model": f"{folder}/model.safetensors"}))
+        print(json.dumps({"run": str(folder), "model": str(model)}))
     else:
-        task = "denoise" if isinstance(restorer.damage, Noise) else "remove-text"
-        print(f"{folder}: curves.png, samples.png, filters.png, log.csv, model.safetensors")
-        print(f"try: minidl {task} PICTURE -o OUT --weights {folder}/model.safetensors")
+        print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+        print(f"try: minidl {use} -o OUT --weights {model}")
     return 0
 
 
