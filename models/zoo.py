@@ -64,6 +64,7 @@ def publish(run: Path, name: str, *, data: str, scores: Sequence[Path]) -> Path:
     scores: files that `minidl evaluate --json` printed.
     """
     groups, about = checkpoint.load(run / "model.safetensors")
+    about["config"]["data"] = data  # in words: the folder's name is nobody's business
     half = {g: {k: v.astype(np.float16) for k, v in named.items()} for g, named in groups.items()}
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.safetensors"
