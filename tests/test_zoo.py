@@ -1,0 +1,69 @@
+"""Weights that come along: they load, have their cards, and tell nothing of where they are from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minidl import checkpoint
+from models import zoo
+from models.context_encoder import Filler
+from models.images.samples import grey, photograph
+from models.ssda import RECIPES, Noise, Restorer, fit
+
+SHIPPED = sorted(zoo.FOLDER.glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_weights_load_and_have_a_card(path: Path) -> None:
+    groups, about = checkpoint.load(path)
+    arrays = [array for named in groups.values() for array in named.values()]
+    assert {array.dtype for array in arrays} == {np.dtype(np.float16)}
+    assert all(np.isfinite(array).all() for array in arrays)
+    load = {"ssda": Restorer.load, "context-encoder": Filler.load}[about["model"]]
+    assert load(path).about().items() <= about.items()
+    card = path.with_suffix(".md").read_text()
+    assert f"# {path.stem}\n" in card
+    for word in ("Trained on", f"seed {about['config']['seed']}", "minidl train", "PSNR"):
+        assert word in card
+    assert "/" not in about["config"]["data"]
+
+
+def test_all_weights_together_are_small() -> None:
+    assert SHIPPED and sum(path.stat().st_size for path in SHIPPED) < 40e6
+
+
+@pytest.mark.parametrize("sigma", [1, 25, 255])
+def test_there_is_a_denoiser_for_every_level(sigma: float) -> None:
+    assert isinstance(Restorer.load(zoo.denoiser(sigma)).damage, Noise)
+
+
+def test_a_run_becomes_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path / "weights")
+    with pytest.raises(zoo.NoWeightsError, match="--weights"):
+        zoo.denoiser(25)
+    images = [grey(photograph(name))[:60, :60, 0] for name in ("camera", "coins")]
+    recipe = replace(RECIPES["working"], patch=6, hidden=(9, 7), batch=16)
+    fit.start(
+        tmp_path / "run", images, damage=Noise(10), recipe=recipe, steps=9, seed=3,
+        data="/home/someone/photos", quiet=True,
+    )  # fmt: skip
+    scores = {"data": "five", "damage": {"kind": "noise", "sigma": 10.0}, "psnr": {"a.png": 31.5}}
+    (tmp_path / "scores.json").write_text(json.dumps(scores | {"mean": {"ours": 31.5}}))
+    zoo.main(
+        [str(tmp_path / "run"), "small", "--data", "two photographs"]
+        + ["--scores", str(tmp_path / "scores.json")]
+    )
+    path = zoo.denoiser(25)
+    assert path == tmp_path / "weights" / "small.safetensors"
+    trained = Restorer.load(tmp_path / "run" / "model.safetensors").network.state()
+    for name, array in Restorer.load(path).network.state().items():
+        np.testing.assert_allclose(array, trained[name], atol=2e-3)
+    card = path.with_suffix(".md").read_text()
+    assert "--sigma 10 --patch 6 --hidden 9 --batch 16" in card and "--seed 3" in card
+    assert "Trained on two photographs" in card and "31.50" in card
+    assert b"someone" not in path.read_bytes() and "someone" not in card
