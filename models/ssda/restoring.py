@@ -155,18 +155,7 @@ class Restorer:
     @classmethod
     def load(cls, path: str | Path, *, device: Device = CPU) -> Restorer:
         """Raises CheckpointError for a file that is missing, damaged, or of another model."""
-        return cls.from_state(path, *checkpoint.load(path), device=device)
-
-    @classmethod
-    def from_state(
-        cls,
-        path: str | Path,
-        groups: dict[str, dict[str, np.ndarray]],
-        about: dict[str, Any],
-        *,
-        device: Device = CPU,
-    ) -> Restorer:
-        """As `load`, from what `checkpoint.load` gave."""
+        groups, about = checkpoint.load(path)
         if about.get("model") != "ssda":
             raise checkpoint.CheckpointError(
                 f"{path}: holds a model of kind {about.get('model')!r}; expected 'ssda'"
