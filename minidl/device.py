@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ def to_cpu(array: Array) -> np.ndarray:
     return array.get() if of(array) == "gpu" else np.asarray(array)
 
 
-def check_same(what: str, arrays: tuple[Array, ...]) -> None:
+def check_same(what: str, arrays: Sequence[Array]) -> None:
     """Raise DeviceError unless all arrays of at least one axis live on one device."""
     places = [of(a) for a in arrays if getattr(a, "ndim", 0)]
     if len(set(places)) > 1:

@@ -91,8 +91,9 @@ class Adam(Optimizer):
     def step(self, grads: Sequence[Array]) -> None:
         self.steps += 1
         bias = math.sqrt(1 - self.beta2**self.steps) / (1 - self.beta1**self.steps)
-        for p, g, m, v in zip(self.parameters, grads, self.m, self.v, strict=True):
-            kernels.adam(p.data, g, m, v, self.rate * bias, self.beta1, self.beta2, self.eps)
+        data = [p.data for p in self.parameters]
+        rate = self.rate * bias
+        kernels.adam(data, list(grads), self.m, self.v, rate, self.beta1, self.beta2, self.eps)
 
 
 class _Point(NamedTuple):

@@ -15,6 +15,7 @@ import pytest
 
 from minidl import Tensor, device, ops
 from minidl.kernels import cpu, reference
+from minidl.kernels.cpu import threads
 from minidl.ops import padding
 
 DTYPES = [np.float32, np.float64]
@@ -52,16 +53,28 @@ def sibling(request: pytest.FixtureRequest) -> Any:
     return importlib.import_module(request.param)
 
 
-@pytest.fixture(params=["whole", "blocks"])
+SMALL = {  # so small that every array is cut in many
+    "cpu.convolution": {"PIXELS": 3, "ROOM": 40},
+    "cpu.upsampling": {"BLOCK": 100},
+    "cpu.matrix": {"WORTH": 1},
+    "gpu.convolution": {"CHUNK": 400},
+    "gpu.upsampling": {"CHUNK": 400},
+}
+
+
+@pytest.fixture(params=["whole", "blocks", "threads"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The kernels as they are, and again with blocks so small that every array is cut in many."""
-    if request.param == "blocks":
-        for name, value in (("cpu", 100), ("gpu", 400)):
-            if name == "gpu" and importlib.util.find_spec("cupy") is None:
-                continue
-            for file in ("convolution", "upsampling"):
-                module = importlib.import_module(f"minidl.kernels.{name}.{file}")
-                monkeypatch.setattr(module, "BLOCK" if name == "cpu" else "CHUNK", value)
+    """The kernels as they are, in small blocks, and in small blocks over three threads."""
+    if request.param != "whole":
+        for file, values in SMALL.items():
+            if file.startswith("cpu") or importlib.util.find_spec("cupy"):
+                module = importlib.import_module(f"minidl.kernels.{file}")
+                for name, value in values.items():
+                    monkeypatch.setattr(module, name, value)
+    if request.param == "threads":
+        monkeypatch.setattr(threads, "_count", 3)
+        for file in ("convolution", "upsampling"):
+            monkeypatch.setattr(importlib.import_module(f"minidl.kernels.cpu.{file}"), "WORTH", 1)
     yield
 
 

@@ -36,10 +36,12 @@ ARGUMENTS: dict[str, Callable[[Rng, Any, Shape], Arguments]] = {
     "tanh_grad": lambda *a: [normal(*a), 2 * unit(*a) - 1],
     "leaky_relu": lambda *a: [normal(*a), 0.2],
     "leaky_relu_grad": lambda *a: [normal(*a), normal(*a), 0.2],
-    "adam": lambda *a: [normal(*a), normal(*a), normal(*a), unit(*a), 0.01, 0.9, 0.999, 1e-8],
+    "adam": lambda *a: [
+        *([make(*a), make(*a)] for make in (normal, normal, normal, unit)), 0.01, 0.9, 0.999, 1e-8
+    ],
 }
-ELSEWHERE = {  # what is not element by element: tests/test_convolution.py
-    "conv2d", "conv2d_grad_x", "conv2d_grad_w",
+ELSEWHERE = {  # what is not element by element: tests/test_matrix.py, tests/test_convolution.py
+    "matmul", "conv2d", "conv2d_grad_x", "conv2d_grad_w",
     "upsample_conv2d", "upsample_conv2d_grad_x", "upsample_conv2d_grad_w",
     "channel_sum", "moments", "normalize", "channel_sums", "batch_norm_grad",
 }  # fmt: skip
@@ -58,14 +60,26 @@ def is_array(x: Any) -> bool:
     return isinstance(x, np.ndarray)
 
 
+def each(change: Callable[[np.ndarray], Any], argument: Any) -> Any:
+    """An argument with its array, or every array of its list, changed."""
+    if isinstance(argument, list):
+        return [change(a) for a in argument]
+    return change(argument) if is_array(argument) else argument
+
+
+def arrays(argument: Any) -> list[np.ndarray]:
+    """The arrays of an argument."""
+    return argument if isinstance(argument, list) else [argument] if is_array(argument) else []
+
+
 def compare(name: str, arguments: Arguments, device: Device) -> None:
     """Call the kernel and its reference; assert that value, type, shape and all effects agree."""
-    expected_arguments = [a.copy() if is_array(a) else a for a in arguments]
+    expected_arguments = [each(np.copy, a) for a in arguments]
     expected = getattr(reference, name)(*expected_arguments)
-    given = [device.put(a) if is_array(a) else a for a in arguments]
+    given = [each(device.put, a) for a in arguments]
     value = getattr(kernels, name)(*given)
 
-    dtype = arguments[0].dtype
+    dtype = arrays(arguments[0])[0].dtype
     close = {"rtol": 10 * np.finfo(dtype).eps, "atol": 10 * np.finfo(dtype).eps}
     if expected is None:
         assert value is None
@@ -73,10 +87,11 @@ def compare(name: str, arguments: Arguments, device: Device) -> None:
         assert (value.dtype, value.shape) == (dtype, expected.shape)
         np.testing.assert_allclose(to_cpu(value), expected, **close)
     for i, (after, wanted) in enumerate(zip(given, expected_arguments, strict=True)):
-        if i in IN_PLACE.get(name, ()):
-            np.testing.assert_allclose(to_cpu(after), wanted, **close)
-        elif is_array(wanted):
-            np.testing.assert_array_equal(to_cpu(after), wanted)
+        for one, other in zip(arrays(each(to_cpu, after)), arrays(wanted), strict=True):
+            if i in IN_PLACE.get(name, ()):
+                np.testing.assert_allclose(one, other, **close)
+            else:
+                np.testing.assert_array_equal(one, other)
 
 
 def test_every_kernel_has_arguments():
@@ -88,7 +103,7 @@ def test_every_kernel_has_arguments():
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_kernel(name: str, shape: Shape, layout: str, dtype: Any, device: Device, rng: Rng):
     arguments = [
-        LAYOUTS[layout](a) if is_array(a) and i not in IN_PLACE.get(name, ()) else a
+        a if i in IN_PLACE.get(name, ()) else each(LAYOUTS[layout], a)
         for i, a in enumerate(ARGUMENTS[name](rng, dtype, shape))
     ]
     compare(name, arguments, device)
@@ -99,10 +114,11 @@ def test_kernel(name: str, shape: Shape, layout: str, dtype: Any, device: Device
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_what_is_not_finite_stays_visible(name: str, dtype: Any, device: Device, rng: Rng):
     """In each array of the call in turn: a NaN and both infinities."""
-    for odd in range(len(list(filter(is_array, ARGUMENTS[name](rng, dtype, (7,)))))):
-        arguments = ARGUMENTS[name](rng, dtype, (7,))
-        arguments[odd].flat[:3] = np.nan, np.inf, -np.inf
-        compare(name, arguments, device)
+    for odd, argument in enumerate(ARGUMENTS[name](rng, dtype, (7,))):
+        if arrays(argument):
+            arguments = ARGUMENTS[name](rng, dtype, (7,))
+            arrays(arguments[odd])[-1].flat[:3] = np.nan, np.inf, -np.inf
+            compare(name, arguments, device)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -122,8 +138,8 @@ def test_what_does_not_fit_is_refused(name: str, rng: Rng):
     """A compiled loop checks no bounds: arrays of other shapes or types must not reach it."""
     for change in (lambda a: a[:-1], lambda a: a.astype(np.float32)):
         arguments = ARGUMENTS[name](rng, np.float64, (8,))
-        if sum(map(is_array, arguments)) > 1:
-            arguments[0] = change(arguments[0])
+        if sum(map(len, map(arrays, arguments))) > 1:
+            arguments[0] = each(change, arguments[0])
             with pytest.raises(ValueError, match="expected arrays of one shape and type"):
                 getattr(kernels, name)(*arguments)
 
@@ -131,7 +147,7 @@ def test_what_does_not_fit_is_refused(name: str, rng: Rng):
 @pytest.mark.parametrize(("name", "i"), [(n, i) for n, many in IN_PLACE.items() for i in many])
 def test_in_place_needs_one_piece(name: str, i: int, rng: Rng):
     arguments = ARGUMENTS[name](rng, np.float32, (33, 65))
-    arguments[i] = LAYOUTS["strided"](arguments[i])
+    arguments[i] = each(LAYOUTS["strided"], arguments[i])
     argument = list(inspect.signature(getattr(reference, name)).parameters)[i]
     with pytest.raises(ValueError, match=f"{name}: {argument} must be C-contiguous"):
         getattr(kernels, name)(*arguments)

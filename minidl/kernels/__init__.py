@@ -28,8 +28,9 @@ NAMES = [
 def _dispatch(name: str) -> Callable[..., Any]:
     @functools.wraps(getattr(reference, name))
     def kernel(*arguments: Any) -> Any:
-        check_same(name, arguments)
-        sibling = importlib.import_module(f".{of(arguments[0])}", __name__)
+        first, *_ = arrays = [a for x in arguments for a in (x if isinstance(x, list) else [x])]
+        check_same(name, arrays)
+        sibling = importlib.import_module(f".{of(first)}", __name__)
         return getattr(sibling, name)(*arguments)
 
     return kernel
@@ -41,6 +42,7 @@ tanh_grad = _dispatch("tanh_grad")
 leaky_relu = _dispatch("leaky_relu")
 leaky_relu_grad = _dispatch("leaky_relu_grad")
 adam = _dispatch("adam")
+matmul = _dispatch("matmul")
 conv2d = _dispatch("conv2d")
 conv2d_grad_x = _dispatch("conv2d_grad_x")
 conv2d_grad_w = _dispatch("conv2d_grad_w")

@@ -37,15 +37,32 @@ def leaky_relu_grad(g: Array, x: Array, slope: float) -> Array:
 
 
 def adam(
-    p: Array, g: Array, m: Array, v: Array, rate: float, beta1: float, beta2: float, eps: float
+    p: list[Array],
+    g: list[Array],
+    m: list[Array],
+    v: list[Array],
+    rate: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
 ) -> None:
-    """One Adam step (Kingma & Ba 2015, algorithm 1), in place on p, m and v, all of one shape.
+    """One Adam step (Kingma & Ba 2015, algorithm 1), in place on the arrays of p, m and v.
 
+    The i-th arrays of p, g, m and v have one shape and one type.
     rate already holds the correction of the bias: rate * sqrt(1 - beta2^t) / (1 - beta1^t).
     """
-    m += (1 - beta1) * (g - m)
-    v += (1 - beta2) * (g * g - v)
-    p -= rate * m / (np.sqrt(v) + eps)
+    for p_i, g_i, m_i, v_i in zip(p, g, m, v, strict=True):
+        m_i += (1 - beta1) * (g_i - m_i)
+        v_i += (1 - beta2) * (g_i * g_i - v_i)
+        p_i -= rate * m_i / (np.sqrt(v_i) + eps)
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """a (M, K) b (K, N) -> (M, N), or a batch of such products: (B, M, K), (B, K, N) -> (B, M, N).
+
+    Transposed views are as good as arrays in order.
+    """
+    return a @ b
 
 
 # --- convolution ----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import kernels
 from ..device import Array
 from ..tensor import op
 from .grads import Grads
@@ -14,7 +15,7 @@ def matmul(a: Array, b: Array) -> Grads:
     """a (N, K), b (K, M) -> (N, M)."""
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
         raise ValueError(f"expected (N, K) and (K, M), got {a.shape} and {b.shape}")
-    return a @ b, lambda g: g @ b.T, lambda g: a.T @ g
+    return kernels.matmul(a, b), lambda g: kernels.matmul(g, b.T), lambda g: kernels.matmul(a.T, g)
 
 
 @op
@@ -24,9 +25,14 @@ def linear(x: Array, w: Array, b: Array) -> Grads:
         raise ValueError(f"x is {x.shape}, w expects (N, {w.shape[0]})")
     if np.shape(b) != w.shape[1:]:
         raise ValueError(f"b is {np.shape(b)}, w expects {w.shape[1:]}")
-    y = x @ w
+    y = kernels.matmul(x, w)
     y += b
-    return y, lambda g: g @ w.T, lambda g: x.T @ g, lambda g: g.sum(axis=0)
+    return (
+        y,
+        lambda g: kernels.matmul(g, w.T),
+        lambda g: kernels.matmul(x.T, g),
+        kernels.channel_sum,
+    )
 
 
 @op
@@ -51,9 +57,9 @@ def channelwise_linear(x: Array, w: Array, b: Array) -> Grads:
 
     maps = by_map(x)
     return (
-        by_picture(maps @ w + b[:, None]),
-        lambda g: by_picture(by_map(g) @ w.transpose(0, 2, 1)),
-        lambda g: maps.transpose(0, 2, 1) @ by_map(g),
+        by_picture(kernels.matmul(maps, w) + b[:, None]),
+        lambda g: by_picture(kernels.matmul(by_map(g), w.transpose(0, 2, 1))),
+        lambda g: kernels.matmul(maps.transpose(0, 2, 1), by_map(g)),
         lambda g: g.reshape(N, P, C).sum(axis=0).T,
     )
 

@@ -1,151 +1,222 @@
-"""Convolution as matrix products, over blocks of windows that fit the cache.
+"""Convolution without copies of windows: which numbers the micro-kernel multiplies, and where.
 
-The windows that a block of output pixels sees are copied side by side, one row of a matrix for each
-pixel, and multiplied with all output channels at once. With the channels last, a row of a window is
-one run of memory. The matrix is small and used again for the next block, so that a convolution
-needs no more memory than its arrays.
+forward   windows of x, times w
+x's       at stride s, an input pixel (s u + i, s v + j) is seen by every s-th tap of w only: for
+gradient  each (i, j) a convolution of g with those taps, mirrored, that gives one pixel of s x s
+w's       windows of x again, as columns, times the pixels of g
+gradient
+
+With few inputs (or outputs), the gradient of x (or y) is one matrix product for all taps, added up
+where the taps fall: `scatter`. A window that covers the picture makes a plain matrix product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 
 import numpy as np
 
 from .. import mirror
+from . import memory, threads
 from .compiling import compiled
+from .matrix import WORTH, matmul
+from .microkernel import TILE, correlate, correlate_grad_w, pack, pack_mirrored
 
-BLOCK = 1 << 20  # numbers in a block's matrix of windows: 4 MB in float32
+Pad = tuple[int, int, int, int]
+PIXELS = 512  # of outputs, that a unit of work has at least, so that a panel is used again
+ROOM = 1 << 18  # numbers in a unit's padded pictures at most: with a panel they fit the cache
 
 
-@compiled
-def _pack(x, channels, windows, start, outputs, stride, top, left):
-    """Copy the windows of the output pixels start, start + 1, ... out of x, zeros where they leave
-    it. x (N, H, W C); windows (pixels, K, L C); outputs (P, Q)."""
-    _, H, WC = x.shape
-    count, K, LC = windows.shape
+def _outputs(
+    size: tuple[int, int], window: tuple[int, int], stride: int, pad: Pad
+) -> tuple[int, int]:
+    """(P, Q): how many windows there are along either side."""
+    (H, W), (K, L), (top, bottom, left, right) = size, window, pad
+    return (top + H + bottom - K) // stride + 1, (left + W + right - L) // stride + 1
+
+
+def _wide(dtype: np.dtype) -> int:
+    return TILE.columns(dtype)
+
+
+def _panels(count: int, columns: int, dtype: np.dtype) -> np.ndarray:
+    wide = _wide(dtype)
+    return memory.empty((-(-columns // wide), count, wide), dtype)
+
+
+def _unit(
+    outputs: tuple[int, int], window: tuple[int, int], stride: int, channels: int
+) -> tuple[int, int]:
+    """(pictures, rows of outputs) of a unit of work: a band of one picture, or several pictures."""
     P, Q = outputs
-    for r in range(count):
-        n, i, j = (start + r) // (P * Q), (start + r) // Q % P, (start + r) % Q
-        first = (j * stride - left) * channels
-        begin = min(max(0, -first), LC)  # of the window's row, what lies inside of x
-        end = max(begin, min(LC, WC - first))
-        for k in range(K):
-            h = i * stride + k - top
-            row = windows[r, k]
-            if h < 0 or h >= H or begin == end:
-                row[:] = 0
-                continue
-            inside, source = row[begin:end], x[n, h, first + begin : first + end]
-            for c in range(inside.size):
-                inside[c] = source[c]
-            for c in range(begin):
-                row[c] = 0
-            for c in range(end, LC):
-                row[c] = 0
+    width = (Q - 1) * stride + window[1]
+
+    def numbers(rows: int) -> int:
+        return ((rows - 1) * stride + window[0]) * width * channels
+
+    band = min(P, -(-PIXELS // Q))
+    while band > 1 and numbers(band) > ROOM:
+        band = -(-band // 2)
+    if band < P:
+        return 1, band
+    return max(1, min(PIXELS // (P * Q), ROOM // max(1, numbers(P)))), P
 
 
-@compiled
-def _unpack(windows, dx, channels, start, outputs, stride, top, left):
-    """The transpose of _pack: add the windows to where they came from, in place on dx."""
-    _, H, WC = dx.shape
-    count, K, LC = windows.shape
-    P, Q = outputs
-    for r in range(count):
-        n, i, j = (start + r) // (P * Q), (start + r) // Q % P, (start + r) % Q
-        first = (j * stride - left) * channels
-        begin = min(max(0, -first), LC)
-        end = max(begin, min(LC, WC - first))
-        for k in range(K):
-            h = i * stride + k - top
-            if 0 <= h < H and begin < end:
-                inside, target = windows[r, k, begin:end], dx[n, h, first + begin : first + end]
-                for c in range(inside.size):
-                    target[c] += inside[c]
+def _correlate(
+    x: np.ndarray,
+    panels: np.ndarray,
+    bias: np.ndarray,
+    window: tuple[int, int],
+    stride: int,
+    corner: tuple[int, int],
+    outputs: tuple[int, int],
+    y: np.ndarray,
+    place: tuple[int, int, int, int],
+) -> None:
+    """`microkernel.correlate` over all pictures, split over threads."""
+    unit = _unit(outputs, window, stride, x.shape[3])
+    units = -(-len(x) // unit[0]) * -(-outputs[0] // unit[1])
+    work = math.prod(unit) * outputs[1] * math.prod(window) * x.shape[3] * y.shape[-1]
+    flat = y.reshape(-1)
 
+    def part(first: int, last: int) -> None:
+        correlate(
+            x, panels, bias, window, stride, corner, outputs, flat, y.shape[-1], place, unit,
+            (first, last),
+        )  # fmt: skip
 
-def _blocks(pixels: int, numbers: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) of blocks of output pixels, each pixel with a window of so many numbers."""
-    size = max(1, min(pixels, BLOCK // numbers))
-    for start in range(0, pixels, size):
-        yield start, min(pixels, start + size)
-
-
-def _rows(x: np.ndarray) -> np.ndarray:
-    """x (N, H, W, C) as (N, H, W C): every row of pixels one run."""
-    return np.ascontiguousarray(x).reshape(*x.shape[:2], -1)
-
-
-def _matrix(x: np.ndarray) -> np.ndarray:
-    """x (..., C) as (pixels, C)."""
-    return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+    threads.split(part, units, grain=-(-WORTH // work))
 
 
 def conv2d(
-    x: np.ndarray,
-    w: np.ndarray,
-    b: np.ndarray | None,
-    stride: int,
-    pad: tuple[int, int, int, int],
+    x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: int, pad: Pad
 ) -> np.ndarray:
-    (N, H, W, C), (K, L, _, O), (top, bottom, left, right) = x.shape, w.shape, pad
-    P, Q = (top + H + bottom - K) // stride + 1, (left + W + right - L) // stride + 1
-    if mirror.pays(C, O, stride, pad, (K, L)):
-        y = conv2d_grad_x(x, mirror.window_of(w), (P, Q), 1, mirror.pad_of(pad, (K, L)))
-        return y if b is None else y + b
-    y, rows, flat_w = np.empty((N, P, Q, O), x.dtype), _rows(x), w.reshape(-1, O)
-    flat_y = y.reshape(-1, O)
-    windows = _space(N * P * Q, (K, L * C), x.dtype)
-    for start, stop in _blocks(N * P * Q, K * L * C):
-        block = windows[: stop - start]
-        _pack(rows, C, block, start, (P, Q), stride, top, left)
-        np.matmul(block.reshape(stop - start, -1), flat_w, out=flat_y[start:stop])
-        if b is not None:
-            flat_y[start:stop] += b
+    (N, H, W, C), (K, L, _, O), (top, _, left, _) = x.shape, w.shape, pad
+    if w.shape[2] != C or (b is not None and b.shape != (O,)):  # addresses know no bounds
+        raise ValueError(f"conv2d: x is {x.shape}, w {w.shape}, b {np.shape(b)}")
+    P, Q = _outputs((H, W), (K, L), stride, pad)
+    if _is_product(x, (K, L), pad):
+        y = matmul(np.ascontiguousarray(x).reshape(N, -1), w.reshape(-1, O)).reshape(N, 1, 1, O)
+    elif 2 * O <= _wide(x.dtype) and mirror.pays(C, O, stride, pad, (K, L)):
+        y = _scatter(x, mirror.window_of(w), (P, Q), 1, mirror.pad_of(pad, (K, L)))
+    else:
+        panels = _panels(K * L * C, O, x.dtype)
+        pack(np.ascontiguousarray(w).reshape(-1, O), panels)
+        bias = np.zeros(O, x.dtype) if b is None else np.ascontiguousarray(b)
+        y = memory.empty((N, P, Q, O), x.dtype)
+        _correlate(
+            np.ascontiguousarray(x), panels, bias, (K, L), stride, (-top, -left), (P, Q), y,
+            (0, P * Q * O, Q * O, O),
+        )  # fmt: skip
+        return y
+    if b is not None:
+        y += b
     return y
 
 
 def conv2d_grad_x(
-    g: np.ndarray,
-    w: np.ndarray,
-    size: tuple[int, int],
-    stride: int,
-    pad: tuple[int, int, int, int],
+    g: np.ndarray, w: np.ndarray, size: tuple[int, int], stride: int, pad: Pad
 ) -> np.ndarray:
-    (N, P, Q, O), (K, L, C, _), (top, _, left, _) = g.shape, w.shape, pad
-    if mirror.pays(C, O, stride, pad, (K, L)):
-        return conv2d(g, mirror.window_of(w), None, 1, mirror.pad_of(pad, (K, L)))
-    dx, flat_g, flat_w = np.zeros((N, *size, C), g.dtype), _matrix(g), w.reshape(-1, O)
-    windows = _space(N * P * Q, (K, L * C), g.dtype)
-    for start, stop in _blocks(N * P * Q, K * L * C):
-        block = windows[: stop - start]
-        np.matmul(flat_g[start:stop], flat_w.T, out=block.reshape(stop - start, -1))
-        _unpack(block, _rows(dx), C, start, (P, Q), stride, top, left)
+    (N, P, Q, O), (K, L, C, _), (top, _, left, _), (H, W) = g.shape, w.shape, pad, size
+    if w.shape[3] != O or _outputs((H, W), (K, L), stride, pad) != (P, Q):
+        raise ValueError(f"conv2d_grad_x: g is {g.shape}, w {w.shape}, for pictures {size}")
+    if (P, Q) == (1, 1) and not any(pad) and size == (K, L):
+        return matmul(g.reshape(N, O), w.reshape(-1, O).T).reshape(N, H, W, C)
+    if 2 * C <= _wide(g.dtype):
+        return _scatter(g, w, size, stride, pad)
+    g, w = np.ascontiguousarray(g), np.ascontiguousarray(w)
+    dx, nothing = memory.empty((N, H, W, C), g.dtype), np.zeros(C, g.dtype)
+    for i in range(min(stride, H)):
+        for j in range(min(stride, W)):
+            first = (i + top) % stride, (j + left) % stride
+            taps = len(range(first[0], K, stride)), len(range(first[1], L, stride))
+            if 0 in taps:
+                dx[:, i::stride, j::stride] = 0
+                continue
+            panels = _panels(math.prod(taps) * O, C, g.dtype)
+            pack_mirrored(w, first, stride, panels)
+            corner = (i + top) // stride - taps[0] + 1, (j + left) // stride - taps[1] + 1
+            outputs = len(range(i, H, stride)), len(range(j, W, stride))
+            place = (i * W + j) * C, H * W * C, stride * W * C, stride * C
+            _correlate(g, panels, nothing, taps, 1, corner, outputs, dx, place)
     return dx
 
 
 def conv2d_grad_w(
-    x: np.ndarray,
-    g: np.ndarray,
-    window: tuple[int, int],
-    stride: int,
-    pad: tuple[int, int, int, int],
+    x: np.ndarray, g: np.ndarray, window: tuple[int, int], stride: int, pad: Pad
 ) -> np.ndarray:
     (N, P, Q, O), (K, L), C, (top, _, left, _) = g.shape, window, x.shape[3], pad
-    if len(x) != N:  # a loop would run past the shorter's end
-        raise ValueError(f"conv2d_grad_w: x has {len(x)} pictures, g has {N}")
-    if mirror.pays(C, O, stride, pad, window):
+    if len(x) != N or _outputs(x.shape[1:3], window, stride, pad) != (P, Q):
+        raise ValueError(f"conv2d_grad_w: x is {x.shape}, g {g.shape}, for windows {window}")
+    if _is_product(x, window, pad):
+        flat = np.ascontiguousarray(x).reshape(N, -1)
+        return matmul(flat.T, np.ascontiguousarray(g).reshape(N, O)).reshape(K, L, C, O)
+    if 2 * O <= _wide(x.dtype) and mirror.pays(C, O, stride, pad, window):
         return mirror.window_of(conv2d_grad_w(g, x, window, 1, mirror.pad_of(pad, window)))
-    dw, rows, flat_g = np.zeros((K * L * C, O), x.dtype), _rows(x), _matrix(g)
-    windows = _space(N * P * Q, (K, L * C), x.dtype)
-    for start, stop in _blocks(N * P * Q, K * L * C):
-        block = windows[: stop - start]
-        _pack(rows, C, block, start, (P, Q), stride, top, left)
-        dw += block.reshape(stop - start, -1).T @ flat_g[start:stop]
+    x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)
+    dw = memory.empty((K * L * C, O), x.dtype)
+    unit = _unit((P, Q), window, stride, C)
+
+    def part(first: int, last: int) -> None:
+        first, last = min(first * TILE.rows, len(dw)), min(last * TILE.rows, len(dw))
+        dw[first:last] = 0
+        correlate_grad_w(x, g, window, stride, (-top, -left), dw, unit, (first, last))
+
+    work = N * P * Q * O * TILE.rows
+    threads.split(part, -(-len(dw) // TILE.rows), grain=-(-WORTH // work))
     return dw.reshape(K, L, C, O)
 
 
-def _space(pixels: int, window: tuple[int, int], dtype: np.dtype) -> np.ndarray:
-    """Room for the windows of the largest block."""
-    size = max(stop - start for start, stop in _blocks(pixels, window[0] * window[1]))
-    return np.empty((size, *window), dtype)
+def _is_product(x: np.ndarray, window: tuple[int, int], pad: Pad) -> bool:
+    """Whether there is one window, the whole picture."""
+    return x.shape[1:3] == window and not any(pad)
+
+
+# --- few channels ---------------------------------------------------------------------------------
+
+
+@compiled
+def _add_windows(windows, dx, channels, first, outputs, stride, top, left):
+    """Add windows (pixels, K, L C), of the output pixels first, first + 1, ... of dx (N, H, W C),
+    to where they came from."""
+    _, H, WC = dx.shape
+    count, K, LC = windows.shape
+    P, Q = outputs
+    for r in range(count):
+        n, i, j = (first + r) // (P * Q), (first + r) // Q % P, (first + r) % Q
+        column = (j * stride - left) * channels
+        begin = min(max(0, -column), LC)  # of the window's row, what lies inside of dx
+        end = max(begin, min(LC, WC - column))
+        for k in range(K):
+            h = i * stride + k - top
+            if 0 <= h < H and begin < end:
+                inside, target = windows[r, k, begin:end], dx[n, h, column + begin : column + end]
+                for c in range(inside.size):
+                    target[c] += inside[c]
+
+
+def _scatter(
+    g: np.ndarray, w: np.ndarray, size: tuple[int, int], stride: int, pad: Pad
+) -> np.ndarray:
+    """conv2d_grad_x for few channels: what all taps of a pixel send back is one matrix product."""
+    (N, P, Q, O), (K, L, C, _), (top, _, left, _) = g.shape, w.shape, pad
+    dx = memory.empty((N, size[0], size[1] * C), g.dtype)
+    pixels = np.ascontiguousarray(g).reshape(N, P * Q, O)
+    back = np.ascontiguousarray(w.reshape(-1, O).T)
+    step = max(1, ROOM // (K * L * C))  # pixels at a time
+
+    def part(first: int, last: int) -> None:
+        dx[first:last] = 0
+        windows = np.empty((min(step, P * Q), K * L * C), g.dtype)
+        for n in range(first, last):
+            for start in range(0, P * Q, step):
+                block = pixels[n, start : start + step]
+                product = np.matmul(block, back, out=windows[: len(block)])
+                _add_windows(
+                    product.reshape(-1, K, L * C), dx[n : n + 1], C, start, (P, Q), stride, top,
+                    left,
+                )  # fmt: skip
+
+    with threads.blas_alone():
+        threads.split(part, N, grain=-(-WORTH // (P * Q * O * K * L * C)))
+    return dx.reshape(N, *size, C)

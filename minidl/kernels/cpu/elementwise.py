@@ -13,7 +13,9 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from . import threads
 from .compiling import compiled
+from .memory import empty_like
 
 # --- the exponential ---------------------------------------------------------------------------
 
@@ -93,62 +95,66 @@ def _adam(p, g, m, v, rate, one_minus_beta1, one_minus_beta2, eps):
 
 # --- the kernels: what they mean is in reference.py ----------------------------------------------
 
+GRAIN = 1 << 17  # numbers that are worth a thread
 
-def _flat(*arrays: np.ndarray) -> list[np.ndarray]:
-    """Arrays of one shape and type, each as one run of memory: a view where it is one already."""
+
+def _run(loop: Any, *arrays: np.ndarray, scalars: tuple = ()) -> None:
+    """loop(*arrays, *scalars) over arrays of one shape and type, each as one run of memory (a view
+    where it is one already), split over threads."""
     if len({(a.shape, a.dtype) for a in arrays}) > 1:  # a loop would run past the shortest's end
         given = ", ".join(f"{a.shape} {a.dtype}" for a in arrays)
         raise ValueError(f"kernel: expected arrays of one shape and type, got {given}")
-    return [np.ascontiguousarray(a).reshape(-1) for a in arrays]
+    T = arrays[0].dtype.type
+    flat, numbers = [np.ascontiguousarray(a).reshape(-1) for a in arrays], [T(s) for s in scalars]
 
+    def part(first: int, last: int) -> None:
+        loop(*(a[first:last] for a in flat), *numbers)
 
-def _like(x: np.ndarray) -> np.ndarray:
-    """A new array of x's shape and type, C-contiguous even where x is not."""
-    return np.empty(np.shape(x), x.dtype)
+    threads.split(part, flat[0].size, grain=GRAIN)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    y = _like(x)
-    _sigmoid(*_flat(x, y), x.dtype.type(1))
+    y = empty_like(x)
+    _run(_sigmoid, x, y, scalars=(1,))
     return y
 
 
 def sigmoid_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    dx = _like(y)
-    _sigmoid_grad(*_flat(g, y, dx), y.dtype.type(1))
+    dx = empty_like(y)
+    _run(_sigmoid_grad, g, y, dx, scalars=(1,))
     return dx
 
 
 def tanh_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    dx = _like(y)
-    _tanh_grad(*_flat(g, y, dx), y.dtype.type(1))
+    dx = empty_like(y)
+    _run(_tanh_grad, g, y, dx, scalars=(1,))
     return dx
 
 
 def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
-    y = _like(x)
-    _leaky_relu(*_flat(x, y), x.dtype.type(slope))
+    y = empty_like(x)
+    _run(_leaky_relu, x, y, scalars=(slope,))
     return y
 
 
 def leaky_relu_grad(g: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
-    dx = _like(x)
-    _leaky_relu_grad(*_flat(g, x, dx), x.dtype.type(slope))
+    dx = empty_like(x)
+    _run(_leaky_relu_grad, g, x, dx, scalars=(slope,))
     return dx
 
 
 def adam(
-    p: np.ndarray,
-    g: np.ndarray,
-    m: np.ndarray,
-    v: np.ndarray,
+    p: list[np.ndarray],
+    g: list[np.ndarray],
+    m: list[np.ndarray],
+    v: list[np.ndarray],
     rate: float,
     beta1: float,
     beta2: float,
     eps: float,
 ) -> None:
-    for name, array in (("p", p), ("m", m), ("v", v)):
-        if not array.flags.c_contiguous:  # a copy would be updated in its place
-            raise ValueError(f"adam: {name} must be C-contiguous to be updated in place")
-    T = p.dtype.type
-    _adam(*_flat(p, g, m, v), T(rate), T(1 - beta1), T(1 - beta2), T(eps))
+    for arrays in zip(p, g, m, v, strict=True):
+        for name, array in zip("pgmv", arrays, strict=True):
+            if name != "g" and not array.flags.c_contiguous:  # a copy would be updated instead
+                raise ValueError(f"adam: {name} must be C-contiguous to be updated in place")
+        _run(_adam, *arrays, scalars=(rate, 1 - beta1, 1 - beta2, eps))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from . import threads
 from .compiling import compiled
+from .memory import empty_like
 
 
 @compiled
@@ -15,10 +19,9 @@ def _channel_sum(x, total):
 
 
 @compiled
-def _moments(x, total, squares):
-    """Sums of x - x[0] and of its square. x[0] is no further from the mean than sqrt(rows) standard
+def _moments(x, origin, total, squares):
+    """Sums of x - origin and of its square. The first row is no further from the mean than sqrt(rows) standard
     deviations, so that nothing cancels when the mean's square is subtracted."""
-    origin = x[0]
     for r in range(x.shape[0]):
         for c in range(total.size):
             d = np.float64(x[r, c]) - np.float64(origin[c])
@@ -48,6 +51,9 @@ def _batch_norm_grad(g, x, mean, scale, a, b, dx):
             dx[r, c] = (g[r, c] - a[c] - b[c] * (x[r, c] - mean[c])) * scale[c]
 
 
+GRAIN = 1 << 17  # numbers that are worth a thread
+
+
 def _rows(*arrays: np.ndarray) -> list[np.ndarray]:
     """Arrays (..., C) of one shape and type, each as (rows, C)."""
     if len({(a.shape, a.dtype) for a in arrays}) > 1:  # a loop would run past the shortest's end
@@ -67,33 +73,49 @@ def _channels(x: np.ndarray, *arrays: np.ndarray) -> list[np.ndarray]:
     return [np.ascontiguousarray(a) for a in arrays]
 
 
+def _totals(loop: Any, rows: list[np.ndarray], *channels: np.ndarray, sums: int) -> np.ndarray:
+    """The sums (sums, C) that `loop` adds up over the rows: those of each thread, in order."""
+    C = rows[0].shape[1]
+
+    def part(first: int, last: int) -> np.ndarray:
+        totals = np.zeros((sums, C))
+        loop(*(a[first:last] for a in rows), *channels, *totals)
+        return totals
+
+    return np.sum(threads.split(part, len(rows[0]), grain=-(-GRAIN // max(1, C))), axis=0)
+
+
+def _map(loop: Any, rows: list[np.ndarray], *channels: np.ndarray) -> None:
+    """loop over all rows, the last of which it writes."""
+
+    def part(first: int, last: int) -> None:
+        *given, out = (a[first:last] for a in rows)
+        loop(*given, *channels, out)
+
+    threads.split(part, len(rows[0]), grain=-(-GRAIN // max(1, rows[0].shape[1])))
+
+
 def channel_sum(x: np.ndarray) -> np.ndarray:
-    total = np.zeros(x.shape[-1])
-    _channel_sum(*_rows(x), total)
-    return total.astype(x.dtype)
+    return _totals(_channel_sum, _rows(x), sums=1)[0].astype(x.dtype)
 
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     (rows,) = _rows(x)
     if not len(rows):
         raise ValueError(f"moments: no mean of nothing, x is {x.shape}")
-    total, squares = np.zeros(x.shape[-1]), np.zeros(x.shape[-1])
-    _moments(rows, total, squares)
-    mean = total / len(rows)
-    variance = np.maximum(squares / len(rows) - mean * mean, 0)
+    mean, squares = _totals(_moments, [rows], rows[0], sums=2) / len(rows)
+    variance = np.maximum(squares - mean * mean, 0)
     return (rows[0] + mean).astype(x.dtype), variance.astype(x.dtype)
 
 
 def normalize(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    y = np.empty(x.shape, x.dtype)
-    rows, out = _rows(x, y)
-    _normalize(rows, *_channels(x, mean, scale, shift), out)
+    y = empty_like(x)
+    _map(_normalize, _rows(x, y), *_channels(x, mean, scale, shift))
     return y
 
 
 def channel_sums(g: np.ndarray, x: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    total, weighted = np.zeros(x.shape[-1]), np.zeros(x.shape[-1])
-    _channel_sums(*_rows(g, x), *_channels(x, mean), total, weighted)
+    total, weighted = _totals(_channel_sums, _rows(g, x), *_channels(x, mean), sums=2)
     return total.astype(x.dtype), weighted.astype(x.dtype)
 
 
@@ -105,7 +127,6 @@ def batch_norm_grad(
     a: np.ndarray,
     b: np.ndarray,
 ) -> np.ndarray:
-    dx = np.empty(x.shape, x.dtype)
-    *rows, out = _rows(g, x, dx)
-    _batch_norm_grad(*rows, *_channels(x, mean, scale, a, b), out)
+    dx = empty_like(x)
+    _map(_batch_norm_grad, _rows(g, x, dx), *_channels(x, mean, scale, a, b))
     return dx

@@ -6,12 +6,18 @@ the cache: V are the nine transforms of x, U those of the window, P = V U the ni
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
 from .. import doubling
+from . import threads
 from .compiling import compiled
+from .matrix import WORTH
+from .memory import empty
+
+R = TypeVar("R")
 
 BLOCK = 1 << 21  # numbers in a block's V and P together: 8 MB in float32
 
@@ -127,16 +133,31 @@ def _combine_back(g, first, P):
                 p8[o] = bottom[j, 1, o]
 
 
-def _blocks(rows: int, numbers: int) -> Iterator[tuple[int, int]]:
-    """(first, last + 1) of blocks of rows of pixels, so many numbers in V and P for each."""
-    size = max(1, min(rows, BLOCK // numbers))
-    for first in range(0, rows, size):
-        yield first, min(rows, first + size)
-
-
 def _rows(x: np.ndarray) -> np.ndarray:
     """x (N, H, W, C) as (N H, W C)."""
     return np.ascontiguousarray(x).reshape(x.shape[0] * x.shape[1], -1)
+
+
+def _blocks(
+    first: int, last: int, shape: tuple[int, int, int], dtype: np.dtype
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Blocks of rows of pixels: (first row, V (9, rows, W C), P (9, rows, W, O)), for shape (W, C,
+    O). V and P are room that the next block uses again."""
+    W, C, O = shape
+    size = max(1, min(last - first, BLOCK // (9 * W * (C + O))))
+    V, P = empty((9 * size * W * C,), dtype), empty((9 * size * W * O,), dtype)
+    for start in range(first, last, size):
+        rows = min(size, last - start)
+        v, p = V[: 9 * rows * W * C], P[: 9 * rows * W * O]
+        yield start, v.reshape(9, rows, W * C), p.reshape(9, rows, W, O)
+
+
+
+
+def _split(part: Callable[[int, int], R], count: int, products: int) -> list[R]:
+    """Over threads, each unit of `count` being nine times so many multiplications."""
+    with threads.blas_alone():
+        return threads.split(part, count, grain=-(-WORTH // (9 * products)))
 
 
 def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -144,27 +165,34 @@ def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     if b.shape != (O,):  # a loop would run past its end
         raise ValueError(f"upsample_conv2d: w gives {O} channels, b is {b.shape}")
     rows, U = _rows(x), doubling.of_window(w)
-    y = np.empty((N, 2 * H, 2 * W, O), x.dtype)
-    for first, last in _blocks(N * H, 9 * W * (C + O)):
-        count = last - first
-        V = np.empty((9, count, W * C), x.dtype)
-        _transform(rows, H, C, first, V)
-        P = V.reshape(9, count * W, C) @ U
-        _combine(P.reshape(9, count, W, O), b, first, y.reshape(-1, W, 2, O))
+    y = empty((N, 2 * H, 2 * W, O), x.dtype)
+    out = y.reshape(-1, W, 2, O)
+
+    def part(first: int, last: int) -> None:
+        for start, V, P in _blocks(first, last, (W, C, O), x.dtype):
+            _transform(rows, H, C, start, V)
+            np.matmul(V.reshape(9, -1, C), U, out=P.reshape(9, -1, O))
+            _combine(P, b, start, out)
+
+    _split(part, N * H, W * C * O)
     return y
 
 
 def upsample_conv2d_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     N, H, W = g.shape[0], g.shape[1] // 2, g.shape[2] // 2
     C, O = w.shape[2:]
-    U, g = doubling.of_window(w), np.ascontiguousarray(g).reshape(-1, W, 2, O)
-    dx = np.zeros((N, H, W, C), g.dtype)
-    for first, last in _blocks(N * H, 9 * W * (C + O)):
-        count = last - first
-        P = np.empty((9, count, W, O), g.dtype)
-        _combine_back(g, first, P)
-        V = P.reshape(9, count * W, O) @ U.transpose(0, 2, 1)
-        _transform_back(V.reshape(9, count, W * C), H, C, first, _rows(dx))
+    back, g = doubling.of_window(w).transpose(0, 2, 1), np.ascontiguousarray(g)
+    dx = empty((N, H, W, C), g.dtype)
+    pairs, rows = g.reshape(-1, W, 2, O), dx.reshape(N * H, -1)
+
+    def part(first: int, last: int) -> None:  # of the pictures: rows reach into their neighbours
+        rows[first * H : last * H] = 0
+        for start, V, P in _blocks(first * H, last * H, (W, C, O), g.dtype):
+            _combine_back(pairs, start, P)
+            np.matmul(P.reshape(9, -1, O), back, out=V.reshape(9, -1, C))
+            _transform_back(V, H, C, start, rows)
+
+    _split(part, N, H * W * C * O)
     return dx
 
 
@@ -172,12 +200,15 @@ def upsample_conv2d_grad_w(x: np.ndarray, g: np.ndarray) -> np.ndarray:
     (N, H, W, C), O = x.shape, g.shape[3]
     if g.shape != (N, 2 * H, 2 * W, O):
         raise ValueError(f"upsample_conv2d_grad_w: x is {x.shape}, which does not give {g.shape}")
-    rows, g = _rows(x), np.ascontiguousarray(g).reshape(-1, W, 2, O)
-    dU = np.zeros((9, C, O), x.dtype)
-    for first, last in _blocks(N * H, 9 * W * (C + O)):
-        count = last - first
-        V, P = np.empty((9, count, W * C), x.dtype), np.empty((9, count, W, O), x.dtype)
-        _transform(rows, H, C, first, V)
-        _combine_back(g, first, P)
-        dU += V.reshape(9, count * W, C).transpose(0, 2, 1) @ P.reshape(9, count * W, O)
-    return doubling.to_window(dU)
+    rows, pairs = _rows(x), np.ascontiguousarray(g).reshape(-1, W, 2, O)
+
+    def part(first: int, last: int) -> np.ndarray:
+        dU, product = np.zeros((9, C, O), x.dtype), np.empty((9, C, O), x.dtype)
+        for start, V, P in _blocks(first, last, (W, C, O), x.dtype):
+            _transform(rows, H, C, start, V)
+            _combine_back(pairs, start, P)
+            columns = V.reshape(9, -1, C).transpose(0, 2, 1)
+            dU += np.matmul(columns, P.reshape(9, -1, O), out=product)
+        return dU
+
+    return doubling.to_window(np.sum(_split(part, N * H, W * C * O), axis=0))

@@ -51,7 +51,19 @@ def leaky_relu_grad(g: Array, x: Array, slope: float) -> Array:
 
 
 def adam(
-    p: Array, g: Array, m: Array, v: Array, rate: float, beta1: float, beta2: float, eps: float
+    p: list[Array],
+    g: list[Array],
+    m: list[Array],
+    v: list[Array],
+    rate: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
 ) -> None:
-    T = p.dtype.type
-    _adam(g, T(rate), T(beta1), T(beta2), T(eps), p, m, v)
+    for p_i, g_i, m_i, v_i in zip(p, g, m, v, strict=True):
+        T = p_i.dtype.type
+        _adam(g_i, T(rate), T(beta1), T(beta2), T(eps), p_i, m_i, v_i)
+
+
+def matmul(a: Array, b: Array) -> Array:
+    return a @ b

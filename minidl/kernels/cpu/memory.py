@@ -1,0 +1,79 @@
+"""Large arrays out of memory that has been used before.
+
+The system hands out a large array as fresh pages, each of which it must find and clear at the first
+touch: for an array of 32 MB this takes as long as the arithmetic on it. A training step makes the
+same shapes again and again, so memory goes back to a shelf when the last array on it is gone, and
+the next array of that size takes it from there. CuPy's arrays come out of such a pool by themselves.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+
+SMALLEST = 1 << 18  # bytes; below, the C library keeps shelves of its own
+LINE = 64  # bytes of a cache line, at which blocks begin: a vector then never lies across two
+KEPT = 1 << 29  # bytes on the shelves at most
+
+_shelves: dict[int, list[np.ndarray]] = {}  # size -> blocks of that many bytes
+_on_shelves = 0
+_lock = threading.RLock()  # again by the same thread: a block may come back at any allocation
+
+
+class _Lease:
+    """Hands a block to arrays, by NumPy's array interface, and shelves it when they are gone."""
+
+    def __init__(self, block: np.ndarray) -> None:
+        self.block = block
+        self.__array_interface__ = block.__array_interface__
+
+    def __del__(self) -> None:
+        _shelve(self.block)
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """A C-contiguous array of any content, like np.empty."""
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    if size < SMALLEST:
+        return np.empty(shape, dtype)
+    rounded = _rounded(size)
+    leased = np.asarray(_Lease(_take(rounded)))
+    return leased[:size].view(dtype).reshape(shape)
+
+
+def empty_like(x: np.ndarray) -> np.ndarray:
+    """An array of x's shape and type, C-contiguous even where x is not."""
+    return empty(x.shape, x.dtype)
+
+
+def _rounded(size: int) -> int:
+    """Up by an eighth at most, so that nearly equal sizes share a shelf."""
+    step = 1 << max(12, size.bit_length() - 4)
+    return -(-size // step) * step
+
+
+def _take(size: int) -> np.ndarray:
+    global _on_shelves
+    with _lock:
+        shelf = _shelves.get(size)
+        if shelf:
+            _on_shelves -= size
+            return shelf.pop()
+    block = np.empty(size + LINE, np.uint8)
+    start = -block.ctypes.data % LINE
+    return block[start : start + size]
+
+
+def _shelve(block: np.ndarray) -> None:
+    global _on_shelves
+    with _lock:
+        if _on_shelves + block.size > KEPT:  # sizes of the past make room
+            _shelves.clear()
+            _on_shelves = 0
+        if block.size <= KEPT:
+            _shelves.setdefault(block.size, []).append(block)
+            _on_shelves += block.size

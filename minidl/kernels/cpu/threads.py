@@ -1,0 +1,129 @@
+"""One pool of threads, over which kernels split their work. BLAS is held to one thread meanwhile.
+
+Loops compiled by Numba and BLAS's products run without Python's lock, so that plain threads do. With
+a pool in each library, the pools take the cores from each other: two pools on two cores cost a
+training step a fifth of its speed, and ten times as much beside another busy process.
+
+A part of the work is worth a thread if it takes longer than waking one, some 80 microseconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from threadpoolctl import LibController, ThreadpoolController
+
+R = TypeVar("R")
+_Task = tuple[Callable[[], Any], "SimpleQueue[tuple[Any, BaseException | None]]"]
+
+_tasks: SimpleQueue[_Task] = SimpleQueue()
+_started = 0  # threads that wait for tasks
+_inside = threading.local()  # in one of them, work is not split again
+_blas: list[LibController] | None = None
+
+
+def _available() -> int:
+    """The processors that this process may use, or MINIDL_THREADS."""
+    wanted = os.environ.get("MINIDL_THREADS", "")
+    if wanted and not (wanted.isdigit() and int(wanted) > 0):
+        raise ValueError(f"MINIDL_THREADS is {wanted!r}; expected a number of threads, 1 or more")
+    if wanted:
+        return int(wanted)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_count = _available()
+
+
+def count() -> int:
+    """How many threads kernels use. The same number gives the same results, bit for bit."""
+    return _count
+
+
+def use(threads: int) -> None:
+    """Let kernels use so many threads, the calling one among them."""
+    global _count
+    if threads < 1:
+        raise ValueError(f"threads: {threads}, expected 1 or more")
+    _count = threads
+
+
+def split(work: Callable[[int, int], R], length: int, *, grain: int) -> list[R]:
+    """[work(start, stop), ...] over consecutive parts of range(length), at the same time.
+
+    grain: the shortest part that is worth a thread. The results are in order; an exception in any
+    part is raised here once all have ended.
+    """
+    parts = 1 if getattr(_inside, "pool", False) else max(1, min(_count, length // max(1, grain)))
+    if parts == 1:
+        return [work(0, length)]
+    ends = [length * i // parts for i in range(parts + 1)]
+    _start(parts - 1)
+    waiting = []
+    for start, stop in zip(ends[1:-1], ends[2:], strict=True):
+        answer: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        _tasks.put((lambda start=start, stop=stop: work(start, stop), answer))  # type: ignore[misc]
+        waiting.append(answer)
+    error: BaseException | None = None
+    results: list[Any] = []
+    try:
+        results.append(work(0, ends[1]))
+    except BaseException as raised:  # also Ctrl-C: the other parts still use the arrays
+        error = raised
+    for answer in waiting:
+        result, raised_there = answer.get()
+        results.append(result)
+        error = error or raised_there
+    if error is not None:
+        raise error
+    return results
+
+
+@contextlib.contextmanager
+def blas_alone() -> Iterator[None]:
+    """Inside, each BLAS call stays on the thread that makes it."""
+    global _blas
+    if _blas is None:
+        _blas = ThreadpoolController().select(user_api="blas").lib_controllers
+    before = [library.num_threads for library in _blas]
+    for library in _blas:
+        library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        for library, threads in zip(_blas, before, strict=True):
+            library.set_num_threads(threads)
+
+
+def _start(wanted: int) -> None:
+    global _started
+    while _started < wanted:
+        threading.Thread(target=_serve, daemon=True, name=f"minidl-{_started}").start()
+        _started += 1
+
+
+def _serve() -> None:
+    _inside.pool = True
+    while True:
+        work, answer = _tasks.get()
+        try:
+            answer.put((work(), None))
+        except BaseException as raised:
+            answer.put((None, raised))
+        del work, answer  # or arrays would live until the next task
+
+
+def _forget() -> None:
+    """After a fork only the forking thread exists, and the queue may be held by one that does
+    not."""
+    global _started, _tasks
+    _started, _tasks = 0, SimpleQueue()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
