@@ -9,6 +9,7 @@ import numpy as np
 from . import threads
 from .compiling import compiled
 from .memory import empty_like
+from .threads import GRAIN
 
 
 @compiled
@@ -49,9 +50,6 @@ def _batch_norm_grad(g, x, mean, scale, a, b, dx):
     for r in range(g.shape[0]):
         for c in range(mean.size):
             dx[r, c] = (g[r, c] - a[c] - b[c] * (x[r, c] - mean[c])) * scale[c]
-
-
-GRAIN = 1 << 17  # numbers that are worth a thread
 
 
 def _rows(*arrays: np.ndarray) -> list[np.ndarray]:

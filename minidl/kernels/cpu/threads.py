@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 from threadpoolctl import LibController, ThreadpoolController
 
 R = TypeVar("R")
+GRAIN = 1 << 17  # numbers, each of a few operations, that are worth a thread
+WORTH = 1 << 24  # multiplications in a product that are
 _Task = tuple[Callable[[], Any], "SimpleQueue[tuple[Any, BaseException | None]]"]
 
 _tasks: SimpleQueue[_Task] = SimpleQueue()
