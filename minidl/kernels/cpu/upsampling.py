@@ -19,7 +19,7 @@ from .threads import GRAIN, WORTH
 
 R = TypeVar("R")
 
-BLOCK = 1 << 21  # numbers in a block's V and P together: 8 MB in float32
+BLOCK = 1 << 20  # numbers in a block's V and P together: 4 MB in float32
 
 
 @compiled
