@@ -1,0 +1,70 @@
+"""The benchmarks' results as pictures: bars of ratios, and lines of cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from models.plots import save
+
+from .harness import Result
+
+COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:gray")
+
+
+def ratios(results: Sequence[Result], path: str | Path) -> None:
+    """A bar for the ratio of each compared result, gathered by group, with the spread over it."""
+    groups = list(dict.fromkeys(r.group for r in results))
+    rows = [r for r in results if r.ratio is not None]
+    rows.sort(key=lambda r: (groups.index(r.group), r.ratio))
+    figure = Figure(figsize=(9, 1.3 + 0.34 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    most = 0.0
+    for at, row in enumerate(rows):
+        assert row.ratio is not None and row.spread is not None
+        low, high = row.spread
+        # The median of a few ratios and the ratio of medians need not lie on the same side.
+        error = [[max(0.0, row.ratio - low)], [max(0.0, high - row.ratio)]]
+        colour = COLOURS[groups.index(row.group) % len(COLOURS)]
+        axes.barh(at, row.ratio, xerr=error, color=colour, ecolor="black", capsize=2, height=0.7)
+        end = max(row.ratio, high)
+        axes.text(end, at, f"  {row.ratio:.2f}  {row.reference}", va="center", fontsize=8)
+        most = max(most, end)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xlim(0, max(1.1, most) * 1.45)  # the text beside the longest bar needs room
+    axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    axes.invert_yaxis()
+    threads = ", ".join(sorted({str(row.threads) for row in rows}))
+    axes.set_xlabel(f"our time / the fastest reference's, threads: {threads}; below 1 ours is less")
+    save(figure, path)
+
+
+Lines = Mapping[str, Sequence[tuple[float, float]]]  # name -> (x, y), (x, y), ...
+
+
+def costs(
+    panels: Sequence[Sequence[tuple[str, str, Lines]]], path: str | Path, *, y_label: str
+) -> None:
+    """Rows of panels (title, x label, lines), both axes logarithmic. Dashed: names with "torch"."""
+    down, across = len(panels), len(panels[0])
+    figure = Figure(figsize=(4.6 * across, 3.4 * down), layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False)
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    for axes, (title, x_label, lines) in zip(
+        grid.flat, (panel for row in panels for panel in row), strict=True
+    ):
+        for name, points in lines.items():
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, "o--" if "torch" in name else "o-", label=name)
+            axes.set_xticks(x)
+        axes.set(title=title, xlabel=x_label, ylabel=y_label, xscale="log", yscale="log")
+        axes.set_xticks(x)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(plain)
+            axis.set_minor_formatter(NullFormatter())
+        axes.grid(alpha=0.3, which="both")
+        axes.legend()
+    save(figure, path)
