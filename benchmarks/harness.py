@@ -113,10 +113,10 @@ def _calls_in_a_block(
     function: Call, block_seconds: float, threads: int, clock: Callable[[], float]
 ) -> int:
     function()  # compiles, fills caches
-    seconds = _block(function, 1, False, clock)
-    if seconds >= SLOW_SECONDS:
+    once = seconds(function, clock)
+    if once >= SLOW_SECONDS:
         return 1
-    return max(1 if threads == 1 else 2, round(block_seconds / max(1e-6, seconds)))
+    return max(1 if threads == 1 else 2, round(block_seconds / max(1e-6, once)))
 
 
 def _block(function: Call, calls: int, warm: bool, clock: Callable[[], float]) -> float:
@@ -127,6 +127,11 @@ def _block(function: Call, calls: int, warm: bool, clock: Callable[[], float]) -
     for _ in range(calls):
         function()
     return (clock() - began) / calls
+
+
+def seconds(function: Call, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Of one call."""
+    return _block(function, 1, False, clock)
 
 
 def report(results: Iterable[Result], json_path: Path | None, chart: Path | None) -> None:

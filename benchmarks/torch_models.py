@@ -114,7 +114,8 @@ def counterpart(network: nn.Sequential, mode: Mode) -> tn.Module:
 def _layers(layer: nn.Module, mode: Mode) -> list[tn.Module]:
     match layer:
         case nn.Linear():
-            return [_filled(tn.Linear(*layer.w.shape), layer.w.data.T, layer.b.data)]
+            inputs, outputs = layer.w.shape
+            return [_filled(tn.Linear(inputs, outputs), layer.w.data.T, layer.b.data)]
         case nn.ChannelwiseLinear():
             made = ChannelwiseLinear(*layer.b.shape)
             return [_filled(made, layer.w.data, layer.b.data)]
