@@ -29,14 +29,21 @@ def ratios(results: Sequence[Result], path: str | Path) -> None:
         # The median of a few ratios and the ratio of medians need not lie on the same side.
         error = [[max(0.0, row.ratio - low)], [max(0.0, high - row.ratio)]]
         colour = COLOURS[groups.index(row.group) % len(COLOURS)]
-        axes.barh(at, row.ratio, xerr=error, color=colour, ecolor="black", capsize=2, height=0.7)
+        first = row.group not in [r.group for r in rows[:at]]
+        axes.barh(
+            at, row.ratio, xerr=error, color=colour, ecolor="black", capsize=2, height=0.7,
+            label=row.group if first else None,
+        )  # fmt: skip
         end = max(row.ratio, high)
-        axes.text(end, at, f"  {row.ratio:.2f}  {row.reference}", va="center", fontsize=8)
-        most = max(most, end)
+        beside = max(end, 1.0)  # text that the line crosses is hard to read
+        axes.text(beside, at, f"  {row.ratio:.2f}  {row.reference}", va="center", fontsize=8)
+        most = max(most, beside)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xlim(0, max(1.1, most) * 1.45)  # the text beside the longest bar needs room
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.invert_yaxis()
+    if any(groups):
+        figure.legend(loc="outside upper center", ncols=len(groups), frameon=False)
     threads = ", ".join(sorted({str(row.threads) for row in rows}))
     axes.set_xlabel(f"our time / the fastest reference's, threads: {threads}; below 1 ours is less")
     save(figure, path)

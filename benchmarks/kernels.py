@@ -78,19 +78,19 @@ def rows(scale: int = 1) -> dict[str, Row]:
 def references(name: str, arguments: tuple[Any, ...], *, torch: bool) -> dict[str, harness.Call]:
     """What is timed beside a kernel. Each has arrays of its own: some kernels work in place."""
     found: dict[str, harness.Call] = {}
-    found["NumPy's meaning"] = partial(getattr(reference, name), *_copied(arguments))
+    found["NumPy's meaning"] = partial(getattr(reference, name), *copied(arguments))
     if torch:
         from .torch_kernels import KERNELS
 
         if name in KERNELS:
-            found |= KERNELS[name](*_copied(arguments))
+            found |= KERNELS[name](*copied(arguments))
     return found
 
 
-def _copied(value: Any, put: Callable[[np.ndarray], Any] = np.copy) -> Any:
+def copied(value: Any, put: Callable[[np.ndarray], Any] = np.copy) -> Any:
     """Copies of the arrays in a tuple or list, whatever else is in it as it is."""
     if isinstance(value, tuple | list):
-        return type(value)(_copied(v, put) for v in value)
+        return type(value)(copied(v, put) for v in value)
     return put(value) if isinstance(value, np.ndarray) else value
 
 
@@ -124,7 +124,7 @@ def _on_gpu(name: str, row: Row, threads: int, rounds: int) -> dict[str, float]:
     if device.why_no_gpu():
         return {}
     gpu = device.choose("gpu")
-    arguments = _copied(row.arguments, gpu.put)
+    arguments = copied(row.arguments, gpu.put)
 
     def call() -> None:
         getattr(kernels, name)(*arguments)

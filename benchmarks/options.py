@@ -56,6 +56,8 @@ def begin(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
     print(header(chosen.threads, torch=chosen.torch))
     if chosen.against is None and not installed:
         print("PyTorch is not installed: ours is timed alone.")
+    if chosen.torch and chosen.quick:
+        print("Quick: few rounds, and PyTorch without torch.compile.")
     return chosen
 
 

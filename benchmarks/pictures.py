@@ -123,7 +123,9 @@ def lines(results: Sequence[harness.Result], path: Path) -> None:
             for name in rows[0][1].figures
         }
         side = "pixels to a side"
-        panels.append([(f"{kind}: seconds", side, seconds), (f"{kind}: MiB", side, memories)])
+        panels.append([(f"{kind}: seconds", side, seconds)])
+        if memories:
+            panels[-1].append((f"{kind}: peak MiB over the imports", side, memories))
     charts.costs(panels, path, y_label="")
 
 
