@@ -66,12 +66,16 @@ def costs(
         for name, points in lines.items():
             x, y = zip(*points, strict=True)
             axes.plot(x, y, "o--" if "torch" in name else "o-", label=name)
-            axes.set_xticks(x)
-        axes.set(title=title, xlabel=x_label, ylabel=y_label, xscale="log", yscale="log")
-        axes.set_xticks(x)
+        axes.set(title=title, xlabel=x_label, ylabel=y_label)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log", base=2)
+        at = sorted({x for points in lines.values() for x, _ in points})
+        heights = [y for points in lines.values() for _, y in points]
+        axes.set_xticks(at)
+        axes.set_ylim(min(heights) / 2, max(heights) * 2)  # so that some powers of 2 lie within
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(plain)
             axis.set_minor_formatter(NullFormatter())
-        axes.grid(alpha=0.3, which="both")
+        axes.grid(alpha=0.3)
         axes.legend()
     save(figure, path)

@@ -2,6 +2,8 @@
 
 python -m benchmarks.pictures [--sizes 256 512] [--threads N] [--only NAME ...] [--quick] ...
 
+The chart has lines over the size, or bars where there is a single one.
+
 Noise: 16x16 patches, two auto-encoders of 1280 units, stride 3. Hole: the compact net, a square of
 a quarter of each side. The weights are random, which costs what trained ones cost. PyTorch takes
 the same patches in strips; for the hole it has the network's part, and shares the rest with ours.
@@ -149,8 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             done.append(replace(result, figures=found))
             yield done[-1]
 
-    harness.report(results(), chosen.json, None)
-    if chosen.chart:
+    several = len(set(chosen.sizes)) > 1
+    harness.report(results(), chosen.json, None if several else chosen.chart)
+    if several and chosen.chart:
         lines(done, chosen.chart)
 
 

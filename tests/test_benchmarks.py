@@ -10,11 +10,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks import charts, harness, kernels, memory, options, pictures, scaling, training
+from benchmarks import harness, kernels, memory, options, pictures, scaling, training
 from minidl import kernels as library
 from minidl import nn
 from models.context_encoder import networks
@@ -121,12 +122,6 @@ def test_nothing_compared_is_no_chart(tmp_path: Path, capsys: pytest.CaptureFixt
     assert not (tmp_path / "r.png").exists() and "nothing was compared" in capsys.readouterr().out
 
 
-def test_lines_are_drawn(tmp_path: Path):
-    points = {"ours": [(1.0, 3.0), (2.0, 4.0)], "torch": [(1.0, 5.0), (2.0, 6.0)]}
-    charts.costs([[("title", "x", points)]], tmp_path / "c.png", y_label="y")
-    assert (tmp_path / "c.png").read_bytes().startswith(PNG)
-
-
 def test_rows_are_selected_by_a_part_of_their_name():
     assert options.selected(["ab", "bc", "cd"], ["b"]) == ["ab", "bc"]
     assert options.selected(["ab", "bc"], []) == ["ab", "bc"]
@@ -198,7 +193,7 @@ def test_scaling_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         for name, kind in scaling.kinds(units=1, width=0.05).items()
     }
     results = list(scaling.results(kinds, threads=2, torch=False, rounds=1, batches=(1, 2)))
-    assert [list(r.figures.items())[0] for r in results[:6]] == [
+    assert [next(iter(r.figures.items())) for r in results[:6]] == [
         ("batch", 1), ("batch", 2), ("side", 8), ("side", 12), ("threads", 1), ("threads", 2)
     ]  # fmt: skip
     scaling.lines(results, tmp_path / "s.png")
@@ -252,16 +247,6 @@ def test_the_counterparts_compute_the_same(name: str, no_dropout: None):
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("last", [False, True])
-def test_all_modes_have_the_same_shapes(last: bool):
-    from benchmarks.torch_models import MODES
-
-    work = tiny_work()["compact, in use"]
-    mode = next(m for m in MODES if m.channels_last == last)
-    assert work.theirs(mode)()[0].shape == work.ours()()[0].shape
-
-
-@pytest.mark.torch
 def test_pictures_come_out_the_same():
     from benchmarks.torch_models import EXACT
 
@@ -285,15 +270,11 @@ def test_the_kernels_of_pytorch_compute_the_same(name: str):
     expected = getattr(library, name)(*ours)
     for mode in KERNELS[name](*kernels.copied(row.arguments)):
         theirs = kernels.copied(row.arguments)
-        found = KERNELS[name](*theirs)[mode]()
+        found: Any = KERNELS[name](*theirs)[mode]()
         if expected is None:  # it works in place
             expected, found = ours[0], theirs[0]
-        pairs = (
-            [(expected, found)]
-            if isinstance(expected, np.ndarray)
-            else zip(expected, found, strict=True)
-        )
-        for a, b in pairs:
+        pairs = zip(expected, found, strict=True) if isinstance(expected, tuple) else None
+        for a, b in pairs or [(expected, found)]:
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3, err_msg=mode)
 
 
