@@ -18,6 +18,7 @@ from minidl import nn
 from minidl.ops.convolution import padding
 
 Step = Callable[[], Any]
+COMPILATIONS = 64  # of one function; beyond it, PyTorch would silently run it uncompiled
 EVEN = (2, 2)  # every picture in these networks has even sides: that decides how 'same' pads
 
 
@@ -42,7 +43,7 @@ class Mode:
 
     def runner(self, module: tn.Module) -> Callable[..., torch.Tensor]:
         """What is called in the module's place."""
-        return torch.compile(module) if self.compiled else module
+        return torch.compile(module, dynamic=False) if self.compiled else module
 
     def pictures(self, array: np.ndarray) -> torch.Tensor:
         """(N, H, W, C) -> (N, C, H, W), in this mode's order in memory."""
@@ -68,6 +69,9 @@ def modes(
     pictures: whether there is an order of channels to choose. A compiled mode that fails, mostly
     for want of a C++ compiler, is left out, and said to be.
     """
+    # Code that is compiled for one network must neither count nor be re-used for the next.
+    torch.compiler.reset()
+    torch._dynamo.config.recompile_limit = COMPILATIONS
     steps: dict[str, Step] = {}
     for mode in MODES:
         if (mode.channels_last and not pictures) or (mode.compiled and not compiled):
