@@ -37,7 +37,11 @@ ARGUMENTS: dict[str, Callable[[Rng, Any, Shape], Arguments]] = {
     "leaky_relu": lambda *a: [normal(*a), 0.2],
     "leaky_relu_grad": lambda *a: [normal(*a), normal(*a), 0.2],
     "adam": lambda *a: [
-        *([make(*a), make(*a)] for make in (normal, normal, normal, unit)), 0.01, 0.9, 0.999, 1e-8
+        *([make(*a), make(*a)] for make in (normal, normal, normal, unit)),
+        0.01,
+        0.9,
+        0.999,
+        1e-8,
     ],
 }
 ELSEWHERE = {  # what is not element by element: tests/test_matrix.py, tests/test_convolution.py

@@ -14,7 +14,7 @@
     c[out[r], :] = start[r, :] + sum over t, k of a[rows[r] + taps[t] + k step] b[t depth + k, :]
 
 A processor multiplies and adds two vectors of 16 numbers in each cycle, but only if the factors are
-in registers: each number read from a serves 2 vectors, and each vector read from b serves ROWS rows.
+in registers: each number read from a serves 2 vectors, and each vector read from b all ROWS rows.
 Where a row begins (`rows`) and how far apart the runs of a window lie (`taps`) are tables of
 offsets, so that windows are read where they lie in the picture and never copied side by side: a
 forward pass, the gradient of x and that of w are one routine with other tables.
@@ -75,8 +75,7 @@ TILE = _choose()
 ROWS, VECTOR = TILE.rows, TILE.vector
 
 
-@intrinsic
-def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, start, start_rows):
+def _emit(typing, a, rows, taps, depth, step, b, b_step, c, out, start, start_rows):
     """One tile: the formula above for the first ROWS rows of the tables, over all taps.
 
     a, b, c, start: flat arrays of one float type, from where offsets count; b's rows are b_step
@@ -136,11 +135,15 @@ def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, start, start_ro
                         builder.store(builder.call(fma, [x, factor, builder.load(total)]), total)
 
         for r in range(ROWS):
-            for p, total in zip(vectors_at(at(c_.data, offset_of(out_, r))), tile[2 * r :]):
+            pair = vectors_at(at(c_.data, offset_of(out_, r)))
+            for p, total in zip(pair, tile[2 * r : 2 * r + 2], strict=True):
                 builder.store(builder.load(total), p, align=bits // 8)
         return context.get_dummy_value()
 
     return types.void(*kinds), generate
+
+
+_tile: Any = intrinsic(_emit)
 
 
 # --- around the tile ------------------------------------------------------------------------------

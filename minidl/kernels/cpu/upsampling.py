@@ -1,7 +1,8 @@
 """Convolution of a doubled picture: transforms of differences around nine matrix products.
 
-The algebra is in `minidl.kernels.doubling`. All transforms run along rows of pixels, in blocks of rows that fit
-the cache: V are the nine transforms of x, U those of the window, P = V U the nine products.
+The algebra is in `minidl.kernels.doubling`. All transforms run along rows of pixels, in blocks of
+rows that fit the cache: V are the nine transforms of x, U those of the window, P = V U the nine
+products.
 """
 
 from __future__ import annotations
@@ -193,8 +194,6 @@ def _blocks(
         rows = min(size, last - start)
         v, p = V[: 9 * rows * W * C], P[: 9 * rows * W * O]
         yield start, v.reshape(9, rows, W * C), p.reshape(9, rows, W, O)
-
-
 
 
 def _split(part: Callable[[int, int], R], count: int, products: int) -> list[R]:
