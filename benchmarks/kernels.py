@@ -25,7 +25,7 @@ from . import harness, options
 from .harness import copied
 
 ELEMENTS, CHANNELS = "element by element", "channels"
-PRODUCTS, CONVOLUTIONS = "products", "convolutions"
+PRODUCTS, CONVOLUTIONS, PATCHES = "products", "convolutions", "patches"
 PRODUCT, COPY = 2048, 1 << 26  # side of the matrices, float32 numbers of the copy
 
 
@@ -54,7 +54,10 @@ def rows(scale: int = 1) -> dict[str, Row]:
     pictures, w, b = numbers(N, S, S, C), numbers(3, 3, C, O), numbers(O)
     half, pad = numbers(N, S // 2, S // 2, O), (1, 1, 1, 1)
     up_w, c, more = numbers(3, 3, O, C), numbers(C), numbers(N, S, S, C)
-    side = 1280 // scale
+    side, places = 1280 // scale, np.arange(0, 512 - 16, 3 * scale)
+    picture = np.zeros((2, 512, 512))
+    cut = numbers(len(places) ** 2, 16, 16)
+    window = positive(16, 16)
     flops = 2.0 * 9 * C * O * half[..., 0].size
     doubled = 4 * flops
     return {
@@ -65,6 +68,7 @@ def rows(scale: int = 1) -> dict[str, Row]:
         "leaky_relu_grad": Row(ELEMENTS, (g, x, 0.2)),
         "adam": Row(ELEMENTS, ([p], [dp], [m], [v], 1e-3, 0.9, 0.999, 1e-8)),
         "matmul": Row(PRODUCTS, (numbers(500, side), numbers(side, side)), 1000.0 * side * side),
+        "lay_patches": Row(PATCHES, (*picture, cut, places, places, window)),
         "conv2d": Row(CONVOLUTIONS, (pictures, w, b, 2, pad), flops),
         "conv2d_grad_x": Row(CONVOLUTIONS, (half, w, (S, S), 2, pad), flops),
         "conv2d_grad_w": Row(CONVOLUTIONS, (pictures, half, (3, 3), 2, pad), flops),

@@ -44,8 +44,8 @@ ARGUMENTS: dict[str, Callable[[Rng, Any, Shape], Arguments]] = {
         1e-8,
     ],
 }
-ELSEWHERE = {  # what is not element by element: tests/test_matrix.py, tests/test_convolution.py
-    "matmul", "conv2d", "conv2d_grad_x", "conv2d_grad_w",
+ELSEWHERE = {  # what is not element by element: tests/test_matrix.py, test_convolution.py
+    "matmul", "lay_patches", "conv2d", "conv2d_grad_x", "conv2d_grad_w",
     "upsample_conv2d", "upsample_conv2d_grad_x", "upsample_conv2d_grad_w",
     "channel_sum", "moments", "normalize", "channel_sums", "batch_norm_grad",
 }  # fmt: skip
