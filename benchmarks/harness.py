@@ -12,6 +12,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from minidl.checkpoint import replacing
 
@@ -132,6 +135,13 @@ def _block(function: Call, calls: int, warm: bool, clock: Callable[[], float]) -
 def seconds(function: Call, clock: Callable[[], float] = time.perf_counter) -> float:
     """Of one call."""
     return _block(function, 1, False, clock)
+
+
+def copied(value: Any, put: Callable[[np.ndarray], Any] = np.copy) -> Any:
+    """Copies of the arrays in a tuple or list, whatever else is in it as it is."""
+    if isinstance(value, tuple | list):
+        return type(value)(copied(v, put) for v in value)
+    return put(value) if isinstance(value, np.ndarray) else value
 
 
 def report(results: Iterable[Result], json_path: Path | None, chart: Path | None) -> None:

@@ -2,14 +2,14 @@
 
 python -m benchmarks.kernels [--threads N] [--only NAME ...] [--quick] ...
 
-Convolutions are told in GFLOP/s of the sum that defines them, all else in GB/s of the arrays that
-come and go, both also as a share of the largest rate seen in the same run: of a large matrix
-product, of a large copy. What stays in a cache, or saves multiplications, can exceed 1.
+Products and convolutions are told in GFLOP/s of the sum that defines them, all else in GB/s of the
+arrays that come and go, both also as a share of the largest rate seen in the same run: of a large
+matrix product, of a large copy. What stays in a cache, or saves multiplications, can exceed 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -22,8 +22,10 @@ from minidl import device, kernels
 from minidl.kernels import reference
 
 from . import harness, options
+from .harness import copied
 
-ELEMENTS, CONVOLUTIONS, CHANNELS = "element by element", "convolutions", "channels"
+ELEMENTS, CHANNELS = "element by element", "channels"
+PRODUCTS, CONVOLUTIONS, PATCHES = "products", "convolutions", "patches"
 PRODUCT, COPY = 2048, 1 << 26  # side of the matrices, float32 numbers of the copy
 
 
@@ -52,6 +54,10 @@ def rows(scale: int = 1) -> dict[str, Row]:
     pictures, w, b = numbers(N, S, S, C), numbers(3, 3, C, O), numbers(O)
     half, pad = numbers(N, S // 2, S // 2, O), (1, 1, 1, 1)
     up_w, c, more = numbers(3, 3, O, C), numbers(C), numbers(N, S, S, C)
+    side, places = 1280 // scale, np.arange(0, 512 - 16, 3 * scale)
+    picture = np.zeros((2, 512, 512))
+    cut = numbers(len(places) ** 2, 16, 16)
+    window = positive(16, 16)
     flops = 2.0 * 9 * C * O * half[..., 0].size
     doubled = 4 * flops
     return {
@@ -60,7 +66,9 @@ def rows(scale: int = 1) -> dict[str, Row]:
         "tanh_grad": Row(ELEMENTS, (g, y)),
         "leaky_relu": Row(ELEMENTS, (x, 0.2)),
         "leaky_relu_grad": Row(ELEMENTS, (g, x, 0.2)),
-        "adam": Row(ELEMENTS, (p, dp, m, v, 1e-3, 0.9, 0.999, 1e-8)),
+        "adam": Row(ELEMENTS, ([p], [dp], [m], [v], 1e-3, 0.9, 0.999, 1e-8)),
+        "matmul": Row(PRODUCTS, (numbers(500, side), numbers(side, side)), 1000.0 * side * side),
+        "lay_patches": Row(PATCHES, (*picture, cut, places, places, window)),
         "conv2d": Row(CONVOLUTIONS, (pictures, w, b, 2, pad), flops),
         "conv2d_grad_x": Row(CONVOLUTIONS, (half, w, (S, S), 2, pad), flops),
         "conv2d_grad_w": Row(CONVOLUTIONS, (pictures, half, (3, 3), 2, pad), flops),
@@ -85,13 +93,6 @@ def references(name: str, arguments: tuple[Any, ...], *, torch: bool) -> dict[st
         if name in KERNELS:
             found |= KERNELS[name](*copied(arguments))
     return found
-
-
-def copied(value: Any, put: Callable[[np.ndarray], Any] = np.copy) -> Any:
-    """Copies of the arrays in a tuple or list, whatever else is in it as it is."""
-    if isinstance(value, tuple | list):
-        return type(value)(copied(v, put) for v in value)
-    return put(value) if isinstance(value, np.ndarray) else value
 
 
 def _bytes(value: Any) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -12,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import minidl
+from minidl.kernels.cpu import threads as cpu_threads
 
 QUICK_ROUNDS, ROUNDS = 3, 9
 
@@ -70,8 +70,7 @@ def use_threads(count: int, *, torch: bool) -> None:
 
         library.set_num_threads(count)
     threadpool_limits(count, user_api="blas")
-    if importlib.util.find_spec("minidl.kernels.cpu.threads"):  # merge: it is always there
-        importlib.import_module("minidl.kernels.cpu.threads").use(count)
+    cpu_threads.use(count)
 
 
 def header(threads: int, *, torch: bool) -> str:

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn import grad as G
 
-from .harness import Call
+from .harness import Call, copied
 from .torch_models import MODES, Mode
 
 aten = torch.ops.aten
@@ -25,7 +25,7 @@ def _plain(function: Callable[..., Any]) -> Callable[..., dict[str, Call]]:
     """For operations that take our arguments as they are."""
 
     def calls(*arguments: Any) -> dict[str, Call]:
-        given = [torch.from_numpy(a) if isinstance(a, np.ndarray) else a for a in arguments]
+        given = copied(arguments, torch.from_numpy)
         return {EAGER[0].name: lambda: function(*given)}
 
     return calls
@@ -53,7 +53,7 @@ def _adam(p: Any, g: Any, m: Any, v: Any, rate: float, b1: float, b2: float, eps
     # Far into training the corrections of the bias, which our rate already holds, are 1.
     steps = torch.tensor(1e9)
     torch._fused_adam_(
-        [p], [g], [m], [v], [], [steps],
+        p, g, m, v, [], [steps] * len(p),
         lr=rate, beta1=b1, beta2=b2, weight_decay=0.0, eps=eps, amsgrad=False, maximize=False,
     )  # fmt: skip
 
@@ -138,6 +138,7 @@ KERNELS: dict[str, Callable[..., dict[str, Call]]] = {
     "leaky_relu": _plain(F.leaky_relu),
     "leaky_relu_grad": _plain(lambda g, x, slope: aten.leaky_relu_backward(g, x, slope, False)),
     "adam": _plain(_adam),
+    "matmul": _plain(torch.matmul),
     "conv2d": _pictures(_conv2d),
     "conv2d_grad_x": _pictures(_conv2d_grad_x),
     "conv2d_grad_w": _pictures(_conv2d_grad_w),

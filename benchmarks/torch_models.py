@@ -131,10 +131,10 @@ def _layers(layer: nn.Module, mode: Mode) -> list[tn.Module]:
             w = layer.w.data.transpose(3, 2, 0, 1)
             return [tn.Upsample(scale_factor=2), _filled(convolution, w, layer.b.data)]
         case nn.ConvTranspose2D():
-            window, _, inputs, outputs = layer.w.shape
+            window, _, outputs, inputs = layer.w.shape
             assert isinstance(layer.pad, int)
             transposed = tn.ConvTranspose2d(inputs, outputs, window, layer.stride, layer.pad)
-            return [_filled(transposed, layer.w.data.transpose(2, 3, 0, 1), layer.b.data)]
+            return [_filled(transposed, layer.w.data.transpose(3, 2, 0, 1), layer.b.data)]
         case nn.BatchNorm():
             norm = tn.BatchNorm2d(len(layer.mean), eps=layer.eps, momentum=1 - layer.momentum)
             return [_filled(norm, layer.gamma.data, layer.beta.data)]

@@ -266,13 +266,13 @@ def test_the_kernels_of_pytorch_compute_the_same(name: str):
     row = kernels.rows(scale=16)[name]
     if name not in KERNELS:
         pytest.skip(f"PyTorch has no operation of {name}'s meaning")
-    ours = kernels.copied(row.arguments)
+    ours = harness.copied(row.arguments)
     expected = getattr(library, name)(*ours)
-    for mode in KERNELS[name](*kernels.copied(row.arguments)):
-        theirs = kernels.copied(row.arguments)
+    for mode in KERNELS[name](*harness.copied(row.arguments)):
+        theirs = harness.copied(row.arguments)
         found: Any = KERNELS[name](*theirs)[mode]()
         if expected is None:  # it works in place
-            expected, found = ours[0], theirs[0]
+            expected, found = ours[0][0], theirs[0][0]
         pairs = zip(expected, found, strict=True) if isinstance(expected, tuple) else None
         for a, b in pairs or [(expected, found)]:
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3, err_msg=mode)

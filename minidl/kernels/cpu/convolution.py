@@ -43,12 +43,13 @@ def _outputs(
     return (top + H + bottom - K) // stride + 1, (left + W + right - L) // stride + 1
 
 
-def _wide(dtype: np.dtype) -> int:
-    return TILE.columns(dtype)
+def _few(channels: int, x: np.ndarray) -> bool:
+    """Whether a panel would be half empty."""
+    return TILE.columns(x.dtype) >= 2 * channels
 
 
 def _panels(count: int, columns: int, dtype: np.dtype) -> np.ndarray:
-    wide = _wide(dtype)
+    wide = TILE.columns(dtype)
     return memory.empty((-(-columns // wide), count, wide), dtype)
 
 
@@ -105,16 +106,14 @@ def _correlate(x: np.ndarray, bias: np.ndarray, y: np.ndarray, all_: list[_Corre
     threads.split(multiply, SHARES, grain=SHARES * WORTH // max(1, pixels * C * columns))
 
 
-def conv2d(
-    x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: int, pad: Pad
-) -> np.ndarray:
+def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: int, pad: Pad) -> np.ndarray:
     (N, H, W, C), (K, L, _, O), (top, _, left, _) = x.shape, w.shape, pad
     if w.shape[2] != C or (b is not None and b.shape != (O,)):  # addresses know no bounds
-        raise ValueError(f"conv2d: x is {x.shape}, w {w.shape}, b {np.shape(b)}")
+        raise ValueError(f"conv2d: x is {x.shape}, w {w.shape}, b {b if b is None else b.shape}")
     P, Q = _outputs((H, W), (K, L), stride, pad)
     if _is_product(x, (K, L), pad):
         y = matmul(np.ascontiguousarray(x).reshape(N, -1), w.reshape(-1, O)).reshape(N, 1, 1, O)
-    elif 2 * O <= _wide(x.dtype) and mirror.pays(C, O, stride, pad, (K, L)):
+    elif _few(O, x) and mirror.pays(C, O, stride, pad, (K, L)):
         y = _scatter(x, mirror.window_of(w), (P, Q), 1, mirror.pad_of(pad, (K, L)))
     else:
         matrix, panels = np.ascontiguousarray(w).reshape(-1, O), _panels(K * L * C, O, x.dtype)
@@ -137,7 +136,7 @@ def conv2d_grad_x(
         raise ValueError(f"conv2d_grad_x: g is {g.shape}, w {w.shape}, for pictures {size}")
     if (P, Q) == (1, 1) and not any(pad) and size == (K, L):
         return matmul(g.reshape(N, O), w.reshape(-1, O).T).reshape(N, H, W, C)
-    if 2 * C <= _wide(g.dtype):
+    if _few(C, g):
         return _scatter(g, w, size, stride, pad)
     g, w = np.ascontiguousarray(g), np.ascontiguousarray(w)
     dx, phases = memory.empty((N, H, W, C), g.dtype), []
@@ -167,7 +166,7 @@ def conv2d_grad_w(
     if _is_product(x, window, pad):
         flat = np.ascontiguousarray(x).reshape(N, -1)
         return matmul(flat.T, np.ascontiguousarray(g).reshape(N, O)).reshape(K, L, C, O)
-    if 2 * O <= _wide(x.dtype) and mirror.pays(C, O, stride, pad, window):
+    if _few(O, x) and mirror.pays(C, O, stride, pad, window):
         return mirror.window_of(conv2d_grad_w(g, x, window, 1, mirror.pad_of(pad, window)))
     x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)
     shape, unit = (K * L * C, O), _unit((P, Q), window, stride, C)
@@ -175,14 +174,14 @@ def conv2d_grad_w(
 
     def of_units(first: int, last: int) -> np.ndarray:
         dw = np.zeros(shape, x.dtype)
-        correlate_grad_w(
-            x, g, window, stride, (-top, -left), dw, unit, (first, last), (0, len(dw))
-        )
+        correlate_grad_w(x, g, window, stride, (-top, -left), dw, unit, (first, last), (0, len(dw)))
         return dw
 
     if units > 1 and math.prod(shape) <= SMALL:
         work = unit[0] * unit[1] * Q * math.prod(shape)
-        return np.sum(threads.split(of_units, units, grain=-(-WORTH // work)), axis=0).reshape(K, L, C, O)
+        return np.sum(threads.split(of_units, units, grain=-(-WORTH // work)), axis=0).reshape(
+            K, L, C, O
+        )
     dw = memory.empty(shape, x.dtype)
 
     def of_rows(first: int, last: int) -> None:

@@ -96,6 +96,7 @@ def _adam(p, g, m, v, rate, one_minus_beta1, one_minus_beta2, eps):
 
 # --- the kernels: what they mean is in reference.py ----------------------------------------------
 
+
 def _run(loop: Any, *arrays: np.ndarray, scalars: tuple = ()) -> None:
     """loop(*arrays, *scalars) over arrays of one shape and type, each as one run of memory (a view
     where it is one already), split over threads."""

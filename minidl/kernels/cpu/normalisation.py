@@ -21,8 +21,8 @@ def _channel_sum(x, total):
 
 @compiled
 def _moments(x, origin, total, squares):
-    """Sums of x - origin and of its square. The first row is no further from the mean than sqrt(rows) standard
-    deviations, so that nothing cancels when the mean's square is subtracted."""
+    """Sums of x - origin and of its square. The first row of all is no further from the mean than
+    sqrt(rows) standard deviations: nothing cancels when the mean's square is subtracted."""
     for r in range(x.shape[0]):
         for c in range(total.size):
             d = np.float64(x[r, c]) - np.float64(origin[c])

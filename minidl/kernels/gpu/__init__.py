@@ -1,7 +1,16 @@
 """The kernels for CuPy arrays: fused passes in CUDA C, matrix products by cuBLAS."""
 
 from .convolution import conv2d, conv2d_grad_w, conv2d_grad_x
-from .elementwise import adam, leaky_relu, leaky_relu_grad, matmul, sigmoid, sigmoid_grad, tanh_grad
+from .elementwise import (
+    adam,
+    lay_patches,
+    leaky_relu,
+    leaky_relu_grad,
+    matmul,
+    sigmoid,
+    sigmoid_grad,
+    tanh_grad,
+)
 from .normalisation import batch_norm_grad, channel_sum, channel_sums, moments, normalize
 from .upsampling import upsample_conv2d, upsample_conv2d_grad_w, upsample_conv2d_grad_x
 
@@ -18,6 +27,7 @@ __all__ = [
     "upsample_conv2d",
     "upsample_conv2d_grad_w",
     "upsample_conv2d_grad_x",
+    "lay_patches",
     "matmul",
     "batch_norm_grad",
     "channel_sum",

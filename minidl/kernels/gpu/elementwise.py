@@ -5,6 +5,7 @@ from __future__ import annotations
 import cupy
 
 from ...device import Array
+from .. import reference
 
 
 def _elementwise(inputs: str, outputs: str, body: str, name: str) -> cupy.ElementwiseKernel:
@@ -63,6 +64,12 @@ def adam(
     for p_i, g_i, m_i, v_i in zip(p, g, m, v, strict=True):
         T = p_i.dtype.type
         _adam(g_i, T(rate), T(beta1), T(beta2), T(eps), p_i, m_i, v_i)
+
+
+def lay_patches(
+    total: Array, weight: Array, patches: Array, rows: Array, columns: Array, window: Array
+) -> None:
+    reference.lay_patches(total, weight, patches, rows, columns, window)
 
 
 def matmul(a: Array, b: Array) -> Array:
