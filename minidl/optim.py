@@ -44,7 +44,7 @@ class Optimizer:
         self.steps = int(state["steps"])
         for slot in self.slots:
             for i, array in enumerate(getattr(self, slot)):
-                array[...] = state[f"{slot}.{i}"]
+                array[...] = np.asarray(state[f"{slot}.{i}"], like=array)
 
 
 class SGD(Optimizer):

@@ -53,22 +53,34 @@ def _panels(count: int, columns: int, dtype: np.dtype) -> np.ndarray:
     return memory.empty((-(-columns // wide), count, wide), dtype)
 
 
-def _unit(
-    outputs: tuple[int, int], window: tuple[int, int], stride: int, channels: int
-) -> tuple[int, int]:
-    """(pictures, rows of outputs) of a unit of work: a band of one picture, or several pictures."""
-    P, Q = outputs
-    width = (Q - 1) * stride + window[1]
+class _Unit:
+    """What is worked on at a time: a band of one picture, or several pictures."""
 
-    def numbers(rows: int) -> int:
-        return ((rows - 1) * stride + window[0]) * width * channels
+    def __init__(
+        self,
+        x: np.ndarray,
+        outputs: tuple[int, int],
+        window: tuple[int, int],
+        stride: int,
+    ) -> None:
+        (N, _, _, C), (P, Q) = x.shape, outputs
+        width = (Q - 1) * stride + window[1]
 
-    band = min(P, -(-PIXELS // Q))
-    while band > 1 and numbers(band) > ROOM:
-        band = -(-band // 2)
-    if band < P:
-        return 1, band
-    return max(1, min(PIXELS // (P * Q), ROOM // max(1, numbers(P)))), P
+        def numbers(rows: int) -> int:
+            return ((rows - 1) * stride + window[0]) * width * C
+
+        self.pictures, self.band, self.dtype = 1, min(P, -(-PIXELS // Q)), x.dtype
+        while self.band > 1 and numbers(self.band) > ROOM:
+            self.band = -(-self.band // 2)
+        if self.band == P:
+            self.pictures = max(1, min(PIXELS // (P * Q), ROOM // max(1, numbers(P))))
+        self.count = -(-N // self.pictures) * -(-P // self.band)  # how many there are
+        self.pixels = self.pictures * self.band * Q
+        self.shape = self.pictures, (self.band - 1) * stride + window[0], width, C
+
+    def room(self) -> np.ndarray:
+        """For what it sees of the pictures, zeros around them."""
+        return memory.empty(self.shape, self.dtype)
 
 
 class _Correlation(NamedTuple):
@@ -94,11 +106,11 @@ def _correlate(x: np.ndarray, bias: np.ndarray, y: np.ndarray, all_: list[_Corre
 
     def multiply(first: int, last: int) -> None:
         for c in all_:
-            unit = _unit(c.outputs, c.window, c.stride, C)
-            jobs = -(-len(x) // unit[0]) * -(-c.outputs[0] // unit[1]) * len(c.panels)
+            unit = _Unit(x, c.outputs, c.window, c.stride)
+            jobs = unit.count * len(c.panels)
             correlate(
-                x, c.panels, bias, c.window, c.stride, c.corner, c.outputs, flat, columns, c.place,
-                unit, (jobs * first // SHARES, jobs * last // SHARES),
+                x, unit.room(), c.panels, bias, c.window, c.stride, c.corner, c.outputs, flat,
+                columns, c.place, unit.band, (jobs * first // SHARES, jobs * last // SHARES),
             )  # fmt: skip
 
     numbers = sum(c.panels.size for c in all_)
@@ -169,29 +181,32 @@ def conv2d_grad_w(
     if _few(O, x) and mirror.pays(C, O, stride, pad, window):
         return mirror.window_of(conv2d_grad_w(g, x, window, 1, mirror.pad_of(pad, window)))
     x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)
-    shape, unit = (K * L * C, O), _unit((P, Q), window, stride, C)
-    units = -(-N // unit[0]) * -(-P // unit[1])
+    shape, unit = (K * L * C, O), _Unit(x, (P, Q), window, stride)
+
+    def sum_up(dw: np.ndarray, units: tuple[int, int], rows: tuple[int, int]) -> None:
+        dw[rows[0] : rows[1]] = 0
+        room, panels = unit.room(), _panels(unit.pixels, O, x.dtype)
+        corner = -top, -left
+        correlate_grad_w(x, g, room, panels, window, stride, corner, dw, unit.band, units, rows)
 
     def of_units(first: int, last: int) -> np.ndarray:
-        dw = np.zeros(shape, x.dtype)
-        correlate_grad_w(x, g, window, stride, (-top, -left), dw, unit, (first, last), (0, len(dw)))
+        dw = memory.empty(shape, x.dtype)
+        sum_up(dw, (first, last), (0, len(dw)))
         return dw
 
-    if units > 1 and math.prod(shape) <= SMALL:
-        work = unit[0] * unit[1] * Q * math.prod(shape)
-        return np.sum(threads.split(of_units, units, grain=-(-WORTH // work)), axis=0).reshape(
-            K, L, C, O
-        )
-    dw = memory.empty(shape, x.dtype)
-
     def of_rows(first: int, last: int) -> None:
-        rows = min(first * TILE.rows, len(dw)), min(last * TILE.rows, len(dw))
-        dw[rows[0] : rows[1]] = 0
-        correlate_grad_w(x, g, window, stride, (-top, -left), dw, unit, (0, units), rows)
+        rows = min(first * TILE.rows, len(total)), min(last * TILE.rows, len(total))
+        sum_up(total, (0, unit.count), rows)
 
-    work = N * P * Q * O * TILE.rows
-    threads.split(of_rows, -(-len(dw) // TILE.rows), grain=-(-WORTH // work))
-    return dw.reshape(K, L, C, O)
+    if unit.count > 1 and math.prod(shape) <= SMALL:
+        work = unit.pixels * math.prod(shape)
+        total, *more = threads.split(of_units, unit.count, grain=-(-WORTH // work))
+        for dw in more:
+            total += dw
+    else:
+        total, work = memory.empty(shape, x.dtype), N * P * Q * O * TILE.rows
+        threads.split(of_rows, -(-len(total) // TILE.rows), grain=-(-WORTH // work))
+    return total.reshape(K, L, C, O)
 
 
 def _is_product(x: np.ndarray, window: tuple[int, int], pad: Pad) -> bool:

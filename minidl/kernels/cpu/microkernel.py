@@ -36,7 +36,7 @@ from numba.extending import intrinsic
 from .compiling import compiled
 from .tiles import TILE
 
-ROWS, VECTOR = TILE.rows, TILE.vector
+ROWS = TILE.rows
 
 
 @intrinsic
@@ -173,18 +173,19 @@ def pack(matrix, panels, first, last):
 
 
 @compiled
-def correlate(x, panels, bias, window, stride, corner, outputs, y, columns, place, unit, part):
+def correlate(
+    x, room, panels, bias, window, stride, corner, outputs, y, columns, place, band, part
+):
     """y = bias + the windows of x times the panels.
 
     x (N, H, W, C); window: its (rows, columns); corner: where the first one begins, (-top, -left);
     outputs: (P, Q) windows of a picture. Output (n, i, j) goes to y[place @ (1, n, i, j)], y flat.
-    unit: (pictures, rows of outputs) taken at a time. part: the (first, last + 1) of the jobs to
-    do, the panels of unit 0 before those of unit 1 and so on.
+    room (pictures, rows, columns, C): what a unit of work sees of so many pictures for `band` rows
+    of outputs. part: the (first, last + 1) of the jobs to do, the panels of unit 0 before those of
+    unit 1 and so on.
     """
-    N, _, _, C = x.shape
-    (K, L), (P, Q), (pictures, band) = window, outputs, unit
-    origin, y_picture, y_row, y_column = place
-    room = np.empty((pictures, (band - 1) * stride + K, (Q - 1) * stride + L, C), x.dtype)
+    (N, _, _, C), pictures = x.shape, room.shape[0]
+    (K, L), (P, Q), (origin, y_picture, y_row, y_column) = window, outputs, place
     room_picture, room_row = room[0].size, room.shape[2] * C
     taps = np.arange(K) * room_row
     length = pictures * band * Q
@@ -210,18 +211,15 @@ def correlate(x, panels, bias, window, stride, corner, outputs, y, columns, plac
 
 
 @compiled
-def correlate_grad_w(x, g, window, stride, corner, dw, unit, units, some_rows):
+def correlate_grad_w(x, g, room, panels, window, stride, corner, dw, band, units, some_rows):
     """Add to some_rows = (first, last + 1) of dw (K L C, O) what units = (first, last + 1) give.
 
-    g (N, P, Q, O); the rest as in `correlate`. Here the sum is over the pixels of outputs, and each
-    row of g is a tap.
+    g (N, P, Q, O); panels (panels, pixels of a unit, wide): room for a unit of it; the rest as in
+    `correlate`. Here the sum is over the pixels of outputs, and each row of g is a tap.
     """
     N, P, Q, O = g.shape
-    C, (K, L), (pictures, band) = x.shape[3], window, unit
-    wide = 2 * VECTOR // x.itemsize
-    room = np.empty((pictures, (band - 1) * stride + K, (Q - 1) * stride + L, C), x.dtype)
+    C, L, pictures = x.shape[3], window[1], room.shape[0]
     room_row = room.shape[2] * C
-    panels = np.empty(((O + wide - 1) // wide, pictures * band * Q, wide), x.dtype)
     taps = np.empty(pictures * band, np.int64)
     length = some_rows[1] - some_rows[0]
     full = (length + ROWS - 1) // ROWS * ROWS

@@ -1,0 +1,93 @@
+"""The micro-kernel's addresses know no bounds: here each array lies against a page that no one may
+touch, so that a read or a write outside of it ends the process.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+INSIDE = '''
+import ctypes, importlib, mmap
+import numpy as np
+from minidl.kernels import cpu, reference
+from minidl.kernels.cpu import convolution, memory, threads, upsampling
+
+PAGE, system, kept = mmap.PAGESIZE, ctypes.CDLL(None, use_errno=True), []
+system.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+def guarded(values, at_end):
+    """A copy that ends, or begins, where a forbidden page does."""
+    pages = -(-values.nbytes // PAGE) * PAGE
+    room = mmap.mmap(-1, pages + 2 * PAGE)
+    kept.append(room)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(room))
+    for page in (start, start + PAGE + pages):
+        assert system.mprotect(page, PAGE, 0) == 0
+    first = PAGE + (pages - values.nbytes if at_end else 0)
+    array = np.frombuffer(room, values.dtype, values.size, first).reshape(values.shape)
+    array[...] = values
+    return array
+
+def check(found, expected):
+    assert np.abs(found - expected).max() <= 40 * np.finfo(found.dtype).eps * np.abs(expected).max()
+
+def run(at_end, dtype):
+    def empty(shape, dtype):  # no number may be used before it is written
+        return guarded(np.full(shape, np.nan, dtype), at_end)
+
+    def draw(*shape):
+        return guarded(rng.standard_normal(shape).astype(dtype), at_end)
+
+    memory.empty = upsampling.empty = empty
+    for (N, H, W, C), (K, L, O), stride, pad in CONVOLUTIONS:
+        x, w, b = draw(N, H, W, C), draw(K, L, C, O), draw(O)
+        y = reference.conv2d(x, w, b, stride, pad)
+        g = draw(*y.shape)
+        check(cpu.conv2d(x, w, b, stride, pad), y)
+        check(cpu.conv2d_grad_x(g, w, (H, W), stride, pad),
+              reference.conv2d_grad_x(g, w, (H, W), stride, pad))
+        check(cpu.conv2d_grad_w(x, g, (K, L), stride, pad),
+              reference.conv2d_grad_w(x, g, (K, L), stride, pad))
+    for N, H, W, C, O in DOUBLED:
+        x, w, b, g = draw(N, H, W, C), draw(3, 3, C, O), draw(O), draw(N, 2 * H, 2 * W, O)
+        check(cpu.upsample_conv2d(x, w, b), reference.upsample_conv2d(x, w, b))
+        check(cpu.upsample_conv2d_grad_x(g, w), reference.upsample_conv2d_grad_x(g, w))
+        check(cpu.upsample_conv2d_grad_w(x, g), reference.upsample_conv2d_grad_w(x, g))
+
+CONVOLUTIONS = [
+    ((2, 5, 7, 3), (3, 3, 4), 1, (1, 1, 1, 1)), ((1, 6, 5, 20), (3, 3, 33), 2, (0, 1, 1, 1)),
+    ((2, 9, 7, 17), (5, 3, 40), 2, (0, 4, 3, 0)), ((2, 7, 8, 33), (1, 1, 18), 3, (0, 0, 0, 0)),
+    ((1, 8, 6, 64), (4, 4, 32), 2, (1, 1, 1, 1)), ((1, 5, 5, 18), (2, 2, 31), 3, (1, 0, 0, 2)),
+    ((2, 6, 5, 40), (3, 3, 2), 1, (1, 1, 1, 1)),
+]
+DOUBLED = [(2, 3, 4, 3, 5), (1, 1, 1, 20, 33), (3, 5, 1, 1, 2), (1, 4, 4, 64, 32), (2, 8, 7, 9, 40)]
+rng = np.random.default_rng(0)
+convolution.PIXELS, convolution.WORTH, convolution.WORTH_PACKING, upsampling.WORTH = 16, 1, 1, 1
+threads.use(3)
+run(AT_END, DTYPE)
+'''
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs mmap and mprotect as Linux has them")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("at_end", [True, False])
+def test_nothing_outside_of_an_array_is_touched(at_end: bool, dtype: str) -> None:
+    code = INSIDE.replace("AT_END", str(at_end)).replace("DTYPE", repr(dtype))
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, f"ended with {run.returncode}\n{run.stderr[-2000:]}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs mmap and mprotect as Linux has them")
+def test_a_guard_is_felt() -> None:
+    """One number beyond the end of a guarded array ends the process."""
+    head = INSIDE[: INSIDE.index("def check")]
+    code = head + "a = guarded(np.zeros(8), True)\nctypes.string_at(a.ctypes.data + a.nbytes, 1)\n"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert run.returncode < 0
