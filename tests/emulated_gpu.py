@@ -23,7 +23,9 @@ from minidl.kernels.gpu import launch
 SHIM = Path(__file__).parent / "cuda" / "shim.h"
 COMPILER = os.environ.get("CXX", "g++")
 OPTIONS = ["-std=c++17", "-O1", "-w", "-fPIC", "-shared", "-ffp-contract=off"]
-ASAN = ["-fsanitize=address", "-fno-omit-frame-pointer"]
+SANITIZED = "MINIDL_SANITIZED"  # set where the process runs under AddressSanitizer
+if os.environ.get(SANITIZED):
+    OPTIONS += ["-fsanitize=address", "-fno-omit-frame-pointer"]
 
 
 def missing() -> str:
@@ -34,15 +36,13 @@ def missing() -> str:
 class Emulator:
     """The kernels `names` of a CUDA source, compiled into `folder`. Raises CalledProcessError."""
 
-    def __init__(
-        self, folder: Path, source: str, names: Sequence[str], options: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, folder: Path, source: str, names: Sequence[str]) -> None:
         entries = ",\n".join(
             f'{{"{n}", &Call<&{n}>::run, &Call<&{n}>::signature}}' for n in names
         )
         code = f'#include "{SHIM}"\n{source}\nconst Entry entries[] = {{{entries}, {{}}}};\n'
         (folder / "kernels.cpp").write_text(code, "utf-8")
-        command = [COMPILER, *OPTIONS, *options, "kernels.cpp", "-o", "kernels.so"]
+        command = [COMPILER, *OPTIONS, "kernels.cpp", "-o", "kernels.so"]
         subprocess.run(command, cwd=folder, check=True)
         self.library = ctypes.CDLL(str(folder / "kernels.so"))
         self.library.signature.restype = ctypes.c_char_p

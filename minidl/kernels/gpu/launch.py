@@ -46,7 +46,7 @@ def source() -> str:
 
 def expression(kernel: str, dtype: np.dtype) -> str:
     """What C++ calls a kernel: "conv2d<float, 64>" for "conv2d<T, 64>"."""
-    return kernel.replace("<T", f"<{TYPES[dtype.char]}")
+    return kernel.replace("<T", f"<{TYPES[dtype.char]}") if "<T" in kernel else kernel
 
 
 def expressions() -> list[str]:
@@ -74,7 +74,7 @@ def function(name: str) -> Any:
     return _module().get_function(name)
 
 
-def empty(shape: Sequence[int], dtype: Any) -> Array:
+def empty(shape: int | Sequence[int], dtype: Any) -> Array:
     """An array on the GPU, of whatever numbers were there."""
     import cupy
 
