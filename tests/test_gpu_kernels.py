@@ -1,0 +1,361 @@
+"""The GPU's kernels on a GPU in software, where they differ from what `test_convolution` asks of
+every sibling: sizes beyond a tile, tables of arrays, arrays that begin anywhere, faults."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl.kernels import gpu, reference
+from minidl.kernels.gpu import elementwise, launch, normalisation, products
+from tests import emulated_gpu
+from tests.test_kernels import ARGUMENTS, IN_PLACE, arrays, each
+
+ROOT = Path(__file__).resolve().parents[1]
+DTYPES = [np.float32, np.float64]
+SHAPES = [(0,), (1,), (7,), (33, 65), (5, 3, 4), (3, 5000)]
+
+
+def close(found: Any, expected: Any, roundings: float = 20) -> None:
+    """Equal types and shapes, and equal values to a few roundings of the largest."""
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    bound = roundings * np.finfo(found.dtype).eps * np.abs(expected).max(initial=0)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=bound)
+
+
+def draw(dtype: Any, *shapes: tuple[int, ...]) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+# --- element by element ---------------------------------------------------------------------------
+
+
+def compare(name: str, arguments: list[Any]) -> None:
+    """The kernel against its reference, in value and in all effects."""
+    expected_arguments = [each(np.copy, a) for a in arguments]
+    expected = getattr(reference, name)(*expected_arguments)
+    value = getattr(gpu, name)(*arguments)
+    eps = 10 * np.finfo(arrays(arguments[0])[0].dtype).eps
+    assert (value is None) == (expected is None)
+    if expected is not None:
+        assert (value.dtype, value.shape) == (arguments[0].dtype, expected.shape)
+        np.testing.assert_allclose(value, expected, eps, eps)
+    for i, (after, wanted) in enumerate(zip(arguments, expected_arguments, strict=True)):
+        for one, other in zip(arrays(after), arrays(wanted), strict=True):
+            exact = i not in IN_PLACE.get(name, ())
+            np.testing.assert_allclose(one, other, *((0, 0) if exact else (eps, eps)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_elementwise(
+    emulated: Any, name: str, shape: Any, dtype: Any, rng: np.random.Generator
+) -> None:
+    compare(name, ARGUMENTS[name](rng, dtype, shape))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("offset", [1, 4])
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arrays_begin_anywhere(
+    emulated: Any, name: str, offset: int, dtype: Any, rng: np.random.Generator
+) -> None:
+    """At a multiple of 16 bytes, where they are read in packs, and elsewhere."""
+    arguments = ARGUMENTS[name](rng, dtype, (1031,))
+    compare(name, [each(lambda a: a[offset:], a) for a in arguments])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_what_is_not_finite_stays_visible(
+    emulated: Any, name: str, dtype: Any, rng: np.random.Generator
+) -> None:
+    for odd in range(len([a for a in ARGUMENTS[name](rng, dtype, (7,)) if arrays(a)])):
+        arguments = ARGUMENTS[name](rng, dtype, (7,))
+        arrays(arguments[odd])[-1].flat[:3] = np.nan, np.inf, -np.inf
+        compare(name, arguments)
+
+
+def test_adam_is_one_launch(
+    emulated: Any, emulator: emulated_gpu.Emulator, rng: np.random.Generator
+) -> None:
+    """For up to 64 arrays of a type, of any sizes and in any order."""
+    sizes = [1, 0, elementwise.CHUNK, 3 * elementwise.CHUNK + 1, elementwise.CHUNK - 1, 300]
+    shapes = [(n,) for n in sizes] + [(2, 3, 5)] * 60
+    dtypes = [DTYPES[i % 2] for i in range(len(shapes))]
+    made = [
+        [rng.random(s).astype(t) for s, t in zip(shapes, dtypes, strict=True)] for _ in range(4)
+    ]
+    expected = [[a.copy() for a in each] for each in made]
+    reference.adam(*expected, 0.01, 0.9, 0.999, 1e-8)
+    emulator.launched.clear()
+    gpu.adam(*made, 0.01, 0.9, 0.999, 1e-8)
+    assert emulator.launched == ["adam<float>", "adam<double>"]
+    for one, other in zip(made, expected, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=10 * np.finfo(a.dtype).eps)
+    many = [[rng.random(3) for _ in range(130)] for _ in range(4)]
+    expected = [[a.copy() for a in each] for each in many]
+    reference.adam(*expected, 0.01, 0.9, 0.999, 1e-8)
+    emulator.launched.clear()
+    gpu.adam(*many, 0.01, 0.9, 0.999, 1e-8)
+    assert emulator.launched == ["adam<double>"] * 3
+    np.testing.assert_allclose(many[0], expected[0], rtol=1e-14)
+
+
+# --- products and convolutions larger than a tile -------------------------------------------------
+
+PRODUCTS = [((3, 4), (4, 5)), ((1, 7), (7, 1)), ((130, 9), (9, 70)), ((5, 3, 2), (5, 2, 4)),
+            ((200, 37), (37, 129)), ((2, 0), (0, 3)), ((0, 2), (2, 3)), ((3, 140, 300),
+            (3, 300, 66))]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("transposed", ["neither", "left", "right", "both"])
+@pytest.mark.parametrize(("left", "right"), PRODUCTS)
+@pytest.mark.parametrize("shortest", [8, 256])
+def test_products(
+    emulated: Any, monkeypatch: pytest.MonkeyPatch, shortest: int, left: Any, right: Any,
+    transposed: str, dtype: Any,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(products, "SHORTEST", shortest)
+    a, b = draw(dtype, left, right)
+    if transposed in ("left", "both"):
+        a = np.swapaxes(np.swapaxes(a, -1, -2).copy(), -1, -2)
+    if transposed in ("right", "both"):
+        b = np.swapaxes(np.swapaxes(b, -1, -2).copy(), -1, -2)
+    close(gpu.matmul(a, b), reference.matmul(a, b))
+
+
+def test_products_by_a_library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside of a capture cuBLAS multiplies: here NumPy's, by the same words."""
+    monkeypatch.setattr(launch, "capturing", lambda: False)
+    a, b, c = draw(np.float32, (2, 6, 4), (2, 4, 3), (2, 3, 4))
+    assert products.by_cublas(a, b) and products.by_cublas(a[0].T, b[0])
+    assert not products.by_cublas(a, c.transpose(0, 2, 1))
+    np.testing.assert_array_equal(gpu.matmul(a, b), a @ b)
+    for wrong in ((a, c), (a, b[0]), (a, b[:1]), (a, b.astype(np.float64))):
+        with pytest.raises(ValueError, match="matmul: expected"):
+            gpu.matmul(*wrong)
+
+
+LARGE = [  # (N, H, W, C), (K, L, O), stride, pad: beyond a tile in rows, columns and taps
+    ((2, 11, 13, 17), (3, 3, 70), 1, (1, 1, 1, 1)),
+    ((3, 12, 9, 9), (4, 4, 20), 2, (1, 1, 1, 1)),
+    ((2, 13, 8, 33), (5, 3, 16), 3, (2, 0, 1, 3)),
+    ((1, 9, 31, 70), (3, 3, 3), 1, (1, 1, 1, 1)),
+    ((5, 9, 9, 20), (1, 1, 70), 1, (0, 0, 0, 0)),
+    ((9, 4, 4, 24), (4, 4, 65), 1, (0, 0, 0, 0)),
+    ((2, 5, 3, 4), (2, 3, 5), 4, (0, 0, 1, 0)),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shortest", [8, 256])
+@pytest.mark.parametrize(("shape", "window", "stride", "pad"), LARGE)
+def test_large_convolutions(
+    emulated: Any, monkeypatch: pytest.MonkeyPatch, shape: Any, window: Any, stride: int,
+    pad: Any, shortest: int, dtype: Any,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(products, "SHORTEST", shortest)
+    x, w, b = draw(dtype, shape, (*window[:2], shape[3], window[2]), window[2:])
+    y = reference.conv2d(x, w, b, stride, pad)
+    (g,) = draw(dtype, y.shape)
+    close(gpu.conv2d(x, w, b, stride, pad), y)
+    close(gpu.conv2d(x, w, None, stride, pad), reference.conv2d(x, w, None, stride, pad))
+    at = (x.shape[1:3], stride, pad)
+    close(gpu.conv2d_grad_x(g, w, *at), reference.conv2d_grad_x(g, w, *at))
+    at = (w.shape[:2], stride, pad)
+    close(gpu.conv2d_grad_w(x, g, *at), reference.conv2d_grad_w(x, g, *at), 50)
+
+
+def test_nothing_to_convolve(emulated: Any) -> None:
+    x, w, g = np.zeros((0, 5, 5, 3)), np.ones((3, 3, 3, 4)), np.zeros((0, 5, 5, 4))
+    pad = (1, 1, 1, 1)
+    assert gpu.conv2d(x, w, None, 1, pad).shape == (0, 5, 5, 4)
+    assert gpu.conv2d_grad_x(g, w, (5, 5), 1, pad).shape == x.shape
+    assert not gpu.conv2d_grad_w(x, g, (3, 3), 1, pad).any()
+    doubled = np.zeros((0, 10, 10, 4))
+    assert gpu.upsample_conv2d(x, w, np.ones(4)).shape == doubled.shape
+    assert gpu.upsample_conv2d_grad_x(doubled, w).shape == x.shape
+    assert not gpu.upsample_conv2d_grad_w(x, doubled).any()
+    assert gpu.channel_sum(x).tolist() == [0, 0, 0]
+    assert gpu.normalize(x, *np.ones((3, 3))).shape == x.shape
+
+
+# --- statistics -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rows", [1, 32])
+@pytest.mark.parametrize("shape", [(3, 700), (40, 257), (20_000, 1), (500, 6, 100), (9, 256)])
+def test_statistics(
+    emulated: Any, monkeypatch: pytest.MonkeyPatch, shape: Any, rows: int, dtype: Any
+) -> None:
+    """More channels than threads; so many rows that they are in many parts."""
+    monkeypatch.setattr(normalisation, "ROWS", rows)
+    x, g, *channels = draw(dtype, shape, shape, *[shape[-1:]] * 5)
+    mean, scale, a, b, shift = channels
+    close(gpu.channel_sum(g), reference.channel_sum(g), 200)
+    for found, expected in zip(gpu.moments(x + 3), reference.moments(x + 3), strict=True):
+        close(found, expected, 200)
+    sums = gpu.channel_sums(g, x, mean), reference.channel_sums(g, x, mean)
+    for found, expected in zip(*sums, strict=True):
+        close(found, expected, 200)
+    given = (x, mean, scale, shift)
+    close(gpu.normalize(*given), reference.normalize(*given))
+    given = (g, x, mean, scale, a, b)
+    close(gpu.batch_norm_grad(*given), reference.batch_norm_grad(*given))
+
+
+# --- what does not fit ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_what_does_not_fit_is_refused(
+    emulated: Any, name: str, rng: np.random.Generator
+) -> None:
+    for change in (lambda a: a[:-1], lambda a: a.astype(np.float32)):
+        arguments = ARGUMENTS[name](rng, np.float64, (8,))
+        if sum(map(len, map(arrays, arguments))) > 1:
+            arguments[0] = each(change, arguments[0])
+            with pytest.raises(ValueError, match="expected arrays of one shape and type"):
+                getattr(gpu, name)(*arguments)
+    arguments = [each(lambda a: a.astype(np.int64), a) for a in arguments]
+    with pytest.raises(ValueError, match="expected arrays of one"):
+        getattr(gpu, name)(*arguments)
+
+
+def test_in_place_needs_one_piece(emulated: Any, rng: np.random.Generator) -> None:
+    for i, argument in ((0, "p"), (2, "m"), (3, "v")):
+        arguments = ARGUMENTS["adam"](rng, np.float32, (6, 8))
+        arguments[i] = [a[:, ::2] for a in arguments[i]]
+        with pytest.raises(ValueError, match=f"adam: {argument} must be C-contiguous"):
+            gpu.adam(*arguments)
+
+
+@pytest.mark.parametrize("odd", range(3))
+def test_types_are_not_mixed(emulated: Any, odd: int) -> None:
+    x, w, b = draw(np.float32, (1, 4, 4, 3), (3, 3, 3, 5), (5,))
+    given = [a.astype(np.float64) if i == odd else a for i, a in enumerate((x, w, b))]
+    for call in (lambda: gpu.conv2d(*given, 1, (1, 1, 1, 1)), lambda: gpu.upsample_conv2d(*given)):
+        with pytest.raises(ValueError, match="expected arrays of one type, float32 or float64"):
+            call()
+
+
+# --- faults ---------------------------------------------------------------------------------------
+
+FAULTS = {  # what a GPU may or may not show, and what it is planted instead of
+    "no barrier": ("            rights.put(r[1 - now]);\n            __syncthreads();",
+                   "            rights.put(r[1 - now]);"),
+    "one barrier for some": ("            rights.put(r[1 - now]);\n            __syncthreads();",
+                             "            rights.put(r[1 - now]);\n"
+                             "            if (threadIdx.x) __syncthreads();"),
+    "the last term is lost": ("i < last ? operand.at(outers[INNER", "i + 1 < last ? operand.at(out"
+                              "ers[INNER"),
+    "a column too few": ("if (c < columns)", "if (c + 1 < columns)"),
+    "a window too far": ("const int h = p.h + t.k", "const int h = p.h + t.k + 1"),
+    "a part twice": ("first = min(length, part * steps * DEPTH)", "first = 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", ["none", *FAULTS])
+def test_faults_are_seen(fault: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In one order of the threads at least."""
+    if emulated_gpu.missing():
+        pytest.skip(emulated_gpu.missing())
+    source = launch.source()
+    if fault != "none":
+        right, wrong = FAULTS[fault]
+        assert source.count(right) == 1
+        source = source.replace(right, wrong)
+    names = ["conv2d<float, 16>", "add_parts<float>"]
+    emulator = emulated_gpu.Emulator(tmp_path, source, names)
+    emulated_gpu.stand_in(monkeypatch, emulator)
+    monkeypatch.setattr(products, "SHORTEST", 30)
+    x, w = draw(np.float32, (2, 9, 8, 7), (3, 3, 7, 5))
+    seen = 0
+    for emulator.backwards in (False, True):
+        try:
+            y = gpu.conv2d(x, w, None, 1, (1, 1, 1, 1))
+            close(y, reference.conv2d(x, w, None, 1, (1, 1, 1, 1)))
+        except AssertionError:
+            seen += 1
+    assert bool(seen) == (fault != "none")
+
+
+def test_both_orders_give_the_same_bits(
+    emulator: emulated_gpu.Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulated_gpu.stand_in(monkeypatch, emulator)
+    x, g = draw(np.float32, (8, 16, 15, 5), (8, 16, 15, 7))
+    found = []
+    for backwards in (False, True):
+        monkeypatch.setattr(emulator, "backwards", backwards)
+        dw = gpu.conv2d_grad_w(x, g, (3, 3), 1, (1, 1, 1, 1))
+        found.append([a.tobytes() for a in (dw, *gpu.moments(x), gpu.channel_sum(g))])
+    assert found[0] == found[1]
+
+
+def sanitized(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with every access of the kernels to memory being watched."""
+    if emulated_gpu.missing():
+        pytest.skip(emulated_gpu.missing())
+    asked = [emulated_gpu.COMPILER, "-print-file-name=libasan.so"]
+    library = subprocess.run(asked, capture_output=True, text=True).stdout.strip()
+    if not Path(library).is_file():
+        pytest.skip("this compiler comes without AddressSanitizer")
+    environment = {
+        **os.environ, emulated_gpu.SANITIZED: "1", "LD_PRELOAD": library,
+        "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0",
+    }  # fmt: skip
+    return subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+
+
+NOT_AGAIN = pytest.mark.skipif(
+    emulated_gpu.SANITIZED in os.environ, reason="this is the sanitized run"
+)
+
+
+@NOT_AGAIN
+@pytest.mark.slow
+def test_no_kernel_leaves_its_arrays() -> None:
+    """Most tests with emulated kernels once more."""
+    files = ("tests/test_gpu_kernels.py", "tests/test_convolution.py")
+    chosen = "forwards or gpu-emulated-whole or gpu-emulated-blocks"
+    done = sanitized("-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", chosen)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert " passed" in done.stdout
+
+
+OVERRUN = """
+import pathlib, sys, pytest, numpy
+from minidl.kernels import gpu
+from minidl.kernels.gpu import launch
+from tests import emulated_gpu
+right, wrong = "if (c < columns)", "if (c <= columns)"
+assert launch.source().count(right) == 1
+source = launch.source().replace(right, sys.argv[2] and wrong or right)
+emulator = emulated_gpu.Emulator(pathlib.Path(sys.argv[1]), source, ["conv2d<float, 16>"])
+emulated_gpu.stand_in(pytest.MonkeyPatch(), emulator)
+pad = (1, 1, 1, 1)
+gpu.conv2d(*(numpy.ones(s, "f") for s in ((1, 9, 9, 3), (3, 3, 3, 5))), None, 1, pad)
+"""
+
+
+@NOT_AGAIN
+@pytest.mark.parametrize("planted", ["", "planted"])
+def test_an_overrun_is_seen(planted: str, tmp_path: Path) -> None:
+    done = sanitized("-c", OVERRUN, str(tmp_path), planted)
+    assert ("heap-buffer-overflow" in done.stderr) == (done.returncode != 0) == bool(planted)
