@@ -91,7 +91,7 @@ def _word(argument: Any) -> str:
 
 
 def _held(argument: Any) -> Any:
-    """An argument as CuPy passes it on: a place that holds the number, the struct or the address."""
+    """An argument as CuPy passes it on: a place that holds the number, struct or address."""
     if _is_value(argument):
         return ctypes.create_string_buffer(argument.tobytes(), argument.dtype.itemsize)
     if isinstance(argument, float):

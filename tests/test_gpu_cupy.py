@@ -55,7 +55,8 @@ def put(emulator: emulated_gpu.Emulator, monkeypatch: pytest.MonkeyPatch) -> Ite
     cupy.cuda.set_allocator(before)
 
 
-SHAPES = {  # of the arrays, and what follows them
+# of the arrays, and what follows them
+SHAPES: dict[str, tuple[list[tuple[int, ...]], tuple[Any, ...]]] = {
     "sigmoid": ([(5, 7)], ()),
     "sigmoid_grad": ([(5, 7), (5, 7)], ()),
     "tanh_grad": ([(5, 7), (5, 7)], ()),
@@ -103,12 +104,15 @@ def test_kernels(
 
 
 def test_adam(put: Put, rng: np.random.Generator) -> None:
-    arrays = [[rng.random(s).astype(np.float32) for s in ((3, 4), (0,), (5000,))] for _ in "pgmv"]
-    given = [[put(a) for a in each] for each in arrays]
-    kernels.adam(*given, 0.01, 0.9, 0.999, 1e-8)
-    reference.adam(*arrays, 0.01, 0.9, 0.999, 1e-8)
-    for one, other in zip(sum(given, []), sum(arrays, []), strict=True):
-        np.testing.assert_allclose(to_cpu(one), other, rtol=1e-5)
+    shapes: list[tuple[int, ...]] = [(3, 4), (0,), (5000,)]
+    arrays: Any = [[rng.random(s).astype(np.float32) for s in shapes] for _ in "pgmv"]
+    given: Any = [[put(a) for a in each] for each in arrays]
+    rest: Any = (0.01, 0.9, 0.999, 1e-8)
+    kernels.adam(*given, *rest)
+    reference.adam(*arrays, *rest)
+    for one, other in zip(given, arrays, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(to_cpu(a), b, rtol=1e-5)
 
 
 def test_transposed_views(put: Put, rng: np.random.Generator) -> None:

@@ -66,7 +66,7 @@ def test_whole_numbers(emulated: Any) -> None:
     rng = philox.Generator(5)
     assert set(rng.integers(4, size=1000).tolist()) == {0, 1, 2, 3}
     wide = rng.integers(0, 2**32, 1000)
-    assert wide.dtype == np.int64 and 0 <= wide.min() and 2**31 < wide.max() < 2**32
+    assert wide.dtype == np.int64 and wide.min() >= 0 and 2**31 < wide.max() < 2**32
     for wrong in ((0,), (3, 3), (0, 2**32 + 1)):
         with pytest.raises(ValueError, match=r"integers: from .* expected 1 to 2\^32 numbers"):
             rng.integers(*wrong)

@@ -1,5 +1,5 @@
-"""The kernels for CuPy arrays, in CUDA C++: a .cu file with the kernels of each subject, and a Python
-file beside it that launches them."""
+"""The kernels for CuPy arrays, in CUDA C++: a .cu file with the kernels of each subject, and a
+Python file beside it that launches them."""
 
 from .convolution import conv2d, conv2d_grad_w, conv2d_grad_x
 from .elementwise import adam, leaky_relu, leaky_relu_grad, sigmoid, sigmoid_grad, tanh_grad

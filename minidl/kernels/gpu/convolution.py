@@ -1,4 +1,5 @@
-"""Convolution: a matrix product in which one factor is found in the pictures, see convolution.cu."""
+"""Convolution: a matrix product, one factor of which is found in the pictures: see convolution.cu.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ def _columns(channels: int) -> int:
 def conv2d(x: Array, w: Array, b: Array | None, stride: int, pad: Pad) -> Array:
     (N, H, W, C), (K, L, _, O), (top, _, left, _) = x.shape, w.shape, pad
     if w.shape[2] != C or (b is not None and b.shape != (O,)):
-        raise ValueError(f"conv2d: x is {x.shape}, w {w.shape}, b {np.shape(b)}")
+        given = None if b is None else b.shape
+        raise ValueError(f"conv2d: x is {x.shape}, w {w.shape}, b {given}")
     x, w, *rest = launch.check("conv2d", x, w, *([] if b is None else [b]))
     bias = rest[0] if rest else 0
     P, Q = _outputs((H, W), (K, L), stride, pad)

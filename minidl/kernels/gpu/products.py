@@ -76,8 +76,8 @@ def in_parts(
     bias: Array | int = 0,
     out: Array | None = None,
 ) -> Array:
-    """The array (*shape) that `run(y, bias, parts)` computes, y being (parts, *shape); the parts are
-    added up afterwards. bias (shape[-1],), or 0 for none."""
+    """The array (*shape) that `run(y, bias, parts)` computes, y being (parts, *shape); the parts
+    are added up afterwards. bias (shape[-1],), or 0 for none."""
     y = launch.empty(shape, dtype) if out is None else out
     parts = parts_of(tiles, length)
     if parts == 1:
