@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minidl import device as devices
 from minidl import kernels
 from minidl.device import DeviceError, of
 from minidl.kernels import reference
@@ -81,16 +82,9 @@ def test_every_kernel_is_here() -> None:
     assert set(SHAPES) | {"adam"} == set(kernels.NAMES)
 
 
-@pytest.mark.parametrize("small", [False, True])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", SHAPES)
-def test_kernels(
-    put: Put, monkeypatch: pytest.MonkeyPatch, name: str, dtype: Any, small: bool,
-    rng: np.random.Generator,
-) -> None:  # fmt: skip
-    if small:  # sums in parts, pictures in chunks
-        monkeypatch.setattr(products, "SHORTEST", 8)
-        monkeypatch.setattr(upsampling, "CHUNK", 400)
+def check(name: str, dtype: Any, put: Put, get: Put) -> None:
+    """A kernel, called as everybody calls it, against its reference."""
+    rng = np.random.default_rng(0)
     shapes, rest = SHAPES[name]
     arrays = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
     expected = getattr(reference, name)(*arrays, *rest)
@@ -100,7 +94,44 @@ def test_kernels(
         assert of(one) == "gpu"
         assert (one.dtype, one.shape) == (dtype, other.shape)
         bound = 50 * np.finfo(dtype).eps * np.abs(other).max()
-        np.testing.assert_allclose(to_cpu(one), other, rtol=0, atol=bound)
+        np.testing.assert_allclose(get(one), other, rtol=0, atol=bound)
+
+
+@pytest.fixture(params=[False, True])
+def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums in parts and pictures in chunks, or neither."""
+    if request.param:
+        monkeypatch.setattr(products, "SHORTEST", 8)
+        monkeypatch.setattr(upsampling, "CHUNK", 400)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", SHAPES)
+def test_kernels(put: Put, small: None, name: str, dtype: Any) -> None:
+    check(name, dtype, put, to_cpu)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("capturing", [False, True])  # by cuBLAS, and by our own products
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", SHAPES)
+def test_kernels_on_the_gpu(
+    small: None, name: str, dtype: Any, capturing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "capturing", lambda: capturing)
+    check(name, dtype, devices.choose("gpu").put, devices.to_cpu)
+
+
+@pytest.mark.gpu
+def test_random_numbers_on_the_gpu() -> None:
+    expected = philox.philox(np.arange(50, dtype=np.uint64), 9)
+    for dtype in (np.float32, np.float64):
+        rng = philox.Generator(9)
+        found = devices.to_cpu(rng.random(100, dtype=dtype))
+        np.testing.assert_array_equal(found, philox.uniforms(expected, dtype)[:100])
+        found = devices.to_cpu(philox.Generator(9).standard_normal(100, dtype=dtype))
+        eps = 20 * np.finfo(dtype).eps
+        np.testing.assert_allclose(found, philox.normals(expected, dtype)[:100], eps, eps)
 
 
 def test_adam(put: Put, rng: np.random.Generator) -> None:

@@ -23,8 +23,7 @@ FAULTS = {  # what a GPU may or may not show, and what it is planted instead of
     "one barrier for some": ("            rights.put(r[1 - now]);\n            __syncthreads();",
                              "            rights.put(r[1 - now]);\n"
                              "            if (threadIdx.x) __syncthreads();"),
-    "the last term is lost": ("i < last ? operand.at(outers[INNER", "i + 1 < last ? operand.at(out"
-                              "ers[INNER"),
+    "the last term is lost": ("i < last ? operand.at", "i + 1 < last ? operand.at"),
     "a column too few": ("if (c < columns)", "if (c + 1 < columns)"),
     "a window too far": ("const int h = p.h + t.k", "const int h = p.h + t.k + 1"),
     "a part twice": ("first = min(length, part * steps * DEPTH)", "first = 0"),
@@ -96,7 +95,7 @@ NOT_AGAIN = pytest.mark.skipif(
 def test_no_kernel_leaves_its_arrays() -> None:
     """Most tests with emulated kernels once more."""
     files = ("tests/test_gpu_kernels.py", "tests/test_convolution.py")
-    chosen = "forwards or gpu-emulated-whole or gpu-emulated-blocks"
+    chosen = "forwards or gpu-emulated-blocks"
     done = sanitized("-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", chosen)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert " passed" in done.stdout

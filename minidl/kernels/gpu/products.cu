@@ -31,43 +31,37 @@ struct Matrix {
 };
 
 // The strip of an operand that a step needs, OUTERS x DEPTH: on its way it is in the registers of
-// all threads. Outer indices past the end repeat the last one, and what comes of them is not
-// stored; inner indices past the end read as zero.
+// all threads. A thread has one inner index in each step, and the same outer ones in all of them.
+// Outer indices past the end repeat the last one, and what comes of them is not stored; inner
+// indices past the end read as zero.
 template <typename T, class Operand, int OUTERS>
 struct Strip {
     static constexpr bool INNER = Operand::INNER_ADJACENT;
-    static constexpr int COUNT = (OUTERS * DEPTH + THREADS - 1) / THREADS;  // for each thread
-    typename Operand::Outer outers[INNER ? COUNT : 1];
+    static constexpr int ACROSS = THREADS / DEPTH;  // threads for one inner index
+    static constexpr int COUNT = (OUTERS + ACROSS - 1) / ACROSS;  // outer indices of a thread
+    typename Operand::Outer outers[COUNT];
     T held[COUNT];
 
-    __device__ static int number(int e) { return threadIdx.x + e * THREADS; }
-    __device__ static int outer(int e) { return INNER ? number(e) / DEPTH : number(e) % OUTERS; }
-    __device__ static int inner(int e) { return INNER ? number(e) % DEPTH : number(e) / OUTERS; }
-
+    __device__ static int inner() { return INNER ? threadIdx.x % DEPTH : threadIdx.x / ACROSS; }
+    __device__ static int outer(int e) {
+        return (INNER ? threadIdx.x / DEPTH : threadIdx.x % ACROSS) + e * ACROSS;
+    }
     __device__ void begin(const Operand& operand, Index first, Index outer_count) {
 #pragma unroll
-        for (int e = 0; e < (INNER ? COUNT : 1); e++)
+        for (int e = 0; e < COUNT; e++)
             outers[e] = operand.outer(min(first + outer(e), outer_count - 1));
     }
     __device__ void fetch(const Operand& operand, Index first, Index last) {
-        if (INNER) {  // all numbers of a thread have the same inner index
-            const Index i = first + inner(0);
-            const auto place = operand.inner(i);
+        const Index i = first + inner();
+        const auto place = operand.inner(i);
 #pragma unroll
-            for (int e = 0; e < COUNT; e++)
-                held[e] = i < last ? operand.at(outers[INNER ? e : 0], place) : T(0);
-        } else {  // or the same outer one
-#pragma unroll
-            for (int e = 0; e < COUNT; e++) {
-                const Index i = first + inner(e);
-                held[e] = i < last ? operand.at(outers[0], operand.inner(i)) : T(0);
-            }
-        }
+        for (int e = 0; e < COUNT; e++)
+            held[e] = i < last ? operand.at(outers[e], place) : T(0);
     }
     __device__ void put(T (*shared)[OUTERS + SPACE]) const {
 #pragma unroll
         for (int e = 0; e < COUNT; e++)
-            if (number(e) < OUTERS * DEPTH) shared[inner(e)][outer(e)] = held[e];
+            if (outer(e) < OUTERS) shared[inner()][outer(e)] = held[e];
     }
 };
 
