@@ -12,6 +12,7 @@ import pytest
 
 from minidl.kernels.gpu import launch
 
+
 def nvrtc_is_there() -> bool:
     if importlib.util.find_spec("cupy") is None:
         return False

@@ -130,7 +130,7 @@ def test_random_numbers_on_the_gpu() -> None:
         found = devices.to_cpu(rng.random(100, dtype=dtype))
         np.testing.assert_array_equal(found, philox.uniforms(expected, dtype)[:100])
         found = devices.to_cpu(philox.Generator(9).standard_normal(100, dtype=dtype))
-        eps = 20 * np.finfo(dtype).eps
+        eps = 20 * float(np.finfo(dtype).eps)
         np.testing.assert_allclose(found, philox.normals(expected, dtype)[:100], eps, eps)
 
 
