@@ -15,7 +15,7 @@ help:
 	@echo "make demo    train a small model for about a minute, then repair photographs"
 	@echo "make test    run the tests                     (make test ARGS=\"-k ops\")"
 	@echo "make lint    check style and types"
-	@echo "make bench   time the kernels"
+	@echo "make bench   time kernels, training and pictures for about five minutes, into bench-out/"
 	@echo "make clean   remove .venv, build output and caches; runs/ and demo-out/ stay"
 
 demo: .venv/.core
@@ -28,8 +28,11 @@ lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(CODE)
 
+INTO = --json bench-out/$(1).json --chart bench-out/$(1).png
 bench: .venv/.core
-	$(BIN)/python -m benchmarks.kernels $(ARGS)
+	$(BIN)/python -m benchmarks.kernels --quick $(call INTO,kernels) $(ARGS)
+	$(BIN)/python -m benchmarks.training --quick $(call INTO,training) $(ARGS)
+	$(BIN)/python -m benchmarks.pictures --quick --sizes 512 $(call INTO,pictures) $(ARGS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

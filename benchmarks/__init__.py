@@ -1,1 +1,11 @@
-"""Speed, always beside a reference in the same run: python -m benchmarks.kernels."""
+"""Speed and memory, always beside a reference in the same run.
+
+python -m benchmarks.kernels     every kernel
+python -m benchmarks.training    whole training steps, and networks in use
+python -m benchmarks.pictures    whole pictures, by size
+python -m benchmarks.scaling     by batch, by size and by threads
+
+`harness` times, `options` is the command line that they share, `charts` draws, `memory` measures
+memory. What PyTorch is to compute stands in `torch_models`, `torch_steps`, `torch_pictures` and
+`torch_kernels`, which are imported only where it is installed.
+"""

@@ -1,115 +1,167 @@
-"""Timing two functions side by side: warm up, alternate, wait for the device, take medians.
+"""Timing a function beside its references: warm up, alternate in blocks, take medians.
 
 Machines drift and are shared: what is worth keeping is the ratio of two medians that were measured
-in turn, not a time. Ratio = ours / reference: below 1, ours is faster.
+in turn, not a time. Ratio = ours / the fastest reference: below 1, ours is faster.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib.metadata
 import json
-import os
-import platform
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-import minidl
+import numpy as np
+
 from minidl.checkpoint import replacing
 
-BLOCK_SECONDS = 0.05  # a function is called for about so long before it is the other's turn
+Call = Callable[[], object]
+
+BLOCK_SECONDS = 0.05  # a function is called for about so long before it is another's turn
+SLOW_SECONDS = 1.0  # one call of a function that takes longer is a block
 
 
 @dataclass(frozen=True)
 class Result:
-    """Medians in milliseconds, their ratio, and the middle half of the ratios of single rounds."""
+    """Medians in milliseconds, and ours in parts of the fastest reference's.
+
+    spread: the middle half of the ratios, round by round. modes: the medians of all references.
+    figures: what else was measured, by names that tell the unit. Without a reference all that
+    compares is None.
+    """
 
     name: str
     threads: int
     ours_ms: float
-    reference: str
-    reference_ms: float
-    ratio: float
-    spread: tuple[float, float]
+    reference: str | None = None
+    reference_ms: float | None = None
+    ratio: float | None = None
+    spread: tuple[float, float] | None = None
+    group: str = ""
+    modes: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        low, high = self.spread
-        return (
-            f"{self.name:44}{self.ours_ms:10.3f} ms{self.reference_ms:10.3f} ms {self.reference:16}"
-            f"ratio {self.ratio:5.2f}  ({low:.2f} to {high:.2f})"
-        )
+        line = f"{self.name:36}{self.ours_ms:11.3f} ms"
+        if self.ratio is not None and self.spread is not None:
+            low, high = self.spread
+            line += f"{self.reference_ms:11.3f} ms  {self.reference or '':24}"
+            line += f" ratio {self.ratio:5.2f} ({low:.2f} to {high:.2f})"
+        for name, value in self.figures.items():
+            line += f"  {name} {value:.3g}"
+        return line
 
 
 def compare(
     name: str,
-    ours: Callable[[], object],
-    reference: Callable[[], object],
+    ours: Call,
+    references: Mapping[str, Call],
     *,
-    reference_name: str,
     threads: int,
+    group: str = "",
     rounds: int = 9,
+    block_seconds: float = BLOCK_SECONDS,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Result:
-    """Time both in alternate blocks of calls; each must leave its device idle."""
-    calls = [_calls_in_a_block(f) for f in (ours, reference)]
-    times: list[tuple[float, float]] = []
-    for _ in range(rounds):
-        a, b = (_block(f, n) for f, n in zip((ours, reference), calls, strict=True))
-        times.append((a, b))
-    ratios = sorted(a / b for a, b in times)
-    ours_ms, reference_ms = (1e3 * statistics.median(column) for column in zip(*times, strict=True))
-    quarter = len(ratios) // 4
-    spread = (ratios[quarter], ratios[-1 - quarter])
-    return Result(
-        name, threads, ours_ms, reference_name, reference_ms, ours_ms / reference_ms, spread
+    """Time all in alternate blocks of calls; each must leave its device idle when it returns.
+
+    With several threads the first call of a block is not counted: for a while the workers of the
+    library before it spin, and take a core each.
+    """
+    functions = [ours, *references.values()]
+    calls = [_calls_in_a_block(f, block_seconds, threads, clock) for f in functions]
+    times = [
+        [_block(f, n, threads > 1, clock) for f, n in zip(functions, calls, strict=True)]
+        for _ in range(rounds)
+    ]
+    own, *others = (list(column) for column in zip(*times, strict=True))
+    return summary(
+        name, own, dict(zip(references, others, strict=True)), threads=threads, group=group
     )
 
 
-def _calls_in_a_block(function: Callable[[], object]) -> int:
+def summary(
+    name: str,
+    ours: Sequence[float],
+    references: Mapping[str, Sequence[float]],
+    *,
+    threads: int,
+    group: str = "",
+) -> Result:
+    """The result of seconds by round: ours, and those of every reference in the same rounds."""
+    own = 1e3 * statistics.median(ours)
+    if not references:
+        return Result(name, threads, own, group=group)
+    modes = {mode: 1e3 * statistics.median(times) for mode, times in references.items()}
+    best = min(modes, key=modes.__getitem__)
+    ratios = sorted(a / b for a, b in zip(ours, references[best], strict=True))
+    quarter = len(ratios) // 4
+    return Result(
+        name,
+        threads,
+        own,
+        best,
+        modes[best],
+        own / modes[best],
+        (ratios[quarter], ratios[-1 - quarter]),
+        group,
+        modes,
+    )
+
+
+def _calls_in_a_block(
+    function: Call, block_seconds: float, threads: int, clock: Callable[[], float]
+) -> int:
     function()  # compiles, fills caches
-    return max(1, round(BLOCK_SECONDS / max(1e-6, _block(function, 1))))
+    once = seconds(function, clock)
+    if once >= SLOW_SECONDS:
+        return 1
+    return max(1 if threads == 1 else 2, round(block_seconds / max(1e-6, once)))
 
 
-def _block(function: Callable[[], object], calls: int) -> float:
-    began = time.perf_counter()
+def _block(function: Call, calls: int, warm: bool, clock: Callable[[], float]) -> float:
+    """Seconds per call; warm: one call more goes before them."""
+    if warm:
+        function()
+    began = clock()
     for _ in range(calls):
         function()
-    return (time.perf_counter() - began) / calls
+    return (clock() - began) / calls
 
 
-def options(description: str | None) -> argparse.Namespace:
-    """The command line that all benchmarks share; fixes the number of threads."""
-    parser = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--json", type=Path, help="also write the results to this file")
-    chosen = parser.parse_args()
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(chosen.threads, user_api="blas")
-    return chosen
+def seconds(function: Call, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Of one call."""
+    return _block(function, 1, False, clock)
 
 
-def header(chosen: argparse.Namespace) -> None:
-    """What the figures below were measured on."""
-    versions = {"minidl": minidl.__version__, "python": platform.python_version()}
-    for package in ("numpy", "numba"):
-        versions[package] = importlib.metadata.version(package)
-    print(f"{_processor()}, {chosen.threads} threads, float32")
-    print(", ".join(f"{name} {version}" for name, version in versions.items()))
+def copied(value: Any, put: Callable[[np.ndarray], Any] = np.copy) -> Any:
+    """Copies of the arrays in a tuple or list, whatever else is in it as it is."""
+    if isinstance(value, tuple | list):
+        return type(value)(copied(v, put) for v in value)
+    return put(value) if isinstance(value, np.ndarray) else value
 
 
-def write(results: list[Result], path: Path | None) -> None:
+def report(results: Iterable[Result], json_path: Path | None, chart: Path | None) -> None:
+    """Print every result as soon as it is there; then write the JSON file and the chart, if any."""
+    done = []
+    for result in results:
+        print(result, flush=True)
+        done.append(result)
+    write(done, json_path)
+    if chart:
+        from .charts import ratios
+
+        if any(r.ratio is not None for r in done):
+            ratios(done, chart)
+        else:
+            print(f"no {chart}: nothing was compared")
+
+
+def write(results: Sequence[Result], path: Path | None) -> None:
     """The results as a list of JSON objects."""
     if path:
         with replacing(path) as temporary:
             temporary.write_text(json.dumps([asdict(r) for r in results], indent=1) + "\n")
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

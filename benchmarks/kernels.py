@@ -1,70 +1,172 @@
-"""Every kernel against its meaning in NumPy.
+"""Every kernel beside its meaning in NumPy and, where it has the operation, PyTorch.
 
-python -m benchmarks.kernels [--threads N] [--json FILE]
+python -m benchmarks.kernels [--threads N] [--only NAME ...] [--quick] ...
+
+Products and convolutions are told in GFLOP/s of the sum that defines them, all else in GB/s of the
+arrays that come and go, both also as a share of the largest rate seen in the same run: of a large
+matrix product, of a large copy. What stays in a cache, or saves multiplications, can exceed 1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from benchmarks import harness
-from minidl import kernels
+from minidl import device, kernels
 from minidl.kernels import reference
 
-rng = np.random.default_rng(0)
+from . import harness, options
+from .harness import copied
+
+ELEMENTS, CHANNELS = "element by element", "channels"
+PRODUCTS, CONVOLUTIONS, PATCHES = "products", "convolutions", "patches"
+PRODUCT, COPY = 2048, 1 << 26  # side of the matrices, float32 numbers of the copy
 
 
-def numbers(*shape: int) -> np.ndarray:
-    """Standard normal float32."""
-    return rng.standard_normal(shape, dtype=np.float32)
+class Row(NamedTuple):
+    """A kernel's arguments; flops: multiplications and additions, 0 where bytes are what counts."""
+
+    group: str
+    arguments: tuple[Any, ...]
+    flops: float = 0.0
 
 
-def calls() -> dict[str, tuple]:
-    """kernel -> arguments, at the sizes of the papers' networks."""
-    x, g, y = numbers(256, 4096), numbers(256, 4096), rng.random((256, 4096), dtype=np.float32)
-    p, m, v = numbers(1 << 20), numbers(1 << 20), rng.random(1 << 20, dtype=np.float32)
-    pictures, w, up = numbers(4, 32, 32, 64), numbers(3, 3, 64, 128), numbers(4, 16, 16, 128)
-    same = (0, 1, 0, 1)  # 'same' for stride 2 on an even size
-    out = numbers(4, 16, 16, 128)
-    up_w, up_g = numbers(3, 3, 128, 64), numbers(4, 32, 32, 64)
-    c = numbers(64)
+def rows(scale: int = 1) -> dict[str, Row]:
+    """kernel -> its row, at the sizes of the papers' networks divided by `scale`."""
+    rng = np.random.default_rng(0)
+
+    def numbers(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape, dtype=np.float32)
+
+    def positive(*shape: int) -> np.ndarray:
+        return rng.random(shape, dtype=np.float32)
+
+    N, C, O, S = 8, 64 // scale, 128 // scale, 64 // scale  # pictures (N, S, S, C), O channels out
+    patches, parameters = (512 // scale, 1280), (1 << 20) // scale
+    x, g, y = numbers(*patches), numbers(*patches), positive(*patches)
+    p, dp, m, v = (*(numbers(parameters) for _ in range(3)), positive(parameters))
+    pictures, w, b = numbers(N, S, S, C), numbers(3, 3, C, O), numbers(O)
+    half, pad = numbers(N, S // 2, S // 2, O), (1, 1, 1, 1)
+    up_w, c, more = numbers(3, 3, O, C), numbers(C), numbers(N, S, S, C)
+    side, places = 1280 // scale, np.arange(0, 512 - 16, 3 * scale)
+    picture = np.zeros((2, 512, 512))
+    cut = numbers(len(places) ** 2, 16, 16)
+    window = positive(16, 16)
+    flops = 2.0 * 9 * C * O * half[..., 0].size
+    doubled = 4 * flops
     return {
-        "sigmoid": (x,),
-        "sigmoid_grad": (g, y),
-        "tanh_grad": (g, y),
-        "leaky_relu": (x, 0.2),
-        "leaky_relu_grad": (g, x, 0.2),
-        "adam": (p, numbers(1 << 20), m, v, 1e-3, 0.9, 0.999, 1e-8),
-        "conv2d": (pictures, w, numbers(128), 2, same),
-        "conv2d_grad_x": (out, w, (32, 32), 2, same),
-        "conv2d_grad_w": (pictures, out, (3, 3), 2, same),
-        "upsample_conv2d": (up, up_w, c),
-        "upsample_conv2d_grad_x": (up_g, up_w),
-        "upsample_conv2d_grad_w": (up, up_g),
-        "channel_sum": (pictures,),
-        "moments": (pictures,),
+        "sigmoid": Row(ELEMENTS, (x,)),
+        "sigmoid_grad": Row(ELEMENTS, (g, y)),
+        "tanh_grad": Row(ELEMENTS, (g, y)),
+        "leaky_relu": Row(ELEMENTS, (x, 0.2)),
+        "leaky_relu_grad": Row(ELEMENTS, (g, x, 0.2)),
+        "adam": Row(ELEMENTS, ([p], [dp], [m], [v], 1e-3, 0.9, 0.999, 1e-8)),
+        "matmul": Row(PRODUCTS, (numbers(500, side), numbers(side, side)), 1000.0 * side * side),
+        "lay_patches": Row(PATCHES, (*picture, cut, places, places, window)),
+        "conv2d": Row(CONVOLUTIONS, (pictures, w, b, 2, pad), flops),
+        "conv2d_grad_x": Row(CONVOLUTIONS, (half, w, (S, S), 2, pad), flops),
+        "conv2d_grad_w": Row(CONVOLUTIONS, (pictures, half, (3, 3), 2, pad), flops),
+        "upsample_conv2d": Row(CONVOLUTIONS, (half, up_w, c), doubled),
+        "upsample_conv2d_grad_x": Row(CONVOLUTIONS, (pictures, up_w), doubled),
+        "upsample_conv2d_grad_w": Row(CONVOLUTIONS, (half, pictures), doubled),
+        "channel_sum": Row(CHANNELS, (pictures,)),
+        "moments": Row(CHANNELS, (pictures,)),
+        "normalize": Row(CHANNELS, (pictures, c, c, c)),
+        "channel_sums": Row(CHANNELS, (more, pictures, c)),
+        "batch_norm_grad": Row(CHANNELS, (more, pictures, c, c, c, c)),
     }
 
 
-def main() -> None:
-    """Print a row for each kernel, and write the JSON file if asked to."""
-    chosen = harness.options(__doc__)
-    harness.header(chosen)
-    results = []
-    for name, arguments in calls().items():
-        results.append(
-            harness.compare(
-                name,
-                partial(getattr(kernels, name), *arguments),
-                partial(getattr(reference, name), *arguments),
-                reference_name="NumPy's meaning",
-                threads=chosen.threads,
-            )
-        )
-        print(results[-1], flush=True)
-    harness.write(results, chosen.json)
+def references(name: str, arguments: tuple[Any, ...], *, torch: bool) -> dict[str, harness.Call]:
+    """What is timed beside a kernel. Each has arrays of its own: some kernels work in place."""
+    found: dict[str, harness.Call] = {}
+    found["NumPy's meaning"] = partial(getattr(reference, name), *copied(arguments))
+    if torch:
+        from .torch_kernels import KERNELS
+
+        if name in KERNELS:
+            found |= KERNELS[name](*copied(arguments))
+    return found
+
+
+def _bytes(value: Any) -> float:
+    """Of all arrays in a value."""
+    if isinstance(value, tuple | list):
+        return sum(_bytes(v) for v in value)
+    return getattr(value, "nbytes", 0)
+
+
+def measured(
+    name: str, row: Row, *, threads: int, torch: bool, rounds: int, peaks: dict[str, float]
+) -> harness.Result:
+    """The kernel beside its references, and what it makes of the machine."""
+    ours = partial(getattr(kernels, name), *row.arguments)
+    moved = _bytes(row.arguments) + _bytes(ours())
+    if name == "adam":  # writes what it has read, but for the gradient
+        moved *= 7 / 4
+    result = harness.compare(
+        name, ours, references(name, row.arguments, torch=torch),
+        threads=threads, group=row.group, rounds=rounds,
+    )  # fmt: skip
+    unit = "GFLOP/s" if row.flops else "GB/s"
+    rate = (row.flops or moved) / result.ours_ms / 1e6
+    figures = {unit: rate, "of the peak": rate / peaks[unit]}
+    return replace(result, figures=figures | _on_gpu(name, row, threads, rounds))
+
+
+def _on_gpu(name: str, row: Row, threads: int, rounds: int) -> dict[str, float]:
+    """The same kernel's time on the GPU, where there is one."""
+    if device.why_no_gpu():
+        return {}
+    gpu = device.choose("gpu")
+    arguments = copied(row.arguments, gpu.put)
+
+    def call() -> None:
+        getattr(kernels, name)(*arguments)
+        gpu.synchronize()
+
+    return {"CuPy, ms": harness.compare(name, call, {}, threads=threads, rounds=rounds).ours_ms}
+
+
+def measure_peaks(
+    threads: int, *, side: int = PRODUCT, count: int = COPY, rounds: int = 5
+) -> dict[str, float]:
+    """The most that large work reaches here: GFLOP/s of a matrix product, GB/s of a copy."""
+    a = np.random.default_rng(0).random((2, side, side), dtype=np.float32)
+    source = np.ones(count, np.float32)
+    target, out = source.copy(), np.empty_like(a[0])
+    parts = [np.array_split(array, threads) for array in (target, source)]
+    with threadpool_limits(threads, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        product = _best(lambda: np.matmul(a[0], a[1], out=out), rounds)
+        copy = _best(lambda: list(pool.map(np.copyto, *parts)), rounds)
+    return {"GFLOP/s": 2 * side**3 / product / 1e9, "GB/s": 2 * source.nbytes / copy / 1e9}
+
+
+def _best(call: harness.Call, rounds: int) -> float:
+    call()
+    return min(harness.seconds(call) for _ in range(rounds))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """A line for each kernel."""
+    chosen = options.begin(options.parser(__doc__), arguments)
+    table, peaks = rows(), measure_peaks(chosen.threads)
+    print("the peak: " + ", ".join(f"{rate:.0f} {unit}" for unit, rate in peaks.items()))
+
+    def results() -> Iterator[harness.Result]:
+        for name in options.selected(kernels.NAMES, chosen.only):
+            yield measured(
+                name, table[name],
+                threads=chosen.threads, torch=chosen.torch, rounds=chosen.rounds, peaks=peaks,
+            )  # fmt: skip
+
+    harness.report(results(), chosen.json, chosen.chart)
 
 
 if __name__ == "__main__":

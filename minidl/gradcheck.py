@@ -143,8 +143,9 @@ def _conv(
     op: Any = ops.conv2d,
     **options: Any,
 ) -> Case:
-    """A convolution of (N, H, W) pictures, from 2 channels to 3."""
-    shapes = (*pictures, 2), (window, window, 2, 3), (3,)
+    """A convolution of (N, H, W) pictures, from 2 channels to 3; a transposed one back again."""
+    inputs, outputs = (3, 2) if op is ops.conv_transpose2d else (2, 3)
+    shapes = (*pictures, inputs), (window, window, 2, 3), (outputs,)
     return _case(name, lambda *xs: op(*xs, **options), *shapes)
 
 

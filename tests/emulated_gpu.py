@@ -115,4 +115,5 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
     monkeypatch.setattr(launch, "empty", empty)
     monkeypatch.setattr(launch, "contiguous", np.ascontiguousarray)
     monkeypatch.setattr(launch, "address", lambda array: array.ctypes.data)
+    monkeypatch.setattr(launch, "numbers", lambda array: array)
     monkeypatch.setattr(launch, "capturing", lambda: True)  # so that cuBLAS is not asked

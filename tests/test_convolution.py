@@ -52,7 +52,7 @@ def sibling(request: pytest.FixtureRequest) -> Any:
 
 
 SMALL = {  # so small that every array is cut in many
-    "cpu.convolution": {"PIXELS": 3, "ROOM": 40},
+    "cpu.convolution": {"PIXELS": 3, "ROOM": 40, "WORTH_PACKING": 1, "SMALL": 60},
     "cpu.upsampling": {"BLOCK": 100},
     "cpu.matrix": {"WORTH": 1},
     "gpu.products": {"SHORTEST": 8},
@@ -228,7 +228,9 @@ def test_ops_on_the_gpu(dtype: Any) -> None:
     calls: list[Any] = [
         lambda *at: ops.conv2d(*at, stride=2),
         lambda *at: ops.conv2d(*at, pad=(0, 2, 1, 0)),
-        lambda *at: ops.conv_transpose2d(*at, stride=2, pad=1),
+        lambda x, w, b: ops.conv_transpose2d(
+            x, ops.transpose(w, axes=(0, 1, 3, 2)), b, stride=2, pad=1
+        ),
         ops.upsample_conv2d,
         lambda *at: ops.upsample2d(at[0]),
         lambda *at: ops.batch_norm(at[0], at[1][0, 0, :, 0], at[1][0, 0, :, 1]),
@@ -268,7 +270,7 @@ def test_same_as_in_keras(size: int, window: int, stride: int, pad: tuple[int, i
 
 
 def test_sizes_of_conv_transpose2d() -> None:
-    x, w, b = draw(np.float32, (2, 5, 7, 3), (4, 4, 3, 6), (6,))
+    x, w, b = draw(np.float32, (2, 5, 7, 3), (4, 4, 6, 3), (6,))
     assert ops.conv_transpose2d(x, w, b, stride=2, pad=1).shape == (2, 10, 14, 6)
     one = x[:, :1, :1]
     assert ops.conv_transpose2d(one, w, b, stride=1, pad=0).shape == (2, 4, 4, 6)
@@ -276,10 +278,10 @@ def test_sizes_of_conv_transpose2d() -> None:
 
 
 def test_conv_transpose2d_is_the_transpose() -> None:
-    """<conv_transpose(x), z> = <x, conv(z)>, the window's channels exchanged."""
-    x, w, z = draw(np.float64, (2, 3, 4, 3), (4, 4, 3, 2), (2, 6, 8, 2))
+    """<conv_transpose(x), z> = <x, conv(z)>, with the same window."""
+    x, w, z = draw(np.float64, (2, 3, 4, 3), (4, 4, 2, 3), (2, 6, 8, 2))
     y = ops.conv_transpose2d(x, w, np.zeros(2), stride=2, pad=1)
-    back = ops.conv2d(z, w.transpose(0, 1, 3, 2), np.zeros(3), stride=2, pad=1)
+    back = ops.conv2d(z, w, np.zeros(3), stride=2, pad=1)
     assert math.isclose((y.data * z).sum(), (x * back.data).sum(), rel_tol=1e-12)
 
 
@@ -324,17 +326,17 @@ X, W, B = (2, 5, 5, 3), (3, 3, 3, 6), (6,)
         ),
         (
             lambda *a: ops.conv_transpose2d(*a, stride=2, pad=1),
-            (X, (4, 4, 2, 6), B),
+            (X, (4, 4, 6, 2), B),
             "conv_transpose2d: x has 3 channels, w expects 2",
         ),
         (
             lambda *a: ops.conv_transpose2d(*a, stride=2, pad="same"),
-            (X, W, B),
+            (X, (3, 3, 6, 3), B),
             'conv_transpose2d: pad is "same"',
         ),
         (
             lambda *a: ops.conv_transpose2d(*a, stride=1, pad=2),
-            ((2, 1, 1, 3), W, B),
+            ((2, 1, 1, 3), (3, 3, 6, 3), B),
             "conv_transpose2d: pad 2 leaves nothing",
         ),
         (ops.upsample_conv2d, (X, (4, 4, 3, 6), B), "upsample_conv2d: the window is 4x4"),

@@ -77,8 +77,8 @@ def test_conv2d_same_at_stride_2(size: int) -> None:
 def test_conv_transpose2d(size: int, window: int, stride: int, pad: int) -> None:
     compare(
         lambda x, w, b: ops.conv_transpose2d(x, w, b, stride=stride, pad=pad),
-        lambda x, w, b: last(F.conv_transpose2d(first(x), w.permute(2, 3, 0, 1), b, stride, pad)),
-        draw((2, size, size, 5), (window, window, 5, 7), (7,)),
+        lambda x, w, b: last(F.conv_transpose2d(first(x), w.permute(3, 2, 0, 1), b, stride, pad)),
+        draw((2, size, size, 5), (window, window, 7, 5), (7,)),
     )
 
 

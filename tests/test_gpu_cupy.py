@@ -49,6 +49,7 @@ def put(emulator: emulated_gpu.Emulator, monkeypatch: pytest.MonkeyPatch) -> Ite
         return found
 
     monkeypatch.setattr(launch, "function", emulator.function)
+    monkeypatch.setattr(launch, "numbers", to_cpu)
     monkeypatch.setattr(launch, "capturing", lambda: True)
     before = cupy.cuda.get_allocator()
     cupy.cuda.set_allocator(allocate)
@@ -79,7 +80,7 @@ SHAPES: dict[str, tuple[list[tuple[int, ...]], tuple[Any, ...]]] = {
 
 
 def test_every_kernel_is_here() -> None:
-    assert set(SHAPES) | {"adam"} == set(kernels.NAMES)
+    assert set(SHAPES) | {"adam", "lay_patches"} == set(kernels.NAMES)
 
 
 def check(name: str, dtype: Any, put: Put, get: Put) -> None:
@@ -144,6 +145,18 @@ def test_adam(put: Put, rng: np.random.Generator) -> None:
     for one, other in zip(given, arrays, strict=True):
         for a, b in zip(one, other, strict=True):
             np.testing.assert_allclose(to_cpu(a), b, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_lay_patches(put: Put, dtype: Any, rng: np.random.Generator) -> None:
+    places: Any = np.array([0, 4, 2]), np.array([0, 1, 3, 6])
+    arrays: Any = [*rng.random((2, 7, 9)), rng.standard_normal((12, 3, 3)).astype(dtype), *places,
+                   rng.random((3, 3)).astype(np.float32)]  # fmt: skip
+    given = [put(a) for a in arrays]
+    kernels.lay_patches(*given)
+    reference.lay_patches(*arrays)
+    for i, (one, other) in enumerate(zip(given, arrays, strict=True)):
+        np.testing.assert_allclose(to_cpu(one), other, rtol=1e-12 * (i < 2))
 
 
 def test_transposed_views(put: Put, rng: np.random.Generator) -> None:

@@ -226,6 +226,38 @@ def test_statistics(
     close(gpu.batch_norm_grad(*given), reference.batch_norm_grad(*given))
 
 
+# --- patches --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("of_window", DTYPES)
+def test_lay_patches(
+    emulated: Any, of_window: Any, dtype: Any, rng: np.random.Generator
+) -> None:
+    rows, columns = np.array([0, 3, 17, 40]), np.array([5, 1, 0, 44, 30])
+    patches = rng.standard_normal((20, 7, 7)).astype(dtype)
+    window = rng.random((7, 7)).astype(of_window)
+    found, expected = (np.ones((2, 47, 51)) for _ in range(2))
+    gpu.lay_patches(found[0], found[1], patches, rows, columns, window)
+    reference.lay_patches(expected[0], expected[1], patches, rows, columns, window)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("which", "value"),
+    [(3, np.array([-1, 4])), (3, np.array([0, 5])), (4, np.array([0, 1, 3, 7])),
+     (2, np.zeros((7, 3, 3))), (1, np.zeros((7, 8))), (0, np.zeros((9, 7)).T),
+     (0, np.zeros((7, 9), np.float32)), (3, np.array([0, 4], np.int32)),
+     (5, np.zeros((3, 3), np.int64))],
+)  # fmt: skip
+def test_patches_stay_inside(emulated: Any, which: int, value: np.ndarray) -> None:
+    arguments: list[Any] = [np.zeros((7, 9)), np.zeros((7, 9)), np.zeros((8, 3, 3)),
+                            np.array([0, 4]), np.array([0, 1, 3, 6]), np.zeros((3, 3))]
+    arguments[which] = value
+    with pytest.raises(ValueError, match="lay_patches"):
+        gpu.lay_patches(*arguments)
+
+
 # --- what does not fit ----------------------------------------------------------------------------
 
 

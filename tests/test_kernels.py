@@ -37,11 +37,15 @@ ARGUMENTS: dict[str, Callable[[Rng, Any, Shape], Arguments]] = {
     "leaky_relu": lambda *a: [normal(*a), 0.2],
     "leaky_relu_grad": lambda *a: [normal(*a), normal(*a), 0.2],
     "adam": lambda *a: [
-        *([make(*a), make(*a)] for make in (normal, normal, normal, unit)), 0.01, 0.9, 0.999, 1e-8
+        *([make(*a), make(*a)] for make in (normal, normal, normal, unit)),
+        0.01,
+        0.9,
+        0.999,
+        1e-8,
     ],
 }
-ELSEWHERE = {  # what is not element by element: tests/test_matrix.py, tests/test_convolution.py
-    "matmul", "conv2d", "conv2d_grad_x", "conv2d_grad_w",
+ELSEWHERE = {  # what is not element by element: tests/test_matrix.py, test_convolution.py
+    "matmul", "lay_patches", "conv2d", "conv2d_grad_x", "conv2d_grad_w",
     "upsample_conv2d", "upsample_conv2d_grad_x", "upsample_conv2d_grad_w",
     "channel_sum", "moments", "normalize", "channel_sums", "batch_norm_grad",
 }  # fmt: skip

@@ -41,6 +41,40 @@ def test_matmul(
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=20 * np.finfo(dtype).eps)
 
 
+# --- patches --------------------------------------------------------------------------------------
+
+
+def laid(dtype: Any, rng: np.random.Generator) -> list[np.ndarray]:
+    """Arguments of lay_patches: 3 x 3 patches at 2 x 4 places of a picture 7 x 9."""
+    rows, columns = np.array([0, 4]), np.array([0, 1, 3, 6])
+    patches = rng.standard_normal((8, 3, 3)).astype(dtype)
+    window = rng.random((3, 3)).astype(np.float32)
+    return [*rng.random((2, 7, 9)), patches, rows, columns, window]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_lay_patches(dtype: Any, device: Device, rng: np.random.Generator) -> None:
+    arguments = laid(dtype, rng)
+    expected = [a.copy() for a in arguments]
+    reference.lay_patches(*expected)
+    given = [device.put(a.copy()) for a in arguments]
+    kernels.lay_patches(*given)
+    for i, (one, other) in enumerate(zip(given, expected, strict=True)):
+        np.testing.assert_allclose(to_cpu(one), other, rtol=1e-12 * (i < 2))
+
+
+@pytest.mark.parametrize(
+    ("which", "value"),
+    [(3, np.array([-1, 4])), (3, np.array([0, 5])), (4, np.array([0, 1, 3, 7])),
+     (2, np.zeros((7, 3, 3))), (1, np.zeros((7, 8)))],
+)  # fmt: skip
+def test_patches_stay_inside(which: int, value: np.ndarray, rng: np.random.Generator) -> None:
+    arguments = laid(np.float64, rng)
+    arguments[which] = value
+    with pytest.raises(ValueError, match="lay_patches"):
+        kernels.lay_patches(*arguments)
+
+
 # --- threads --------------------------------------------------------------------------------------
 
 

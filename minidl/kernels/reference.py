@@ -65,6 +65,23 @@ def matmul(a: Array, b: Array) -> Array:
     return a @ b
 
 
+def lay_patches(
+    total: Array, weight: Array, patches: Array, rows: Array, columns: Array, window: Array
+) -> None:
+    """Lay patches over a picture, in place on total and weight (H, W), both float64: at each place
+    window * patch is added to total, and window to weight.
+
+    patches (R C, size, size), one for each of rows (R,) x columns (C,), which tell where they begin
+    and are free of repetition; window (size, size).
+    """
+    i, j = rows[:, None], columns
+    patches = patches.reshape(len(rows), len(columns), *window.shape)
+    # One pixel of every patch at a time: the places are then distinct, so that += misses none.
+    for y, x in np.ndindex(*window.shape):
+        total[i + y, j + x] += window[y, x] * patches[:, :, y, x].astype(np.float64)
+        weight[i + y, j + x] += window[y, x].astype(np.float64)
+
+
 # --- convolution ----------------------------------------------------------------------------------
 # Pictures x (N, H, W, C), windows w (K, L, C, O), outputs (N, P, Q, O). pad: the zeros set around
 # a picture, (top, bottom, left, right). Window (i, j) starts stride * i rows and stride * j columns

@@ -18,7 +18,10 @@ from .module import Module
 
 
 class _Convolution(Module):
-    """The weights and the bias of the layers below."""
+    """The weights and the bias of the layers below. Those of a transposed convolution lie as those
+    of the convolution that it transposes: from `outputs` to `inputs`."""
+
+    transposed = False
 
     def __init__(
         self,
@@ -29,7 +32,8 @@ class _Convolution(Module):
         rng: np.random.Generator,
         std: float | None,
     ) -> None:
-        shape, taps = (window, window, inputs, outputs), window * window
+        channels = (outputs, inputs) if self.transposed else (inputs, outputs)
+        shape, taps = (window, window, *channels), window * window
         if std is None:
             w = glorot(rng, shape, taps * inputs, taps * outputs)
         else:
@@ -66,8 +70,11 @@ class Conv2D(_Convolution):
 class ConvTranspose2D(_Convolution):
     """(N, P, Q, inputs) -> (N, (P - 1) stride + window - 2 pad, ..., outputs), as in PyTorch.
 
-    window 4, stride 2, pad 1 doubles a picture; window 4, stride 1, pad 0 makes 4x4 of 1x1.
+    window 4, stride 2, pad 1 doubles a picture; window 4, stride 1, pad 0 makes 4x4 of 1x1. The
+    weights are (window, window, outputs, inputs).
     """
+
+    transposed = True
 
     def __init__(
         self,

@@ -78,13 +78,20 @@ def conv2d(x: Array, w: Array, b: Array, *, stride: int = 1, pad: Pad = "same") 
 def conv_transpose2d(
     x: Array, w: Array, b: Array, *, stride: int, pad: int | tuple[int, int, int, int]
 ) -> Grads:
-    """x (N, P, Q, C), w (K, L, C, O), b (O,) -> (N, H, W, O): the transpose of the convolution
-    from H x W to P x Q, as in PyTorch. H = (P - 1) stride + K - top - bottom.
+    """x (N, P, Q, C), w (K, L, O, C), b (O,) -> (N, H, W, O): the transpose of the convolution with
+    w from H x W to P x Q, as in PyTorch. H = (P - 1) stride + K - top - bottom.
 
     4x4 windows with stride 2 and pad 1 double a picture; with stride 1 and pad 0 they make 4x4 of
     1x1. pad: what is cut off on all sides, or off (top, bottom, left, right).
     """
-    _check(x, w, b, stride)
+    if x.ndim != 4 or w.ndim != 4:
+        raise ValueError(f"x is {x.shape}, w {w.shape}; expected (N, P, Q, C) and (K, L, O, C)")
+    if x.shape[3] != w.shape[3]:
+        raise ValueError(f"x has {x.shape[3]} channels, w expects {w.shape[3]}")
+    if b.shape != w.shape[2:3]:
+        raise ValueError(f"w gives {w.shape[2]} channels, b is {b.shape}")
+    if stride < 1:
+        raise ValueError(f"stride is {stride}, expected 1 or more")
     if isinstance(pad, str):
         raise ValueError(f'pad is "{pad}", expected a number or (top, bottom, left, right)')
     window = w.shape[:2]
@@ -95,13 +102,12 @@ def conv_transpose2d(
     )
     if min(size) < 1:
         raise ValueError(f"pad {pad} leaves nothing of the output: {size[0]}x{size[1]}")
-    v = w.transpose(0, 1, 3, 2)  # of the convolution that this one transposes
-    y = kernels.conv2d_grad_x(x, v, size, stride, pads)
+    y = kernels.conv2d_grad_x(x, w, size, stride, pads)
     y += b
     return (
         y,
-        lambda g: kernels.conv2d(g, v, None, stride, pads),
-        lambda g: kernels.conv2d_grad_w(g, x, window, stride, pads).transpose(0, 1, 3, 2),
+        lambda g: kernels.conv2d(g, w, None, stride, pads),
+        lambda g: kernels.conv2d_grad_w(g, x, window, stride, pads),
         kernels.channel_sum,
     )
 

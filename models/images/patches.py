@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from minidl import kernels
+
 
 def positions(length: int, size: int, stride: int) -> np.ndarray:
     """Where patches start along a side of `length` pixels: 0, stride, 2 stride, ..., length - size.
@@ -61,13 +63,11 @@ class Merger:
     def add(self, patches: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
         """Lay down patches (R * C, size * size), as `cut` gives them for these rows and columns."""
         size = len(self.window)
-        i = np.asarray(rows, like=self.total)[:, None]
-        j = np.asarray(columns, like=self.total)
-        patches = patches.reshape(len(rows), len(columns), size, size)
-        # One pixel of every patch at a time: the places are then distinct, so += misses none.
-        for (y, x), weight in np.ndenumerate(self.window.astype(np.float64)):
-            self.total[i + y, j + x] += float(weight) * patches[:, :, y, x].astype(np.float64)
-            self.weight[i + y, j + x] += float(weight)
+        rows, columns, window = (
+            np.asarray(a, like=self.total) for a in (rows, columns, self.window)
+        )
+        patches = patches.reshape(-1, size, size)
+        kernels.lay_patches(self.total, self.weight, patches, rows, columns, window)
 
     def picture(self) -> np.ndarray:
         """(H, W) float32. Raises ValueError if some pixel lies under no patch."""

@@ -4,6 +4,7 @@ from .convolution import conv2d, conv2d_grad_w, conv2d_grad_x
 from .elementwise import adam, leaky_relu, leaky_relu_grad, sigmoid, sigmoid_grad, tanh_grad
 from .matrix import matmul
 from .normalisation import batch_norm_grad, channel_sum, channel_sums, moments, normalize
+from .patches import lay_patches
 from .upsampling import upsample_conv2d, upsample_conv2d_grad_w, upsample_conv2d_grad_x
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "upsample_conv2d",
     "upsample_conv2d_grad_w",
     "upsample_conv2d_grad_x",
+    "lay_patches",
     "matmul",
     "batch_norm_grad",
     "channel_sum",

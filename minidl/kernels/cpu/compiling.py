@@ -10,6 +10,7 @@ cache of compiled code looks at nothing else when it asks what changed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,8 @@ FAST = {"contract", "nsz", "arcp"}
 def compiled(loop: Callable[..., None]) -> Callable[..., None]:
     """Numba's `njit`, its result kept on disk where there is a folder that can be written."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST}
+    kept = "MINIDL_SIMD" not in os.environ  # which the cache knows nothing of
     try:
-        return njit(cache=True, **options)(loop)
+        return njit(cache=kept, **options)(loop)
     except RuntimeError:  # neither the package's folder nor the user's can be written
         return njit(**options)(loop)

@@ -13,17 +13,24 @@ where the taps fall: `scatter`. A window that covers the picture makes a plain m
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import mirror
 from . import memory, threads
 from .compiling import compiled
-from .matrix import WORTH, matmul
+from .matrix import matmul
 from .microkernel import TILE, correlate, correlate_grad_w, pack, pack_mirrored
+from .threads import WORTH
 
 Pad = tuple[int, int, int, int]
 PIXELS = 512  # of outputs, that a unit of work has at least, so that a panel is used again
+SHARES = 256  # that work is cut into before threads take their parts of it
+SMALL = 1 << 17  # numbers of a gradient that each thread may have a copy of
+WORTH_PACKING = 1 << 18  # numbers of panels that are worth a thread
 ROOM = 1 << 18  # numbers in a unit's padded pictures at most: with a panel they fit the cache
 
 
@@ -35,12 +42,13 @@ def _outputs(
     return (top + H + bottom - K) // stride + 1, (left + W + right - L) // stride + 1
 
 
-def _wide(dtype: np.dtype) -> int:
-    return TILE.columns(dtype)
+def _few(channels: int, x: np.ndarray) -> bool:
+    """Whether a panel would be half empty."""
+    return TILE.columns(x.dtype) >= 2 * channels
 
 
 def _panels(count: int, columns: int, dtype: np.dtype) -> np.ndarray:
-    wide = _wide(dtype)
+    wide = TILE.columns(dtype)
     return memory.empty((-(-columns // wide), count, wide), dtype)
 
 
@@ -62,52 +70,57 @@ def _unit(
     return max(1, min(PIXELS // (P * Q), ROOM // max(1, numbers(P)))), P
 
 
-def _correlate(
-    x: np.ndarray,
-    panels: np.ndarray,
-    bias: np.ndarray,
-    window: tuple[int, int],
-    stride: int,
-    corner: tuple[int, int],
-    outputs: tuple[int, int],
-    y: np.ndarray,
-    place: tuple[int, int, int, int],
-) -> None:
-    """`microkernel.correlate` over all pictures, split over threads."""
-    unit = _unit(outputs, window, stride, x.shape[3])
-    units = -(-len(x) // unit[0]) * -(-outputs[0] // unit[1])
-    work = math.prod(unit) * outputs[1] * math.prod(window) * x.shape[3] * y.shape[-1]
-    flat = y.reshape(-1)
+class _Correlation(NamedTuple):
+    """One call of `microkernel.correlate`, and how its panels are filled."""
 
-    def part(first: int, last: int) -> None:
-        correlate(
-            x, panels, bias, window, stride, corner, outputs, flat, y.shape[-1], place, unit,
-            (first, last),
-        )  # fmt: skip
-
-    threads.split(part, units, grain=-(-WORTH // work))
+    fill: Callable[[int, int], None]  # panels (first, last + 1)
+    panels: np.ndarray
+    window: tuple[int, int]
+    stride: int
+    corner: tuple[int, int]
+    outputs: tuple[int, int]
+    place: tuple[int, int, int, int]
 
 
-def conv2d(
-    x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: int, pad: Pad
-) -> np.ndarray:
+def _correlate(x: np.ndarray, bias: np.ndarray, y: np.ndarray, all_: list[_Correlation]) -> None:
+    """Fill the panels, then do the products, both split over threads: a share of each."""
+    flat, C, columns = y.reshape(-1), x.shape[3], y.shape[-1]
+    pixels = sum(len(x) * math.prod(c.outputs) * math.prod(c.window) for c in all_)
+
+    def fill(first: int, last: int) -> None:
+        for c in all_:
+            c.fill(len(c.panels) * first // SHARES, len(c.panels) * last // SHARES)
+
+    def multiply(first: int, last: int) -> None:
+        for c in all_:
+            unit = _unit(c.outputs, c.window, c.stride, C)
+            jobs = -(-len(x) // unit[0]) * -(-c.outputs[0] // unit[1]) * len(c.panels)
+            correlate(
+                x, c.panels, bias, c.window, c.stride, c.corner, c.outputs, flat, columns, c.place,
+                unit, (jobs * first // SHARES, jobs * last // SHARES),
+            )  # fmt: skip
+
+    numbers = sum(c.panels.size for c in all_)
+    threads.split(fill, SHARES, grain=SHARES * WORTH_PACKING // numbers)
+    threads.split(multiply, SHARES, grain=SHARES * WORTH // max(1, pixels * C * columns))
+
+
+def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: int, pad: Pad) -> np.ndarray:
     (N, H, W, C), (K, L, _, O), (top, _, left, _) = x.shape, w.shape, pad
     if w.shape[2] != C or (b is not None and b.shape != (O,)):  # addresses know no bounds
-        raise ValueError(f"conv2d: x is {x.shape}, w {w.shape}, b {np.shape(b)}")
+        raise ValueError(f"conv2d: x is {x.shape}, w {w.shape}, b {b if b is None else b.shape}")
     P, Q = _outputs((H, W), (K, L), stride, pad)
     if _is_product(x, (K, L), pad):
         y = matmul(np.ascontiguousarray(x).reshape(N, -1), w.reshape(-1, O)).reshape(N, 1, 1, O)
-    elif 2 * O <= _wide(x.dtype) and mirror.pays(C, O, stride, pad, (K, L)):
+    elif _few(O, x) and mirror.pays(C, O, stride, pad, (K, L)):
         y = _scatter(x, mirror.window_of(w), (P, Q), 1, mirror.pad_of(pad, (K, L)))
     else:
-        panels = _panels(K * L * C, O, x.dtype)
-        pack(np.ascontiguousarray(w).reshape(-1, O), panels)
+        matrix, panels = np.ascontiguousarray(w).reshape(-1, O), _panels(K * L * C, O, x.dtype)
         bias = np.zeros(O, x.dtype) if b is None else np.ascontiguousarray(b)
-        y = memory.empty((N, P, Q, O), x.dtype)
-        _correlate(
-            np.ascontiguousarray(x), panels, bias, (K, L), stride, (-top, -left), (P, Q), y,
-            (0, P * Q * O, Q * O, O),
-        )  # fmt: skip
+        y, place = memory.empty((N, P, Q, O), x.dtype), (0, P * Q * O, Q * O, O)
+        fill = partial(pack, matrix, panels)
+        forward = _Correlation(fill, panels, (K, L), stride, (-top, -left), (P, Q), place)
+        _correlate(np.ascontiguousarray(x), bias, y, [forward])
         return y
     if b is not None:
         y += b
@@ -122,10 +135,10 @@ def conv2d_grad_x(
         raise ValueError(f"conv2d_grad_x: g is {g.shape}, w {w.shape}, for pictures {size}")
     if (P, Q) == (1, 1) and not any(pad) and size == (K, L):
         return matmul(g.reshape(N, O), w.reshape(-1, O).T).reshape(N, H, W, C)
-    if 2 * C <= _wide(g.dtype):
+    if _few(C, g):
         return _scatter(g, w, size, stride, pad)
     g, w = np.ascontiguousarray(g), np.ascontiguousarray(w)
-    dx, nothing = memory.empty((N, H, W, C), g.dtype), np.zeros(C, g.dtype)
+    dx, phases = memory.empty((N, H, W, C), g.dtype), []
     for i in range(min(stride, H)):
         for j in range(min(stride, W)):
             first = (i + top) % stride, (j + left) % stride
@@ -134,11 +147,12 @@ def conv2d_grad_x(
                 dx[:, i::stride, j::stride] = 0
                 continue
             panels = _panels(math.prod(taps) * O, C, g.dtype)
-            pack_mirrored(w, first, stride, panels)
+            fill = partial(pack_mirrored, w, first, stride, panels)
             corner = (i + top) // stride - taps[0] + 1, (j + left) // stride - taps[1] + 1
             outputs = len(range(i, H, stride)), len(range(j, W, stride))
             place = (i * W + j) * C, H * W * C, stride * W * C, stride * C
-            _correlate(g, panels, nothing, taps, 1, corner, outputs, dx, place)
+            phases.append(_Correlation(fill, panels, taps, 1, corner, outputs, place))
+    _correlate(g, np.zeros(C, g.dtype), dx, phases)
     return dx
 
 
@@ -151,19 +165,31 @@ def conv2d_grad_w(
     if _is_product(x, window, pad):
         flat = np.ascontiguousarray(x).reshape(N, -1)
         return matmul(flat.T, np.ascontiguousarray(g).reshape(N, O)).reshape(K, L, C, O)
-    if 2 * O <= _wide(x.dtype) and mirror.pays(C, O, stride, pad, window):
+    if _few(O, x) and mirror.pays(C, O, stride, pad, window):
         return mirror.window_of(conv2d_grad_w(g, x, window, 1, mirror.pad_of(pad, window)))
     x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)
-    dw = memory.empty((K * L * C, O), x.dtype)
-    unit = _unit((P, Q), window, stride, C)
+    shape, unit = (K * L * C, O), _unit((P, Q), window, stride, C)
+    units = -(-N // unit[0]) * -(-P // unit[1])
 
-    def part(first: int, last: int) -> None:
-        first, last = min(first * TILE.rows, len(dw)), min(last * TILE.rows, len(dw))
-        dw[first:last] = 0
-        correlate_grad_w(x, g, window, stride, (-top, -left), dw, unit, (first, last))
+    def of_units(first: int, last: int) -> np.ndarray:
+        dw = np.zeros(shape, x.dtype)
+        correlate_grad_w(x, g, window, stride, (-top, -left), dw, unit, (first, last), (0, len(dw)))
+        return dw
+
+    if units > 1 and math.prod(shape) <= SMALL:
+        work = unit[0] * unit[1] * Q * math.prod(shape)
+        return np.sum(threads.split(of_units, units, grain=-(-WORTH // work)), axis=0).reshape(
+            K, L, C, O
+        )
+    dw = memory.empty(shape, x.dtype)
+
+    def of_rows(first: int, last: int) -> None:
+        rows = min(first * TILE.rows, len(dw)), min(last * TILE.rows, len(dw))
+        dw[rows[0] : rows[1]] = 0
+        correlate_grad_w(x, g, window, stride, (-top, -left), dw, unit, (0, units), rows)
 
     work = N * P * Q * O * TILE.rows
-    threads.split(part, -(-len(dw) // TILE.rows), grain=-(-WORTH // work))
+    threads.split(of_rows, -(-len(dw) // TILE.rows), grain=-(-WORTH // work))
     return dw.reshape(K, L, C, O)
 
 

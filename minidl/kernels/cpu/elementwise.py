@@ -16,6 +16,7 @@ from numba.extending import overload
 from . import threads
 from .compiling import compiled
 from .memory import empty_like
+from .threads import GRAIN
 
 # --- the exponential ---------------------------------------------------------------------------
 
@@ -94,8 +95,6 @@ def _adam(p, g, m, v, rate, one_minus_beta1, one_minus_beta2, eps):
 
 
 # --- the kernels: what they mean is in reference.py ----------------------------------------------
-
-GRAIN = 1 << 17  # numbers that are worth a thread
 
 
 def _run(loop: Any, *arrays: np.ndarray, scalars: tuple = ()) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import memory, threads
-
-WORTH = 1 << 24  # multiplications that are worth a thread: about 0.2 ms
+from .threads import WORTH
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:

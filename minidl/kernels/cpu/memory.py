@@ -3,7 +3,7 @@
 The system hands out a large array as fresh pages, each of which it must find and clear at the first
 touch: for an array of 32 MB this takes as long as the arithmetic on it. A training step makes the
 same shapes again and again, so memory goes back to a shelf when the last array on it is gone, and
-the next array of that size takes it from there. CuPy's arrays come out of such a pool by themselves.
+the next array of that size takes it from there. CuPy has such a pool built in.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@
     c[out[r], :] = start[r, :] + sum over t, k of a[rows[r] + taps[t] + k step] b[t depth + k, :]
 
 A processor multiplies and adds two vectors of 16 numbers in each cycle, but only if the factors are
-in registers: each number read from a serves 2 vectors, and each vector read from b serves ROWS rows.
+in registers: each number read from a serves 2 vectors, and each vector read from b all ROWS rows.
 Where a row begins (`rows`) and how far apart the runs of a window lie (`taps`) are tables of
 offsets, so that windows are read where they lie in the picture and never copied side by side: a
 forward pass, the gradient of x and that of w are one routine with other tables.
@@ -72,12 +72,10 @@ def _choose() -> Tile:
 
 
 TILE = _choose()
-ROWS = TILE.rows
-COLUMNS_OF_BYTES = 2 * TILE.vector  # of a panel's row
+ROWS, VECTOR = TILE.rows, TILE.vector
 
 
-@intrinsic
-def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, start, start_rows):
+def _emit(typing, a, rows, taps, depth, step, b, b_step, c, out, start, start_rows):
     """One tile: the formula above for the first ROWS rows of the tables, over all taps.
 
     a, b, c, start: flat arrays of one float type, from where offsets count; b's rows are b_step
@@ -137,27 +135,31 @@ def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, start, start_ro
                         builder.store(builder.call(fma, [x, factor, builder.load(total)]), total)
 
         for r in range(ROWS):
-            for p, total in zip(vectors_at(at(c_.data, offset_of(out_, r))), tile[2 * r :]):
+            pair = vectors_at(at(c_.data, offset_of(out_, r)))
+            for p, total in zip(pair, tile[2 * r : 2 * r + 2], strict=True):
                 builder.store(builder.load(total), p, align=bits // 8)
         return context.get_dummy_value()
 
     return types.void(*kinds), generate
 
 
+_tile: Any = intrinsic(_emit)
+
+
 # --- around the tile ------------------------------------------------------------------------------
 
 
 @compiled
-def _products(a, rows, taps, depth, step, panels, columns, c, out, start, start_rows):
-    """The formula for all rows of the tables, times all panels (panels, TAPS x DEPTH, wide), of
-    whose columns the first `columns` count.
+def _products(a, rows, taps, depth, step, panels, some, columns, c, out, start, start_rows):
+    """The formula for all rows of the tables, times some = (first, last + 1) of the panels (panels,
+    TAPS x DEPTH, wide), of all of whose columns the first `columns` count.
 
     The tables' length is a multiple of ROWS, filled up with the last row: to compute one twice does
     no harm.
     """
     wide = panels.shape[2]
     spare, within = np.zeros(ROWS * wide, a.dtype), np.arange(ROWS) * wide
-    for p in range(panels.shape[0]):
+    for p in range(some[0], some[1]):
         panel, left = panels[p].reshape(-1), p * wide
         used = min(wide, columns - left)
         for m in range(0, rows.size, ROWS):
@@ -194,9 +196,10 @@ def _copy_padded(x, n, row, column, room):
 
 
 @compiled
-def pack(matrix, panels):
-    """Cut matrix (rows, columns) into panels (panels, rows, wide), zeros beyond the last column."""
-    for p in range(panels.shape[0]):
+def pack(matrix, panels, first, last):
+    """Cut matrix (rows, columns) into panels (panels, rows, wide), zeros beyond the last column:
+    the panels first to last - 1."""
+    for p in range(first, last):
         for k in range(panels.shape[1]):
             for q in range(panels.shape[2]):
                 column = p * panels.shape[2] + q
@@ -204,21 +207,21 @@ def pack(matrix, panels):
 
 
 @compiled
-def pack_mirrored(w, first, stride, panels):
-    """Of a window w (K, L, C, O), every stride-th tap from `first` on, in mirrored order and with
-    inputs and outputs exchanged: panels (panels, taps O, wide) of columns C."""
+def pack_mirrored(w, tap, stride, panels, first, last):
+    """Of a window w (K, L, C, O), every stride-th tap from `tap` on, in mirrored order and with
+    inputs and outputs exchanged: panels first to last - 1 of (panels, taps O, wide)."""
     K, L, C, O = w.shape
-    rows, columns = (K - first[0] + stride - 1) // stride, (L - first[1] + stride - 1) // stride
-    for p in range(panels.shape[0]):
-        for q in range(panels.shape[2]):
-            c, k = p * panels.shape[2] + q, 0
-            for i in range(rows):
-                for j in range(columns):
-                    tap_row = first[0] + stride * (rows - 1 - i)
-                    tap_column = first[1] + stride * (columns - 1 - j)
-                    for o in range(O):
-                        panels[p, k, q] = w[tap_row, tap_column, c, o] if c < C else 0
-                        k += 1
+    rows, columns = (K - tap[0] + stride - 1) // stride, (L - tap[1] + stride - 1) // stride
+    for p in range(first, last):
+        for t in range(rows * columns):
+            i = tap[0] + stride * (rows - 1 - t // columns)
+            j = tap[1] + stride * (columns - 1 - t % columns)
+            for begin in range(0, O, 64):  # so few rows of the panel stay in the nearest cache
+                end = min(O, begin + 64)
+                for q in range(panels.shape[2]):
+                    c = p * panels.shape[2] + q
+                    for o in range(begin, end):
+                        panels[p, t * O + o, q] = w[i, j, c, o] if c < C else 0
 
 
 @compiled
@@ -227,7 +230,8 @@ def correlate(x, panels, bias, window, stride, corner, outputs, y, columns, plac
 
     x (N, H, W, C); window: its (rows, columns); corner: where the first one begins, (-top, -left);
     outputs: (P, Q) windows of a picture. Output (n, i, j) goes to y[place @ (1, n, i, j)], y flat.
-    unit: (pictures, rows of outputs) taken at a time; part: the units (first, last + 1) to do.
+    unit: (pictures, rows of outputs) taken at a time. part: the (first, last + 1) of the jobs to
+    do, the panels of unit 0 before those of unit 1 and so on.
     """
     N, _, _, C = x.shape
     (K, L), (P, Q), (pictures, band) = window, outputs, unit
@@ -238,10 +242,11 @@ def correlate(x, panels, bias, window, stride, corner, outputs, y, columns, plac
     length = pictures * band * Q
     rows, out = np.empty(length + ROWS, np.int64), np.empty(length + ROWS, np.int64)
     no_rows = np.zeros(length + ROWS, np.int64)  # the bias is one row for all
-    bands = (P + band - 1) // band
-    for u in range(part[0], part[1]):
-        n, i = u // bands * pictures, u % bands * band
-        count = 0
+    bands, job = (P + band - 1) // band, part[0]
+    while job < part[1]:
+        u, panel = job // panels.shape[0], job % panels.shape[0]
+        some = panel, min(panels.shape[0], panel + part[1] - job)
+        n, i, count = u // bands * pictures, u % bands * band, 0
         for g in range(min(pictures, N - n)):
             _copy_padded(x, n + g, i * stride + corner[0], corner[1], room[g])
             for r in range(min(band, P - i)):
@@ -251,40 +256,41 @@ def correlate(x, panels, bias, window, stride, corner, outputs, y, columns, plac
                     count += 1
         full = (count + ROWS - 1) // ROWS * ROWS
         rows[count:full], out[count:full] = rows[count - 1], out[count - 1]
-        _products(room.reshape(-1), rows[:full], taps, L * C, 1, panels, columns, y, out[:full],
-                  bias, no_rows[:full])  # fmt: skip
+        _products(room.reshape(-1), rows[:full], taps, L * C, 1, panels, some, columns, y,
+                  out[:full], bias, no_rows[:full])  # fmt: skip
+        job += some[1] - some[0]
 
 
 @compiled
-def correlate_grad_w(x, g, window, stride, corner, dw, unit, part):
-    """Add to the rows part = (first, last + 1) of dw (K L C, O) the gradient, given g (N, P, Q, O).
+def correlate_grad_w(x, g, window, stride, corner, dw, unit, units, some_rows):
+    """Add to some_rows = (first, last + 1) of dw (K L C, O) what units = (first, last + 1) give.
 
-    Here the pixels of outputs are what is summed over, and each row of g a tap.
+    g (N, P, Q, O); the rest as in `correlate`. Here the sum is over the pixels of outputs, and each
+    row of g is a tap.
     """
     N, P, Q, O = g.shape
     C, (K, L), (pictures, band) = x.shape[3], window, unit
-    wide = COLUMNS_OF_BYTES // x.itemsize
+    wide = 2 * VECTOR // x.itemsize
     room = np.empty((pictures, (band - 1) * stride + K, (Q - 1) * stride + L, C), x.dtype)
     room_row = room.shape[2] * C
     panels = np.empty(((O + wide - 1) // wide, pictures * band * Q, wide), x.dtype)
     taps = np.empty(pictures * band, np.int64)
-    length = part[1] - part[0]
+    length = some_rows[1] - some_rows[0]
     full = (length + ROWS - 1) // ROWS * ROWS
     rows, out = np.empty(full, np.int64), np.empty(full, np.int64)
     for r in range(full):
-        row = part[0] + min(r, length - 1)
+        row = some_rows[0] + min(r, length - 1)
         rows[r] = row // (L * C) * room_row + row % (L * C)
         out[r] = row * O
-    flat = dw.reshape(-1)
-    for n in range(0, N, pictures):
-        for i in range(0, P, band):
-            here, lines = min(pictures, N - n), min(band, P - i)
-            for p in range(here):
-                _copy_padded(x, n + p, i * stride + corner[0], corner[1], room[p])
-                for r in range(lines):
-                    taps[p * lines + r] = p * room[0].size + r * stride * room_row
-            for p in range(here):
-                block = g[n + p, i : i + lines].reshape(-1, O)
-                pack(block, panels[:, p * lines * Q : (p + 1) * lines * Q])
-            _products(room.reshape(-1), rows, taps[: here * lines], Q, stride * C,
-                      panels, O, flat, out, flat, out)  # fmt: skip
+    flat, bands = dw.reshape(-1), (P + band - 1) // band
+    for u in range(units[0], units[1]):
+        n, i = u // bands * pictures, u % bands * band
+        here, lines = min(pictures, N - n), min(band, P - i)
+        for p in range(here):
+            _copy_padded(x, n + p, i * stride + corner[0], corner[1], room[p])
+            for r in range(lines):
+                taps[p * lines + r] = p * room[0].size + r * stride * room_row
+            first, last = p * lines * Q, (p + 1) * lines * Q
+            pack(g[n + p, i : i + lines].reshape(-1, O), panels[:, first:last], 0, panels.shape[0])
+        _products(room.reshape(-1), rows, taps[: here * lines], Q, stride * C, panels,
+                  (0, panels.shape[0]), O, flat, out, flat, out)  # fmt: skip

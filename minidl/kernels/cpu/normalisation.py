@@ -9,6 +9,7 @@ import numpy as np
 from . import threads
 from .compiling import compiled
 from .memory import empty_like
+from .threads import GRAIN
 
 
 @compiled
@@ -20,8 +21,8 @@ def _channel_sum(x, total):
 
 @compiled
 def _moments(x, origin, total, squares):
-    """Sums of x - origin and of its square. The first row is no further from the mean than sqrt(rows) standard
-    deviations, so that nothing cancels when the mean's square is subtracted."""
+    """Sums of x - origin and of its square. The first row of all is no further from the mean than
+    sqrt(rows) standard deviations: nothing cancels when the mean's square is subtracted."""
     for r in range(x.shape[0]):
         for c in range(total.size):
             d = np.float64(x[r, c]) - np.float64(origin[c])
@@ -49,9 +50,6 @@ def _batch_norm_grad(g, x, mean, scale, a, b, dx):
     for r in range(g.shape[0]):
         for c in range(mean.size):
             dx[r, c] = (g[r, c] - a[c] - b[c] * (x[r, c] - mean[c])) * scale[c]
-
-
-GRAIN = 1 << 17  # numbers that are worth a thread
 
 
 def _rows(*arrays: np.ndarray) -> list[np.ndarray]:

@@ -1,8 +1,8 @@
 """One pool of threads, over which kernels split their work. BLAS is held to one thread meanwhile.
 
-Loops compiled by Numba and BLAS's products run without Python's lock, so that plain threads do. With
-a pool in each library, the pools take the cores from each other: two pools on two cores cost a
-training step a fifth of its speed, and ten times as much beside another busy process.
+Loops compiled by Numba and BLAS's products run without Python's lock, so that plain threads do.
+With a pool in each library, the pools take the cores from each other: where another process is busy
+too, BLAS with two threads of its own on two cores was ten times slower than with one.
 
 A part of the work is worth a thread if it takes longer than waking one, some 80 microseconds.
 """
@@ -13,12 +13,15 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from threadpoolctl import LibController, ThreadpoolController
 
 R = TypeVar("R")
+GRAIN = 1 << 17  # numbers, each of a few operations, that are worth a thread
+WORTH = 1 << 24  # multiplications in a product that are
 _Task = tuple[Callable[[], Any], "SimpleQueue[tuple[Any, BaseException | None]]"]
 
 _tasks: SimpleQueue[_Task] = SimpleQueue()
@@ -65,7 +68,7 @@ def split(work: Callable[[int, int], R], length: int, *, grain: int) -> list[R]:
     ends = [length * i // parts for i in range(parts + 1)]
     _start(parts - 1)
     waiting = []
-    for start, stop in zip(ends[1:-1], ends[2:], strict=True):
+    for start, stop in pairwise(ends[1:]):
         answer: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         _tasks.put((lambda start=start, stop=stop: work(start, stop), answer))  # type: ignore[misc]
         waiting.append(answer)

@@ -1,25 +1,26 @@
 """Convolution of a doubled picture: transforms of differences around nine matrix products.
 
-The algebra is in `doubling`. All transforms run along rows of pixels, in blocks of rows that fit
-the cache: V are the nine transforms of x, U those of the window, P = V U the nine products.
+The algebra is in `minidl.kernels.doubling`. All transforms run along rows of pixels, in blocks of
+rows that fit the cache: V are the nine transforms of x, U those of the window, P = V U the nine
+products.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
-from .. import doubling
 from . import threads
 from .compiling import compiled
-from .matrix import WORTH
 from .memory import empty
+from .threads import GRAIN, WORTH
 
 R = TypeVar("R")
 
-BLOCK = 1 << 21  # numbers in a block's V and P together: 8 MB in float32
+BLOCK = 1 << 20  # numbers in a block's V and P together: 4 MB in float32
 
 
 @compiled
@@ -133,6 +134,49 @@ def _combine_back(g, first, P):
                 p8[o] = bottom[j, 1, o]
 
 
+@compiled
+def _factors(w, U, first, last):
+    """doubling.of_window for the inputs first to last - 1, in one pass: U (9, C, O) of w."""
+    for c in range(first, last):
+        for o in range(w.shape[3]):
+            w00, w01, w02 = w[0, 0, c, o], w[0, 1, c, o], w[0, 2, c, o]
+            w10, w11, w12 = w[1, 0, c, o], w[1, 1, c, o], w[1, 2, c, o]
+            w20, w21, w22 = w[2, 0, c, o], w[2, 1, c, o], w[2, 2, c, o]
+            s0, s1, s2 = w00 + w10 + w20, w01 + w11 + w21, w02 + w12 + w22
+            U[0, c, o], U[1, c, o], U[2, c, o] = s0 + s1 + s2, -s0, s2
+            U[3, c, o], U[4, c, o], U[5, c, o] = -(w00 + w01 + w02), w00, -w02
+            U[6, c, o], U[7, c, o], U[8, c, o] = w20 + w21 + w22, -w20, w22
+
+
+@compiled
+def _factors_back(U, w, first, last):
+    """doubling.to_window in one pass, likewise."""
+    for c in range(first, last):
+        for o in range(w.shape[3]):
+            u0, u1, u2 = U[0, c, o], U[1, c, o], U[2, c, o]
+            u3, u4, u5 = U[3, c, o], U[4, c, o], U[5, c, o]
+            u6, u7, u8 = U[6, c, o], U[7, c, o], U[8, c, o]
+            w[0, 0, c, o], w[0, 1, c, o] = u0 - u1 - u3 + u4, u0 - u3
+            w[0, 2, c, o], w[1, 0, c, o] = u0 + u2 - u3 - u5, u0 - u1
+            w[1, 1, c, o], w[1, 2, c, o] = u0, u0 + u2
+            w[2, 0, c, o], w[2, 1, c, o] = u0 - u1 + u6 - u7, u0 + u6
+            w[2, 2, c, o] = u0 + u2 + u6 + u8
+
+
+def _of_window(w: np.ndarray) -> np.ndarray:
+    C, O = w.shape[2:]
+    w, U = np.ascontiguousarray(w), empty((9, C, O), w.dtype)
+    threads.split(partial(_factors, w, U), C, grain=-(-GRAIN // (9 * O)))
+    return U
+
+
+def _to_window(U: np.ndarray) -> np.ndarray:
+    _, C, O = U.shape
+    w = empty((3, 3, C, O), U.dtype)
+    threads.split(partial(_factors_back, U, w), C, grain=-(-GRAIN // (9 * O)))
+    return w
+
+
 def _rows(x: np.ndarray) -> np.ndarray:
     """x (N, H, W, C) as (N H, W C)."""
     return np.ascontiguousarray(x).reshape(x.shape[0] * x.shape[1], -1)
@@ -152,8 +196,6 @@ def _blocks(
         yield start, v.reshape(9, rows, W * C), p.reshape(9, rows, W, O)
 
 
-
-
 def _split(part: Callable[[int, int], R], count: int, products: int) -> list[R]:
     """Over threads, each unit of `count` being nine times so many multiplications."""
     with threads.blas_alone():
@@ -164,7 +206,7 @@ def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     (N, H, W, C), O = x.shape, w.shape[3]
     if b.shape != (O,):  # a loop would run past its end
         raise ValueError(f"upsample_conv2d: w gives {O} channels, b is {b.shape}")
-    rows, U = _rows(x), doubling.of_window(w)
+    rows, U = _rows(x), _of_window(w)
     y = empty((N, 2 * H, 2 * W, O), x.dtype)
     out = y.reshape(-1, W, 2, O)
 
@@ -181,7 +223,7 @@ def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
 def upsample_conv2d_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     N, H, W = g.shape[0], g.shape[1] // 2, g.shape[2] // 2
     C, O = w.shape[2:]
-    back, g = doubling.of_window(w).transpose(0, 2, 1), np.ascontiguousarray(g)
+    back, g = _of_window(w).transpose(0, 2, 1), np.ascontiguousarray(g)
     dx = empty((N, H, W, C), g.dtype)
     pairs, rows = g.reshape(-1, W, 2, O), dx.reshape(N * H, -1)
 
@@ -203,12 +245,18 @@ def upsample_conv2d_grad_w(x: np.ndarray, g: np.ndarray) -> np.ndarray:
     rows, pairs = _rows(x), np.ascontiguousarray(g).reshape(-1, W, 2, O)
 
     def part(first: int, last: int) -> np.ndarray:
-        dU, product = np.zeros((9, C, O), x.dtype), np.empty((9, C, O), x.dtype)
+        dU, product = empty((9, C, O), x.dtype), empty((9, C, O), x.dtype)
         for start, V, P in _blocks(first, last, (W, C, O), x.dtype):
             _transform(rows, H, C, start, V)
             _combine_back(pairs, start, P)
             columns = V.reshape(9, -1, C).transpose(0, 2, 1)
-            dU += np.matmul(columns, P.reshape(9, -1, O), out=product)
+            if start == first:
+                np.matmul(columns, P.reshape(9, -1, O), out=dU)
+            else:
+                dU += np.matmul(columns, P.reshape(9, -1, O), out=product)
         return dU
 
-    return doubling.to_window(np.sum(_split(part, N * H, W * C * O), axis=0))
+    total, *more = _split(part, N * H, W * C * O)
+    for dU in more:
+        total += dU
+    return _to_window(total)

@@ -4,6 +4,7 @@ Python file beside it that launches them."""
 from .convolution import conv2d, conv2d_grad_w, conv2d_grad_x
 from .elementwise import adam, leaky_relu, leaky_relu_grad, sigmoid, sigmoid_grad, tanh_grad
 from .normalisation import batch_norm_grad, channel_sum, channel_sums, moments, normalize
+from .patches import lay_patches
 from .products import matmul
 from .upsampling import upsample_conv2d, upsample_conv2d_grad_w, upsample_conv2d_grad_x
 
@@ -20,6 +21,7 @@ __all__ = [
     "upsample_conv2d",
     "upsample_conv2d_grad_w",
     "upsample_conv2d_grad_x",
+    "lay_patches",
     "matmul",
     "batch_norm_grad",
     "channel_sum",

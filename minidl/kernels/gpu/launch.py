@@ -20,7 +20,7 @@ THREADS = 256  # of a block, as in common.cu
 BLOCKS = 4096  # of a loop that all threads share; more would only wait
 
 FILES = ("common", "elementwise", "products", "convolution", "normalisation", "upsampling",
-         "philox")  # fmt: skip
+         "patches", "philox")  # fmt: skip
 TYPES = {"f": "float", "d": "double"}  # T in the names below, for the characters of dtypes
 KERNELS = (
     "sigmoid<T>", "sigmoid_grad<T>", "tanh_grad<T>", "leaky_relu<T>", "leaky_relu_grad<T>",
@@ -33,6 +33,7 @@ KERNELS = (
     "normalize<T>", "batch_norm_grad<T>",
     "transform<T>", "transform_back<T>", "combine<T>", "combine_back<T>", "window_factors<T>",
     "window_back<T>",
+    "lay_patches<T, float>", "lay_patches<T, double>",
     "random_floats<T, false>", "random_floats<T, true>", "random_integers", "move_counter",
 )  # fmt: skip
 
@@ -91,6 +92,11 @@ def contiguous(array: Array) -> Array:
 def address(array: Array) -> int:
     """Where the array begins in the GPU's memory."""
     return array.data.ptr
+
+
+def numbers(array: Array) -> np.ndarray:
+    """The array's numbers on the CPU, for which the GPU is waited for: for small ones."""
+    return array.get()
 
 
 def capturing() -> bool:

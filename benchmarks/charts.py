@@ -1,0 +1,81 @@
+"""The benchmarks' results as pictures: bars of ratios, and lines of cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from models.plots import save
+
+from .harness import Result
+
+COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:gray")
+
+
+def ratios(results: Sequence[Result], path: str | Path) -> None:
+    """A bar for the ratio of each compared result, gathered by group, with the spread over it."""
+    groups = list(dict.fromkeys(r.group for r in results))
+    rows = [r for r in results if r.ratio is not None]
+    rows.sort(key=lambda r: (groups.index(r.group), r.ratio))
+    figure = Figure(figsize=(9, 1.3 + 0.34 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    most = 0.0
+    for at, row in enumerate(rows):
+        assert row.ratio is not None and row.spread is not None
+        low, high = row.spread
+        # The median of a few ratios and the ratio of medians need not lie on the same side.
+        error = [[max(0.0, row.ratio - low)], [max(0.0, high - row.ratio)]]
+        colour = COLOURS[groups.index(row.group) % len(COLOURS)]
+        first = row.group not in [r.group for r in rows[:at]]
+        axes.barh(
+            at, row.ratio, xerr=error, color=colour, ecolor="black", capsize=2, height=0.7,
+            label=row.group if first else None,
+        )  # fmt: skip
+        end = max(row.ratio, high)
+        beside = max(end, 1.0)  # text that the line crosses is hard to read
+        axes.text(beside, at, f"  {row.ratio:.2f}  {row.reference}", va="center", fontsize=8)
+        most = max(most, beside)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xlim(0, max(1.1, most) * 1.45)  # the text beside the longest bar needs room
+    axes.set_yticks(range(len(rows)), [row.name for row in rows])
+    axes.invert_yaxis()
+    if any(groups):
+        figure.legend(loc="outside upper center", ncols=len(groups), frameon=False)
+    threads = ", ".join(sorted({str(row.threads) for row in rows}))
+    axes.set_xlabel(f"our time / the fastest reference's, threads: {threads}; below 1 ours is less")
+    save(figure, path)
+
+
+Lines = Mapping[str, Sequence[tuple[float, float]]]  # name -> (x, y), (x, y), ...
+
+
+def costs(
+    panels: Sequence[Sequence[tuple[str, str, Lines]]], path: str | Path, *, y_label: str
+) -> None:
+    """Rows of panels (title, x label, lines), both axes logarithmic. Dashed: names with "torch"."""
+    down, across = len(panels), len(panels[0])
+    figure = Figure(figsize=(4.6 * across, 3.4 * down), layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False)
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    for axes, (title, x_label, lines) in zip(
+        grid.flat, (panel for row in panels for panel in row), strict=True
+    ):
+        for name, points in lines.items():
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, "o--" if "torch" in name else "o-", label=name)
+        axes.set(title=title, xlabel=x_label, ylabel=y_label)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log", base=2)
+        at = sorted({x for points in lines.values() for x, _ in points})
+        heights = [y for points in lines.values() for _, y in points]
+        axes.set_xticks(at)
+        axes.set_ylim(min(heights) / 2, max(heights) * 2)  # so that some powers of 2 lie within
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(plain)
+            axis.set_minor_formatter(NullFormatter())
+        axes.grid(alpha=0.3)
+        axes.legend()
+    save(figure, path)

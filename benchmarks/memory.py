@@ -1,0 +1,58 @@
+"""Peak memory of one piece of work, in a process of its own, over what its imports take.
+
+`peak("benchmarks.training:alone", "ours", ...)` starts a Python process, which imports that module,
+notes its memory, calls alone("ours", ...) and notes the peak.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+RUNS = 2  # the first may have to compile kernels, which takes memory once and for all
+
+
+def peak(work: str, *arguments: str) -> float:
+    """MiB. work: "module:function"; the function takes texts, of which the first is "torch" or
+    "ours" and says what is imported beforehand. Raises RuntimeError if it fails."""
+    command = [sys.executable, "-m", "benchmarks.memory", work, *arguments]
+    found = []
+    for _ in range(RUNS):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command[2:])} failed:\n{done.stderr}")
+        found.append(float(done.stdout.split()[-1]))
+    return min(found)
+
+
+def _resident_peak() -> float:
+    """The largest resident set of this process so far, in MiB.
+
+    Linux counts in ru_maxrss the process that started this one, which may be larger; its VmHWM does
+    not.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        import resource
+
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return int(re.findall(r"VmHWM:\s*(\d+) kB", status)[0]) / 2**10
+
+
+def main() -> None:
+    """The process of its own."""
+    (module, _, name), arguments = sys.argv[1].partition(":"), sys.argv[2:]
+    work = getattr(importlib.import_module(module), name)
+    importlib.import_module("torch" if arguments[0] == "torch" else "minidl.kernels.cpu")
+    before = _resident_peak()
+    work(*arguments)
+    print(_resident_peak() - before)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The command line that all benchmarks share, and what the figures were measured on."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import minidl
+from minidl.kernels.cpu import threads as cpu_threads
+
+QUICK_ROUNDS, ROUNDS = 3, 9
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The shared options; a benchmark adds its own and calls `begin`."""
+    made = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
+    made.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N")
+    made.add_argument(
+        "--against",
+        choices=("torch", "none"),
+        help="what is timed beside ours; by default PyTorch, where it is installed",
+    )
+    made.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="rows whose name holds one of these"
+    )
+    made.add_argument(
+        "--quick", action="store_true", help="fewer rounds, and PyTorch without torch.compile"
+    )
+    made.add_argument("--json", type=Path, metavar="FILE", help="also write the results there")
+    made.add_argument("--chart", type=Path, metavar="FILE", help="also draw them, as a PNG file")
+    return made
+
+
+def begin(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse, set the number of threads and print the header.
+
+    The namespace has two more names: torch, whether it is timed too; and rounds.
+    """
+    chosen = parser.parse_args(arguments)
+    if chosen.threads < 1:
+        parser.error(f"--threads {chosen.threads}: expected 1 or more")
+    installed = importlib.util.find_spec("torch") is not None
+    if chosen.against == "torch" and not installed:
+        parser.error("--against torch: PyTorch is not installed (pip install torch)")
+    chosen.torch = installed and chosen.against != "none"
+    chosen.rounds = QUICK_ROUNDS if chosen.quick else ROUNDS
+    for path in (chosen.json, chosen.chart):
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    use_threads(chosen.threads, torch=chosen.torch)
+    print(header(chosen.threads, torch=chosen.torch))
+    if chosen.against is None and not installed:
+        print("PyTorch is not installed: ours is timed alone.")
+    if chosen.torch and chosen.quick:
+        print("Quick: few rounds, and PyTorch without torch.compile.")
+    return chosen
+
+
+def use_threads(count: int, *, torch: bool) -> None:
+    """Let our kernels, BLAS and, if it is wanted, PyTorch compute with so many threads."""
+    from threadpoolctl import threadpool_limits
+
+    if torch:
+        import torch as library
+
+        library.set_num_threads(count)
+    threadpool_limits(count, user_api="blas")
+    cpu_threads.use(count)
+
+
+def header(threads: int, *, torch: bool) -> str:
+    """What the figures below it were measured on."""
+    versions = {"minidl": minidl.__version__, "python": platform.python_version()}
+    for package in ("numpy", "numba", *(["torch"] if torch else [])):
+        versions[package] = importlib.metadata.version(package)
+    machine = f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}, float32"
+    return machine + "\n" + ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def selected(names: Iterable[str], only: Sequence[str]) -> list[str]:
+    """The names that hold one of `only`, or all. Ends the program where one of `only` fits none."""
+    names = list(names)
+    for part in only:
+        if not any(part in name for name in names):
+            raise SystemExit(f"--only {part}: expected a part of one of: {', '.join(names)}")
+    return [name for name in names if not only or any(part in name for part in only)]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

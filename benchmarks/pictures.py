@@ -1,0 +1,161 @@
+"""Whole pictures: taking noise out, and filling a hole; seconds and peak memory by size.
+
+python -m benchmarks.pictures [--sizes 256 512] [--threads N] [--only NAME ...] [--quick] ...
+
+The chart has lines over the size, or bars where there is a single one.
+
+Noise: 16x16 patches, two auto-encoders of 1280 units, stride 3. Hole: the compact net, a square of
+a quarter of each side. The weights are random, which costs what trained ones cost. PyTorch takes
+the same patches in strips; for the hole it has the network's part, and shares the rest with ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.context_encoder.filling import Filler
+from models.ssda.damage import Noise
+from models.ssda.network import SSDA, Coding
+from models.ssda.restoring import STRIDE, Restorer
+
+from . import charts, harness, memory, options
+from .training import Step, Work, timed
+
+if TYPE_CHECKING:
+    from .torch_models import Mode
+
+SIZES = (256, 512, 1024, 2048)
+LARGE, LARGE_ROUNDS = 1024, 3  # pictures of so many pixels to a side take long enough
+
+
+def picture(size: int, channels: int) -> np.ndarray:
+    """Random pixels (size, size, channels)."""
+    return np.random.default_rng(1).random((size, size, channels), dtype=np.float32)
+
+
+def denoising(size: int, *, patch: int = 16, hidden: int = 1280) -> Work:
+    """A grey picture, size x size."""
+    image = picture(size, 1)[..., 0]
+
+    def restorer() -> Restorer:
+        network = SSDA(patch * patch, (hidden, hidden), rng=np.random.default_rng(0))
+        return Restorer(network, patch, Coding(), Noise(25))
+
+    def ours() -> Step:
+        made = restorer()
+        return lambda: made.repair_channel(image)
+
+    def theirs(mode: Mode) -> Step:
+        from .torch_pictures import denoiser
+
+        denoise = denoiser(mode, restorer(), STRIDE)
+        return lambda: denoise(image)
+
+    return Work(ours, theirs, pictures=False)
+
+
+def filling(size: int, *, width: float = 1.0) -> Work:
+    """A picture in colour, size x size, with one hole."""
+    pixels, mask = picture(size, 3), np.zeros((size, size), bool)
+    middle = slice(size * 3 // 8, size * 5 // 8)
+    mask[middle, middle] = True
+
+    def filler() -> Filler:
+        made, _ = Filler.new(
+            "compact", "centre", overlap=4, rng=np.random.default_rng(0), width=width
+        )
+        return made
+
+    def ours() -> Step:
+        made = filler()
+        return lambda: made.fill(pixels, mask)
+
+    def theirs(mode: Mode) -> Step:
+        from .torch_pictures import Generator
+
+        made = filler()
+        made.generator = Generator(mode, made.generator)
+        return lambda: made.fill(pixels, mask)
+
+    return Work(ours, theirs)
+
+
+KINDS: dict[str, Callable[[int], Work]] = {"denoise": denoising, "fill": filling}
+
+
+def alone(who: str, kind: str, size: str, mode: str, threads: str) -> None:
+    """One picture, for `memory`: by ours, or by PyTorch in a mode."""
+    options.use_threads(int(threads), torch=who == "torch")
+    work = KINDS[kind](int(size))
+    if who == "torch":
+        from .torch_models import MODES
+
+        work.theirs(next(m for m in MODES if m.name == mode))()
+    else:
+        work.ours()()
+
+
+def peaks(kind: str, size: int, *, threads: int, torch: bool) -> dict[str, float]:
+    """{what: peak memory in MiB}. PyTorch's is of its plain mode."""
+    place, end = "benchmarks.pictures:alone", (str(size), "PyTorch", str(threads))
+    found = {"ours, MiB": memory.peak(place, "ours", kind, *end)}
+    if torch:
+        found["PyTorch, MiB"] = memory.peak(place, "torch", kind, *end)
+    return found
+
+
+def lines(results: Sequence[harness.Result], path: Path) -> None:
+    """Seconds and peak memory over the size, a row for each kind of work."""
+    panels = []
+    for kind in dict.fromkeys(r.group for r in results):
+        rows = [(float(r.name.split()[-1]), r) for r in results if r.group == kind]
+        seconds = {"ours": [(size, r.ours_ms / 1e3) for size, r in rows]}
+        beside = [(size, r.reference_ms / 1e3) for size, r in rows if r.reference_ms is not None]
+        if beside:
+            seconds["torch, its best mode"] = beside
+        memories = {
+            name.replace("PyTorch, MiB", "torch").replace(", MiB", ""): [
+                (size, r.figures[name]) for size, r in rows
+            ]
+            for name in rows[0][1].figures
+        }
+        side = "pixels to a side"
+        panels.append([(f"{kind}: seconds", side, seconds)])
+        if memories:
+            panels[-1].append((f"{kind}: peak MiB over the imports", side, memories))
+    charts.costs(panels, path, y_label="")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Time every kind at every size, with peak memory beside."""
+    parser = options.parser(__doc__)
+    parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, metavar="PIXELS")
+    chosen = options.begin(parser, arguments)
+    names = {f"{kind} {size}": (kind, size) for kind in KINDS for size in chosen.sizes}
+    done: list[harness.Result] = []
+
+    def results() -> Iterator[harness.Result]:
+        for name in options.selected(names, chosen.only):
+            kind, size = names[name]
+            result = timed(
+                name, kind, KINDS[kind](size),
+                threads=chosen.threads, torch=chosen.torch, compiled=not chosen.quick,
+                rounds=min(chosen.rounds, LARGE_ROUNDS) if size >= LARGE else chosen.rounds,
+            )  # fmt: skip
+            found = peaks(kind, size, threads=chosen.threads, torch=chosen.torch)
+            done.append(replace(result, figures=found))
+            yield done[-1]
+
+    several = len(set(chosen.sizes)) > 1
+    harness.report(results(), chosen.json, None if several else chosen.chart)
+    if several and chosen.chart:
+        lines(done, chosen.chart)
+
+
+if __name__ == "__main__":
+    main()

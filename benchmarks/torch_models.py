@@ -1,0 +1,171 @@
+"""Our networks in PyTorch, layer by layer, with the same weights; and the modes it can run them in.
+
+The counterparts are what a PyTorch user would write: up-sampling and then a convolution, pictures
+(N, C, H, W), fused Adam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn as tn
+
+from minidl import nn
+from minidl.ops.convolution import padding
+
+Step = Callable[[], Any]
+COMPILATIONS = 64  # of one function; beyond it, PyTorch would silently run it uncompiled
+EVEN = (2, 2)  # every picture in these networks has even sides: that decides how 'same' pads
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way to run a network.
+
+    exact: pads a 'same' convolution of stride 2 as ours does, at the bottom and on the right, for
+    which PyTorch needs a copy. Timed is symmetric padding, which gives as many pixels without one.
+    """
+
+    name: str
+    channels_last: bool = False
+    compiled: bool = False
+    exact: bool = False
+
+    def put(self, module: tn.Module) -> tn.Module:
+        """The module with its weights laid out for this mode; its parameters are those to train."""
+        if self.channels_last:
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return module
+
+    def runner(self, module: tn.Module) -> Callable[..., torch.Tensor]:
+        """What is called in the module's place."""
+        return torch.compile(module, dynamic=False) if self.compiled else module
+
+    def pictures(self, array: np.ndarray) -> torch.Tensor:
+        """(N, H, W, C) -> (N, C, H, W), in this mode's order in memory."""
+        moved = torch.from_numpy(array).permute(0, 3, 1, 2)
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return moved.clone(memory_format=layout)
+
+
+EXACT = Mode("exact", exact=True)
+MODES = (
+    Mode("PyTorch"),
+    Mode("PyTorch channels_last", channels_last=True),
+    Mode("PyTorch compiled", compiled=True),
+    Mode("PyTorch compiled channels_last", channels_last=True, compiled=True),
+)
+
+
+def modes(
+    build: Callable[[Mode], Step], *, pictures: bool = True, compiled: bool = True
+) -> dict[str, Step]:
+    """{name: what `build` makes} for all modes that work here.
+
+    pictures: whether there is an order of channels to choose. A compiled mode that fails, mostly
+    for want of a C++ compiler, is left out, and said to be.
+    """
+    # Code that is compiled for one network must neither count nor be re-used for the next.
+    torch.compiler.reset()
+    torch._dynamo.config.recompile_limit = COMPILATIONS
+    steps: dict[str, Step] = {}
+    for mode in MODES:
+        if (mode.channels_last and not pictures) or (mode.compiled and not compiled):
+            continue
+        try:
+            step = build(mode)
+            step()
+        except Exception as error:  # the compiler can raise almost anything
+            if not mode.compiled:
+                raise
+            reason = next(iter(str(error).splitlines()), "") or repr(error)
+            print(f"{mode.name} is left out: {reason}", flush=True)
+            continue
+        steps[mode.name] = step
+    return steps
+
+
+class ChannelwiseLinear(tn.Module):
+    """(N, C, H, W) -> the same: each of the C maps through a linear layer of its own."""
+
+    def __init__(self, channels: int, pixels: int) -> None:
+        super().__init__()
+        self.weight = tn.Parameter(torch.empty(channels, pixels, pixels))
+        self.bias = tn.Parameter(torch.empty(channels, pixels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        maps = x.flatten(2).transpose(0, 1)  # (C, N, P)
+        y = torch.baddbmm(self.bias[:, None], maps, self.weight)
+        return y.transpose(0, 1).reshape(x.shape)
+
+
+class Flatten(tn.Module):
+    """(N, C, H, W) -> (N, H W C): our order, so that the next layer's weights fit."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
+def counterpart(network: nn.Sequential, mode: Mode) -> tn.Module:
+    """The same layers in the same order, with copies of the weights."""
+    return mode.put(tn.Sequential(*(t for layer in network.layers for t in _layers(layer, mode))))
+
+
+def _layers(layer: nn.Module, mode: Mode) -> list[tn.Module]:
+    match layer:
+        case nn.Linear():
+            inputs, outputs = layer.w.shape
+            return [_filled(tn.Linear(inputs, outputs), layer.w.data.T, layer.b.data)]
+        case nn.ChannelwiseLinear():
+            made = ChannelwiseLinear(*layer.b.shape)
+            return [_filled(made, layer.w.data, layer.b.data)]
+        case nn.Conv2D():
+            return _convolution(layer, mode)
+        case nn.UpSampleConv2D():
+            inputs, outputs = layer.w.shape[2:]
+            convolution = tn.Conv2d(inputs, outputs, 3, padding=1)
+            w = layer.w.data.transpose(3, 2, 0, 1)
+            return [tn.Upsample(scale_factor=2), _filled(convolution, w, layer.b.data)]
+        case nn.ConvTranspose2D():
+            window, _, outputs, inputs = layer.w.shape
+            assert isinstance(layer.pad, int)
+            transposed = tn.ConvTranspose2d(inputs, outputs, window, layer.stride, layer.pad)
+            return [_filled(transposed, layer.w.data.transpose(3, 2, 0, 1), layer.b.data)]
+        case nn.BatchNorm():
+            norm = tn.BatchNorm2d(len(layer.mean), eps=layer.eps, momentum=1 - layer.momentum)
+            return [_filled(norm, layer.gamma.data, layer.beta.data)]
+        case nn.Dropout():
+            return [tn.Dropout(layer.rate)]
+        case nn.LeakyReLU():
+            return [tn.LeakyReLU(layer.slope)]
+        case nn.ReLU():
+            return [tn.ReLU()]
+        case nn.Sigmoid():
+            return [tn.Sigmoid()]
+        case nn.Tanh():
+            return [tn.Tanh()]
+        case nn.Flatten():
+            return [Flatten()]
+    raise ValueError(f"{type(layer).__name__} has no counterpart here; add one to _layers")
+
+
+def _convolution(layer: nn.Conv2D, mode: Mode) -> list[tn.Module]:
+    window, _, inputs, outputs = layer.w.shape
+    pads = top, bottom, left, right = padding(layer.pad, EVEN, (window, window), layer.stride)
+    before: list[tn.Module] = []
+    pad = max(pads)
+    if mode.exact and min(pads) != pad:
+        before, pad = [tn.ZeroPad2d((left, right, top, bottom))], 0
+    convolution = tn.Conv2d(inputs, outputs, window, layer.stride, pad)
+    return [*before, _filled(convolution, layer.w.data.transpose(3, 2, 0, 1), layer.b.data)]
+
+
+def _filled(module: Any, weight: np.ndarray, bias: np.ndarray) -> tn.Module:
+    with torch.no_grad():
+        module.weight.copy_(torch.from_numpy(weight.copy()))
+        module.bias.copy_(torch.from_numpy(bias))
+    return module

@@ -1,0 +1,84 @@
+"""The work of `benchmarks.pictures` in PyTorch: a picture in patches, and our filler's network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from minidl import nn
+from models.images.patches import gaussian_window
+from models.ssda.restoring import WINDOW_SPREAD, Restorer
+
+from .torch_models import Mode, counterpart
+from .torch_steps import layers
+
+TOGETHER = 4096  # patches, about, that go through the network at a time; as ours
+
+
+def denoiser(mode: Mode, restorer: Restorer, stride: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A function of a picture (H, W): strips of it unfolded, repaired and folded together.
+
+    Where the stride does not divide a side, the picture is mirrored to the next place at which a
+    patch ends: as many patches as ours, whose last one is moved to the border instead.
+    """
+    run, size = mode.runner(counterpart(layers(restorer.network), mode)), restorer.patch
+    coding, bell = restorer.coding, gaussian_window(size, spread=WINDOW_SPREAD)
+    window = torch.from_numpy(bell)
+    side = torch.from_numpy(bell[size // 2] / bell[size // 2, size // 2] ** 0.5)[None, None]
+
+    def repaired(patches: torch.Tensor) -> torch.Tensor:
+        centres = patches.mean(1, keepdim=True)
+        output = run(coding.gain * (patches - centres))
+        return (output - 0.5) / coding.contrast + centres
+
+    def weight(count: int) -> torch.Tensor:
+        """The sum of the windows along a side, of which their sum over the picture is a product."""
+        return F.conv_transpose1d(torch.ones(1, 1, count), side, stride=stride).flatten()
+
+    def denoise(image: np.ndarray) -> np.ndarray:
+        height, width = image.shape
+        pad = (0, -(width - size) % stride, 0, -(height - size) % stride)
+        whole = F.pad(torch.from_numpy(image)[None], pad, mode="reflect")[0]
+        places = whole.unfold(0, size, stride).unfold(1, size, stride)  # (R, C, size, size), a view
+        rows, columns = places.shape[:2]
+        total, step = torch.zeros_like(whole), max(1, TOGETHER // columns)
+        for start in range(0, rows, step):
+            patches = places[start : start + step].reshape(-1, size * size)
+            weighted = repaired(patches) * window.flatten()
+            high = (len(patches) // columns - 1) * stride + size
+            strip = F.fold(weighted.T[None], (high, whole.shape[1]), size, stride=stride)
+            total[start * stride : start * stride + high] += strip[0, 0]
+        whole = total / (weight(rows)[:, None] * weight(columns))
+        return whole[:height, :width].numpy()
+
+    def in_use(image: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return denoise(image)
+
+    return in_use
+
+
+class Generator:
+    """A generator in PyTorch in the place of ours: all else of the filler stays what it is."""
+
+    training = False
+
+    def __init__(self, mode: Mode, network: nn.Sequential) -> None:
+        self.mode, self.run = mode, mode.runner(counterpart(network, mode).eval())
+
+    def __call__(self, context: np.ndarray) -> Any:
+        with torch.inference_mode():
+            y = self.run(self.mode.pictures(context)).permute(0, 2, 3, 1)
+        return SimpleNamespace(data=y.numpy())
+
+    def train(self, on: bool) -> None:
+        """It is always in use."""
+
+    def parameters(self) -> list[Any]:
+        """Where arrays are to live, and their type: all that the filler asks of them."""
+        return [SimpleNamespace(data=np.zeros(0, np.float32))]
