@@ -53,7 +53,7 @@ def sibling(request: pytest.FixtureRequest) -> Any:
 
 SMALL = {  # so small that every array is cut in many
     "cpu.convolution": {"PIXELS": 3, "ROOM": 40, "WORTH_PACKING": 1, "SMALL": 60},
-    "cpu.upsampling": {"BLOCK": 100},
+    "cpu.upsampling": {"PIXELS": 3, "ROOM": 40, "SMALL": 60},
     "cpu.matrix": {"WORTH": 1},
     "gpu.products": {"SHORTEST": 8},
     "gpu.upsampling": {"CHUNK": 400},

@@ -23,7 +23,8 @@ from .. import mirror
 from . import memory, threads
 from .compiling import compiled
 from .matrix import matmul
-from .microkernel import TILE, correlate, correlate_grad_w, pack, pack_mirrored
+from .microkernel import TILE, correlate, correlate_grad_w, pack
+from .packing import pack_mirrored
 from .threads import WORTH
 
 Pad = tuple[int, int, int, int]

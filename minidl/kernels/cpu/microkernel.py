@@ -11,13 +11,13 @@
      | k  |  ...    ->   |  ...                   |
      +----+              +------------------------+
 
-    c[out[r], :] = start[r, :] + sum over t, k of a[rows[r] + taps[t] + k step] b[t depth + k, :]
+    c[out[r], :] = starts[r, :] + sum over t, k of a[rows[r] + taps[t] + k step] b[t depth + k, :]
 
-A processor multiplies and adds two vectors of 16 numbers in each cycle, but only if the factors are
-in registers: each number read from a serves 2 vectors, and each vector read from b all ROWS rows.
-Where a row begins (`rows`) and how far apart the runs of a window lie (`taps`) are tables of
-offsets, so that windows are read where they lie in the picture and never copied side by side: a
-forward pass, the gradient of x and that of w are one routine with other tables.
+A processor multiplies and adds two vectors of 16 numbers in each cycle, but only of factors in
+registers: a number read from a serves 2 vectors, and a vector read from b serves ROWS rows. Tables
+of offsets say where a row begins (`rows`) and how far apart the runs of a window lie (`taps`), so
+that windows are read where they lie in the picture: a forward pass, the gradient of x and that of w
+are one routine with other tables.
 
 Written with vectors of LLVM, because Numba's own loops do not keep a tile in registers: 37 to 63
 GFLOP/s at best, where this reaches 130 to 160 of a core's 165, and OpenBLAS's product of copied
@@ -27,99 +27,88 @@ every offset inside of its array, and tests run them against guarded pages.
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compiling import compiled
+from .tiles import TILE
 
-
-@dataclass(frozen=True)
-class Tile:
-    """What fits the registers: rows x 2 vectors of so many bytes, with 3 registers to spare."""
-
-    rows: int
-    vector: int
-
-    def lanes(self, dtype: Any) -> int:
-        """Numbers of a type in a vector."""
-        return self.vector // np.dtype(dtype).itemsize
-
-    def columns(self, dtype: Any) -> int:
-        """Numbers in a row of a tile, and of a panel."""
-        return 2 * self.lanes(dtype)
-
-
-TILES = {"avx512": Tile(8, 64), "avx2": Tile(6, 32), "plain": Tile(6, 16)}
-
-
-def _choose() -> Tile:
-    """The tile for this processor, or the one that MINIDL_SIMD names."""
-    wanted = os.environ.get("MINIDL_SIMD", "")
-    if wanted:
-        if wanted not in TILES:
-            raise ValueError(f"MINIDL_SIMD is {wanted!r}; expected one of {', '.join(TILES)}")
-        return TILES[wanted]
-    has = binding.get_host_cpu_features()
-    name = "avx512" if has.get("avx512f") else "avx2" if has.get("avx2") and has.get("fma") else ""
-    return TILES[name or "plain"]
-
-
-TILE = _choose()
 ROWS, VECTOR = TILE.rows, TILE.vector
 
 
-def _emit(typing, a, rows, taps, depth, step, b, b_step, c, out, start, start_rows):
+@intrinsic
+def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, starts, start_rows, m, left, used):
     """One tile: the formula above for the first ROWS rows of the tables, over all taps.
 
-    a, b, c, start: flat arrays of one float type, from where offsets count; b's rows are b_step
-    numbers apart. rows, taps, out, start_rows: int64 offsets.
+    a, b, c: arrays of one float type, from where offsets count; b's rows are b_step numbers apart.
+    rows, taps, out: int64 offsets. starts, start_rows: a tuple of arrays to add up, from column
+    `left` on, and one of their offsets, from the m-th on. used: columns of starts and c to touch.
     """
-    kinds = (a, rows, taps, depth, step, b, b_step, c, out, start, start_rows)
+    kinds = (a, rows, taps, depth, step, b, b_step, c, out, starts, start_rows, m, left, used)
     bits, lanes = a.dtype.bitwidth, TILE.lanes(a.dtype.name)
 
     def generate(context, builder, signature, values):
         number = context.get_value_type(a.dtype)
         vector, index = ir.VectorType(number, lanes), ir.IntType(64)
-        fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fma.v{lanes}f{bits}"
-        )
-        arrays = [
-            context.make_array(kind)(context, builder, value) if isinstance(kind, types.Array)
-            else value
-            for kind, value in zip(kinds, values, strict=True)
-        ]  # fmt: skip
-        a_, rows_, taps_, depth_, step_, b_, b_step_, c_, out_, start_, start_rows_ = arrays
+        pointer, mask_type = vector.as_pointer(), ir.VectorType(ir.IntType(1), lanes)
+        align, zeros = ir.Constant(ir.IntType(32), bits // 8), ir.Constant(vector, None)
+
+        def llvm(name, result, *arguments):  # one of LLVM's own functions
+            kind = ir.FunctionType(result, arguments)
+            return cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}")
+
+        suffix = f"v{lanes}f{bits}"
+        fma = llvm(f"fma.{suffix}", vector, vector, vector, vector)
+        load = llvm(f"masked.load.{suffix}.p0", vector, pointer, align.type, mask_type, vector)
+        none, name = ir.VoidType(), f"masked.store.{suffix}.p0"
+        store = llvm(name, none, vector, pointer, align.type, mask_type)
+
+        def opened(kind, value):  # the arrays in it
+            if isinstance(kind, types.UniTuple):
+                return [opened(kind.dtype, part) for part in cgutils.unpack_tuple(builder, value)]
+            is_array = isinstance(kind, types.Array)
+            return context.make_array(kind)(context, builder, value) if is_array else value
+
+        (a_, rows_, taps_, depth_, step_, b_, b_step_, c_, out_, starts_, tables_, m_, left_,
+         used_) = (opened(*one) for one in zip(kinds, values, strict=True))  # fmt: skip
 
         def at(data, *offsets):
             for offset in offsets:
                 data = builder.gep(data, [offset])
             return data
 
-        def offset_of(table, r):
-            return builder.load(at(table.data, ir.Constant(index, r)))
+        def offset_of(table, *r):
+            return builder.load(at(table.data, *r))
 
         def vectors_at(data):  # the two of a row
             second = at(data, ir.Constant(index, lanes))
-            return [builder.bitcast(p, vector.as_pointer()) for p in (data, second)]
+            return [builder.bitcast(p, pointer) for p in (data, second)]
 
         def in_all_lanes(value):
-            none = ir.Constant(vector, ir.Undefined)
+            none = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
             one = builder.insert_element(none, value, ir.Constant(index, 0))
             zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
             return builder.shuffle_vector(one, none, zeros)
 
-        a_rows = [at(a_.data, offset_of(rows_, r)) for r in range(ROWS)]
+        numbers = ir.Constant(ir.VectorType(index, lanes), list(range(lanes)))
+        counts = used_, builder.sub(used_, ir.Constant(index, lanes))  # of lanes that count
+        masks = [builder.icmp_signed("<", numbers, in_all_lanes(n)) for n in counts]
+
+        row_numbers = [ir.Constant(index, r) for r in range(ROWS)]
+        a_rows = [at(a_.data, offset_of(rows_, r)) for r in row_numbers]
         tile = []  # ROWS x 2 variables, all of which the compiler keeps in registers
         for r in range(ROWS):
-            for p in vectors_at(at(start_.data, offset_of(start_rows_, r))):
-                tile.append(cgutils.alloca_once_value(builder, builder.load(p, align=bits // 8)))
+            begin = [zeros] * 2
+            for start, places in zip(starts_, tables_, strict=True):
+                here = vectors_at(at(start.data, offset_of(places, m_, row_numbers[r]), left_))
+                begin = [
+                    builder.fadd(total, builder.call(load, [p, align, mask, zeros]))
+                    for total, p, mask in zip(begin, here, masks, strict=True)
+                ]
+            tile += [cgutils.alloca_once_value(builder, one) for one in begin]
 
         with cgutils.for_range(builder, taps_.nitems) as window:
             tap = builder.load(at(taps_.data, window.index))
@@ -135,64 +124,41 @@ def _emit(typing, a, rows, taps, depth, step, b, b_step, c, out, start, start_ro
                         builder.store(builder.call(fma, [x, factor, builder.load(total)]), total)
 
         for r in range(ROWS):
-            pair = vectors_at(at(c_.data, offset_of(out_, r)))
-            for p, total in zip(pair, tile[2 * r : 2 * r + 2], strict=True):
-                builder.store(builder.load(total), p, align=bits // 8)
+            ends = vectors_at(at(c_.data, offset_of(out_, row_numbers[r])))
+            for p, total, mask in zip(ends, tile[2 * r : 2 * r + 2], masks, strict=True):
+                builder.call(store, [builder.load(total), p, align, mask])
         return context.get_dummy_value()
 
     return types.void(*kinds), generate
-
-
-_tile: Any = intrinsic(_emit)
 
 
 # --- around the tile ------------------------------------------------------------------------------
 
 
 @compiled
-def _products(a, rows, taps, depth, step, panels, some, columns, c, out, start, start_rows):
+def _products(a, rows, taps, depth, step, panels, some, columns, c, out, starts, start_rows):
     """The formula for all rows of the tables, times some = (first, last + 1) of the panels (panels,
     TAPS x DEPTH, wide), of all of whose columns the first `columns` count.
 
-    The tables' length is a multiple of ROWS, filled up with the last row: to compute one twice does
-    no harm.
+    The tables' length is a multiple of ROWS, filled up with the last row, which is computed again.
     """
-    wide = panels.shape[2]
-    spare, within = np.zeros(ROWS * wide, a.dtype), np.arange(ROWS) * wide
+    wide, b_step = panels.shape[2], panels.strides[1] // panels.itemsize
     for p in range(some[0], some[1]):
-        panel, left = panels[p].reshape(-1), p * wide
-        used = min(wide, columns - left)
+        left, panel = p * wide, panels[p]
         for m in range(0, rows.size, ROWS):
-            if used == wide:
-                _tile(a, rows[m:], taps, depth, step, panel, wide, c[left:], out[m:], start[left:],
-                      start_rows[m:])  # fmt: skip
-                continue
-            for r in range(ROWS):  # the columns that there are not would be another row's
-                for q in range(used):
-                    spare[r * wide + q] = start[start_rows[m + r] + left + q]
-            _tile(a, rows[m:], taps, depth, step, panel, wide, spare, within, spare, within)
-            for r in range(ROWS):
-                for q in range(used):
-                    c[out[m + r] + left + q] = spare[r * wide + q]
+            _tile(a, rows[m:], taps, depth, step, panel, b_step, c[left:], out[m:], starts,
+                  start_rows, m, left, min(wide, columns - left))  # type: ignore[call-arg]  # fmt: skip
 
 
 @compiled
 def _copy_padded(x, n, row, column, room):
     """Fill room (rows, columns, C) with x[n] from pixel (row, column) on, and zeros around it."""
-    height, width = x.shape[1:3]
     for i in range(room.shape[0]):
-        h = row + i
-        if h < 0 or h >= height:
-            room[i] = 0
-            continue
         for j in range(room.shape[1]):
-            v = column + j
-            if v < 0 or v >= width:
-                for c in range(room.shape[2]):
-                    room[i, j, c] = 0
-            else:
-                for c in range(room.shape[2]):
-                    room[i, j, c] = x[n, h, v, c]
+            h, v = row + i, column + j
+            inside = 0 <= h < x.shape[1] and 0 <= v < x.shape[2]
+            for c in range(room.shape[2]):
+                room[i, j, c] = x[n, h, v, c] if inside else 0
 
 
 @compiled
@@ -204,24 +170,6 @@ def pack(matrix, panels, first, last):
             for q in range(panels.shape[2]):
                 column = p * panels.shape[2] + q
                 panels[p, k, q] = matrix[k, column] if column < matrix.shape[1] else 0
-
-
-@compiled
-def pack_mirrored(w, tap, stride, panels, first, last):
-    """Of a window w (K, L, C, O), every stride-th tap from `tap` on, in mirrored order and with
-    inputs and outputs exchanged: panels first to last - 1 of (panels, taps O, wide)."""
-    K, L, C, O = w.shape
-    rows, columns = (K - tap[0] + stride - 1) // stride, (L - tap[1] + stride - 1) // stride
-    for p in range(first, last):
-        for t in range(rows * columns):
-            i = tap[0] + stride * (rows - 1 - t // columns)
-            j = tap[1] + stride * (columns - 1 - t % columns)
-            for begin in range(0, O, 64):  # so few rows of the panel stay in the nearest cache
-                end = min(O, begin + 64)
-                for q in range(panels.shape[2]):
-                    c = p * panels.shape[2] + q
-                    for o in range(begin, end):
-                        panels[p, t * O + o, q] = w[i, j, c, o] if c < C else 0
 
 
 @compiled
@@ -257,7 +205,7 @@ def correlate(x, panels, bias, window, stride, corner, outputs, y, columns, plac
         full = (count + ROWS - 1) // ROWS * ROWS
         rows[count:full], out[count:full] = rows[count - 1], out[count - 1]
         _products(room.reshape(-1), rows[:full], taps, L * C, 1, panels, some, columns, y,
-                  out[:full], bias, no_rows[:full])  # fmt: skip
+                  out[:full], (bias,), (no_rows[:full],))  # fmt: skip
         job += some[1] - some[0]
 
 
@@ -293,4 +241,60 @@ def correlate_grad_w(x, g, window, stride, corner, dw, unit, units, some_rows):
             first, last = p * lines * Q, (p + 1) * lines * Q
             pack(g[n + p, i : i + lines].reshape(-1, O), panels[:, first:last], 0, panels.shape[0])
         _products(room.reshape(-1), rows, taps[: here * lines], Q, stride * C, panels,
-                  (0, panels.shape[0]), O, flat, out, flat, out)  # fmt: skip
+                  (0, panels.shape[0]), O, flat, out, (flat,), (out,))  # fmt: skip
+
+
+# --- pictures whose pixels were doubled (see upsampling.py) ---------------------------------------
+
+
+@compiled
+def _filled(count, step):
+    """Offsets 0, step, ... of `count` rows, filled up to whole tiles."""
+    return np.minimum(np.arange((count + ROWS - 1) // ROWS * ROWS), count - 1) * step
+
+
+@compiled
+def products_forward(V, panels, some, bias, sums, y):
+    """y (rows, 2, W, 2, O): the nine products of V (9, rows W, C), each in four, two or one of the
+    four pixels; of each pixel, the columns in `some` of the panels (9, panels, C, wide).
+
+    bias: as wide as all panels. sums (4, rows W, as wide): room for what pixels share, which is
+    V6 U6 + V0 U0 + bias, V3 U3 + V0 U0 + bias, V1 U1 and V2 U2.
+    """
+    (_, pixels, C), (_, _, W, _, O), width = V.shape, y.shape, sums.shape[2]
+    a, s, flat = V.reshape(9, -1), sums.reshape(4, -1), y.reshape(-1)
+    rows, out, none = _filled(pixels, C), _filled(pixels, width), _filled(pixels, 0)
+    top = (rows // C // W * 2 * W + rows // C % W) * 2 * O
+    tap, zero = np.zeros(1, np.int64), np.zeros(width, V.dtype)
+    for q, to, start, start_rows in ((0, 0, bias, none), (3, 1, s[0], out), (6, 0, s[0], out),
+                                     (1, 2, zero, none), (2, 3, zero, none)):  # fmt: skip
+        _products(a[q], rows, tap, C, 1, panels[q], some, width, s[to], out, (start,),
+                  (start_rows,))  # fmt: skip
+    for below in range(2):
+        for odd in range(2):
+            q, at = 4 + 3 * below + odd, (2 * W * below + odd) * O
+            _products(a[q], rows, tap, C, 1, panels[q], some, O, flat[at:], top,
+                      (s[1 - below], s[2 + odd]), (out, out))  # fmt: skip
+
+
+@compiled
+def products_grad_x(Z, panels, some, dx):
+    """dx (pixels, C), in the columns of some of the panels (panels, 9 O, wide): all nine of Z."""
+    (pixels, C), O = dx.shape, Z.shape[2]
+    zero, none = np.zeros(panels.shape[0] * panels.shape[2], Z.dtype), _filled(pixels, 0)
+    _products(Z.reshape(-1), _filled(pixels, O), np.arange(9) * (pixels * O), O, 1, panels, some,
+              C, dx.reshape(-1), _filled(pixels, C), (zero,), (none,))  # fmt: skip
+
+
+@compiled
+def products_grad_w(V, G, dU, first, add):
+    """dU[q, first + c] = or += V[q, :, c] G[q]: (9, C, O), (9, pixels, channels), (panels, pixels,
+    9, wide)."""
+    (_, pixels, channels), width = V.shape, dU.shape[2]
+    rows, out, none = _filled(channels, 1), _filled(channels, width), _filled(channels, 0)
+    tap, zero = np.zeros(1, np.int64), np.zeros(width, V.dtype)
+    for q in range(9):
+        c = dU[q, first:].reshape(-1)
+        start, start_rows = (c, out) if add else (zero, none)
+        _products(V[q].reshape(-1), rows, tap, pixels, channels, G[:, :, q], (0, G.shape[0]), width,
+                  c, out, (start,), (start_rows,))  # fmt: skip

@@ -1,0 +1,95 @@
+"""Windows as the panels of factors that the micro-kernel reads, and back.
+
+One pass over w each, as wide as memory is: as algebra on whole arrays, the factors of a window of
+512 x 256 channels take longer than all products of a small batch with them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .compiling import compiled
+
+# --- the phases of a strided gradient (see convolution.py) ----------------------------------------
+
+
+@compiled
+def pack_mirrored(w, tap, stride, panels, first, last):
+    """Of a window w (K, L, C, O), every stride-th tap from `tap` on, in mirrored order and with
+    inputs and outputs exchanged: panels first to last - 1 of (panels, taps O, wide)."""
+    K, L, C, O = w.shape
+    rows, columns = (K - tap[0] + stride - 1) // stride, (L - tap[1] + stride - 1) // stride
+    for p in range(first, last):
+        for t in range(rows * columns):
+            i = tap[0] + stride * (rows - 1 - t // columns)
+            j = tap[1] + stride * (columns - 1 - t % columns)
+            for begin in range(0, O, 64):  # so few rows of the panel stay in the nearest cache
+                end = min(O, begin + 64)
+                for q in range(panels.shape[2]):
+                    c = p * panels.shape[2] + q
+                    for o in range(begin, end):
+                        panels[p, t * O + o, q] = w[i, j, c, o] if c < C else 0
+
+
+# --- doubled pictures (see ../doubling.py for the algebra) ----------------------------------------
+
+
+@compiled
+def _factors(w, U):
+    """The nine factors U (9, O) of windows w (3, 3, O) of one input."""
+    for o in range(w.shape[2]):
+        w00, w01, w02 = w[0, 0, o], w[0, 1, o], w[0, 2, o]
+        w10, w11, w12 = w[1, 0, o], w[1, 1, o], w[1, 2, o]
+        w20, w21, w22 = w[2, 0, o], w[2, 1, o], w[2, 2, o]
+        s0, s1, s2 = w00 + w10 + w20, w01 + w11 + w21, w02 + w12 + w22
+        U[0, o], U[1, o], U[2, o] = s0 + s1 + s2, -s0, s2
+        U[3, o], U[4, o], U[5, o] = -(w00 + w01 + w02), w00, -w02
+        U[6, o], U[7, o], U[8, o] = w20 + w21 + w22, -w20, w22
+
+
+@compiled
+def pack_factors(w, panels, first, last):
+    """doubling.of_window for the inputs first to last - 1, in panels (9, panels, C, wide)."""
+    O, wide = w.shape[3], panels.shape[3]
+    U = np.zeros((9, panels.shape[1] * wide), w.dtype)
+    for c in range(first, last):
+        _factors(w[:, :, c], U[:, :O])
+        for q in range(9):
+            for p in range(panels.shape[1]):
+                for k in range(wide):
+                    panels[q, p, c, k] = U[q, p * wide + k]
+
+
+@compiled
+def pack_factors_transposed(w, panels, first, last):
+    """Likewise for panels first to last - 1 of (panels, 9 O, wide), w's inputs and
+    outputs exchanged. A few outputs at a time: their factors stay in the nearest cache."""
+    _, _, C, O = w.shape
+    wide, some = panels.shape[2], 32
+    U = np.zeros((9, wide, some), w.dtype)
+    for p in range(first, last):
+        for begin in range(0, O, some):
+            end = min(O, begin + some)
+            for k in range(min(wide, C - p * wide)):
+                _factors(w[:, :, p * wide + k, begin:end], U[:, k, : end - begin])
+            for k in range(max(0, C - p * wide), wide):
+                U[:, k] = 0
+            for q in range(9):
+                for o in range(begin, end):
+                    for k in range(wide):
+                        panels[p, q * O + o, k] = U[q, k, o - begin]
+
+
+@compiled
+def windows_of_factors(U, w, first, last):
+    """doubling.to_window in one pass, likewise."""
+    for c in range(first, last):
+        for o in range(w.shape[3]):
+            u0, u1, u2 = U[0, c, o], U[1, c, o], U[2, c, o]
+            u3, u4, u5 = U[3, c, o], U[4, c, o], U[5, c, o]
+            u6, u7, u8 = U[6, c, o], U[7, c, o], U[8, c, o]
+            w[0, 0, c, o], w[0, 1, c, o] = u0 - u1 - u3 + u4, u0 - u3
+            w[0, 2, c, o], w[1, 0, c, o] = u0 + u2 - u3 - u5, u0 - u1
+            w[1, 1, c, o], w[1, 2, c, o] = u0, u0 + u2
+            w[2, 0, c, o], w[2, 1, c, o] = u0 - u1 + u6 - u7, u0 + u6
+            w[2, 2, c, o] = u0 + u2 + u6 + u8
