@@ -8,8 +8,12 @@ its wheel installs on machines that have no GPU.
 
 from __future__ import annotations
 
+import ctypes
+import importlib
 import importlib.util
 import json
+import os
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,7 +41,10 @@ class Device:
 
     def generator(self, seed: int) -> Any:
         """A source of random numbers that live here: same seed, same numbers."""
-        return self.xp.random.default_rng(seed)
+        if self.name == "cpu":
+            return np.random.default_rng(seed)
+        # found by name: it launches kernels, and kernels stand on this file
+        return importlib.import_module("minidl.kernels.gpu.philox").Generator(seed)
 
     def follow(self, rng: np.random.Generator) -> Any:
         """A generator of this device that goes on from `rng`: on the CPU rng itself, elsewhere one
@@ -76,15 +83,43 @@ def choose(name: str = "auto") -> Device:
 def why_no_gpu() -> str:
     """What stands between this process and a GPU, in one line; empty if nothing does."""
     if importlib.util.find_spec("cupy") is None:
-        return "CuPy is not installed (pip install 'minidl[cuda12]' or 'minidl[cuda13]')"
+        return f"CuPy is not installed ({pip_install(driver_cuda())})"
     try:
         import cupy
 
         if not cupy.cuda.is_available():
-            return "CuPy finds no CUDA device (is the NVIDIA driver installed and a GPU visible?)"
+            takes = driver_cuda()
+            if takes is None:
+                return "CuPy finds no CUDA device (is the NVIDIA driver installed?)"
+            return (
+                f"CuPy finds no CUDA device, though the driver takes CUDA {takes[0]}.{takes[1]}"
+                f" (is a GPU visible? is CuPy for that CUDA? {pip_install(takes)})"
+            )
     except Exception as error:  # a broken driver can raise almost anything
         return f"CuPy does not start: {(str(error) or repr(error)).splitlines()[0]}"
     return ""
+
+
+def driver_cuda() -> tuple[int, int] | None:
+    """The newest CUDA that the NVIDIA driver takes, such as (12, 4); None without a driver."""
+    version = ctypes.c_int()
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+        if driver.cuDriverGetVersion(ctypes.byref(version)) or version.value <= 0:
+            return None
+    except (OSError, AttributeError):
+        return None
+    return version.value // 1000, version.value % 1000 // 10
+
+
+def pip_install(takes: tuple[int, int] | None) -> str:
+    """The command that installs CuPy for a driver, and CUDA's libraries where nobody has yet."""
+    if takes is None:
+        return "pip install 'minidl[cuda12]' or 'minidl[cuda13]'"
+    if takes < (12, 0):
+        return f"first a newer driver: this one takes CUDA {takes[0]}.{takes[1]}, CuPy needs 12"
+    libraries = "" if os.environ.get("CUDA_PATH") or shutil.which("nvcc") else "-ctk"
+    return f"pip install 'minidl[cuda{min(takes[0], 13)}{libraries}]'"
 
 
 def of(array: Array) -> str:

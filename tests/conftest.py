@@ -7,13 +7,17 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from minidl import device as devices
 from minidl.device import Device
+from minidl.kernels import gpu
+from minidl.kernels.gpu import launch
 from minidl.tensor import OPS
+from tests import emulated_gpu
 
 SHARED = Path(
     os.environ.get("MINIDL_SHARED_DATA", Path(__file__).resolve().parents[1] / "../shared/data")
@@ -77,3 +81,27 @@ def planting() -> Iterator[None]:
     yield
     OPS.clear()
     OPS.update(before)
+
+
+# --- a GPU in software ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> emulated_gpu.Emulator:
+    """All kernels of the GPU, for this machine's processor: see `emulated_gpu`."""
+    if emulated_gpu.missing():
+        pytest.skip(emulated_gpu.missing())
+    folder = tmp_path_factory.mktemp("emulator")
+    return emulated_gpu.Emulator(folder, launch.source(), launch.expressions())
+
+
+@pytest.fixture(params=["forwards", "backwards"])
+def emulated(
+    request: pytest.FixtureRequest,
+    emulator: emulated_gpu.Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Any:
+    """`minidl.kernels.gpu` for NumPy's arrays, with the threads of a block in either order."""
+    monkeypatch.setattr(emulator, "backwards", request.param == "backwards")
+    emulated_gpu.stand_in(monkeypatch, emulator)
+    return gpu

@@ -5,7 +5,7 @@ The gradients of the ops are checked in the table of `minidl.gradcheck`.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from minidl import Tensor, device, ops
-from minidl.kernels import cpu, reference
+from minidl.kernels import cpu, gpu, reference
 from minidl.kernels.cpu import threads
 from minidl.ops import padding
+from tests import emulated_gpu
 
 DTYPES = [np.float32, np.float64]
 
@@ -38,27 +39,25 @@ CONVOLUTIONS = [
 DOUBLED = [(2, 3, 4, 3, 5), (1, 1, 1, 2, 1), (3, 5, 1, 1, 2), (1, 1, 6, 4, 3), (2, 8, 7, 9, 17)]
 
 
-def modules() -> list[Any]:
-    """The siblings that can run here: the GPU's matrix algebra runs on NumPy's arrays as well."""
-    return [
-        pytest.param("minidl.kernels.cpu", id="cpu"),
-        pytest.param("minidl.kernels.gpu", id="gpu-on-numpy"),
-    ]
-
-
-@pytest.fixture(params=modules())
+@pytest.fixture(params=["cpu", "gpu-emulated", "gpu-emulated-backwards"])
 def sibling(request: pytest.FixtureRequest) -> Any:
-    if request.param.endswith("gpu"):
-        pytest.importorskip("cupy")
-    return importlib.import_module(request.param)
+    """The siblings that run here: the GPU's on NumPy's arrays, its threads in either order."""
+    if request.param == "cpu":
+        return cpu
+    emulator = request.getfixturevalue("emulator")
+    monkeypatch = request.getfixturevalue("monkeypatch")
+    monkeypatch.setattr(emulator, "backwards", request.param.endswith("backwards"))
+    emulated_gpu.stand_in(monkeypatch, emulator)
+    return gpu
 
 
 SMALL = {  # so small that every array is cut in many
     "cpu.convolution": {"PIXELS": 3, "ROOM": 40, "WORTH_PACKING": 1, "SMALL": 60},
     "cpu.upsampling": {"PIXELS": 3, "ROOM": 40, "SMALL": 60},
     "cpu.matrix": {"WORTH": 1},
-    "gpu.convolution": {"CHUNK": 400},
+    "gpu.products": {"SHORTEST": 8},
     "gpu.upsampling": {"CHUNK": 400},
+    "gpu.normalisation": {"ROWS": 1},
 }
 
 
@@ -67,10 +66,9 @@ def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     """The kernels as they are, in small blocks, and in small blocks over three threads."""
     if request.param != "whole":
         for file, values in SMALL.items():
-            if file.startswith("cpu") or importlib.util.find_spec("cupy"):
-                module = importlib.import_module(f"minidl.kernels.{file}")
-                for name, value in values.items():
-                    monkeypatch.setattr(module, name, value)
+            module = importlib.import_module(f"minidl.kernels.{file}")
+            for name, value in values.items():
+                monkeypatch.setattr(module, name, value)
     if request.param == "threads":
         monkeypatch.setattr(threads, "_count", 3)
         for file in ("convolution", "upsampling"):
@@ -174,10 +172,10 @@ def test_statistics_kernels(sibling: Any, shape: tuple[int, ...], dtype: Any) ->
             np.testing.assert_allclose(one, other, rtol=0, atol=atol)
 
 
-def test_moments_far_from_zero() -> None:
+def test_moments_far_from_zero(sibling: Any) -> None:
     """A mean a thousand times the deviation does not spoil the variance."""
     (x,) = draw(np.float32, (4000, 3))
-    mean, variance = cpu.moments(1000 + x)
+    mean, variance = sibling.moments(1000 + x)
     wide = (1000 + x).astype(np.float64)
     np.testing.assert_allclose(mean, wide.mean(axis=0), rtol=1e-7)
     np.testing.assert_allclose(variance, wide.var(axis=0), rtol=1e-6)
@@ -215,10 +213,10 @@ def test_kernels_take_views(sibling: Any, kernel: str) -> None:
         ("moments", [(0, 3)], ()),
     ],
 )
-def test_what_does_not_fit_is_refused(name: str, shapes: Any, rest: Any) -> None:
+def test_what_does_not_fit_is_refused(sibling: Any, name: str, shapes: Any, rest: Any) -> None:
     """A compiled loop checks no bounds: arrays of other shapes must not reach it."""
     with pytest.raises(ValueError):
-        getattr(cpu, name)(*draw(np.float32, *shapes), *rest)
+        getattr(sibling, name)(*draw(np.float32, *shapes), *rest)
 
 
 @pytest.mark.gpu

@@ -20,6 +20,11 @@ def no_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
 
 
+def no_toolkit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_PATH", raising=False)
+    monkeypatch.setattr(devices.shutil, "which", lambda name: None)
+
+
 def cupy_that(is_available: Callable[[], bool]) -> Callable[[pytest.MonkeyPatch], None]:
     """A CuPy that is installed and answers so when asked for a GPU."""
 
@@ -51,12 +56,65 @@ ABSENT: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
 def test_without_a_gpu(name: str, monkeypatch: pytest.MonkeyPatch):
     plant, words = ABSENT[name]
     plant(monkeypatch)
+    monkeypatch.setattr(devices, "driver_cuda", lambda: None)
     assert devices.why_no_gpu().startswith(words) and "\n" not in devices.why_no_gpu()
     assert devices.choose("auto") is devices.choose("cpu") is CPU
     with pytest.raises(DeviceError) as caught:
         devices.choose("gpu")
     assert str(caught.value).startswith(f"device gpu: {words}")
     assert str(caught.value).endswith("; use --device cpu, or mend that")
+
+
+@pytest.mark.parametrize(
+    ("takes", "command"),
+    [
+        ((12, 4), "pip install 'minidl[cuda12-ctk]'"),
+        ((13, 0), "pip install 'minidl[cuda13-ctk]'"),
+        ((14, 1), "pip install 'minidl[cuda13-ctk]'"),
+        ((11, 8), "first a newer driver: this one takes CUDA 11.8, CuPy needs 12"),
+    ],
+)
+def test_what_to_install(
+    takes: tuple[int, int], command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_toolkit(monkeypatch)
+    monkeypatch.setattr(devices, "driver_cuda", lambda: takes)
+    cupy_that(lambda: False)(monkeypatch)
+    assert f"the driver takes CUDA {takes[0]}.{takes[1]}" in devices.why_no_gpu()
+    assert devices.why_no_gpu().endswith(f"{command})")
+    no_cupy(monkeypatch)
+    assert devices.why_no_gpu() == f"CuPy is not installed ({command})"
+    monkeypatch.setenv("CUDA_PATH", "/usr/local/cuda")
+    assert devices.pip_install(takes) == command.replace("-ctk", "")
+
+
+class _Driver:
+    """A driver that answers so when asked for the CUDA that it takes."""
+
+    def __init__(self, version: int, fault: int = 0) -> None:
+        self.version, self.fault = version, fault
+
+    def cuDriverGetVersion(self, place: Any) -> int:
+        place._obj.value = self.version
+        return self.fault
+
+
+@pytest.mark.parametrize(
+    ("driver", "takes"),
+    [(_Driver(12040), (12, 4)), (_Driver(13000), (13, 0)), (_Driver(0), None),
+     (_Driver(12040, fault=999), None), (object(), None)],
+)  # fmt: skip
+def test_the_driver_is_asked(driver: Any, takes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: driver)
+    assert devices.driver_cuda() == takes
+
+
+def test_no_driver_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> Any:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(devices.ctypes, "CDLL", absent)
+    assert devices.driver_cuda() is None
 
 
 def test_with_a_gpu(monkeypatch: pytest.MonkeyPatch):

@@ -108,4 +108,7 @@ def share(text: str) -> float:
 def complain(options: argparse.Namespace, error: BaseException) -> None:
     """Tell of a fault in one line."""
     message = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError) and "batch" in options:  # the CPU's, or the GPU's
+        batch = options.batch
+        message += f"; a smaller batch needs less: --batch {max(1, batch // 2) if batch else 'N'}"
     print(f"minidl {options.command}: {message}", file=sys.stderr)

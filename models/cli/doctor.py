@@ -70,6 +70,8 @@ def _findings() -> dict[str, Any]:
 
 
 def _gpu() -> dict[str, Any]:
+    """The GPU, its memory, the CUDA that the driver takes and that CuPy uses, and the compiler of
+    kernels, which comes with CUDA's libraries and not with CuPy."""
     cupy = device.choose("gpu").xp
     name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
     free, total = cupy.cuda.runtime.memGetInfo()
@@ -79,7 +81,15 @@ def _gpu() -> dict[str, Any]:
         "memory": f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free",
         "driver": f"{driver // 1000}.{driver % 1000 // 10}",
         "CUDA": f"{runtime // 1000}.{runtime % 1000 // 10}",
+        "compiler": _compiler(cupy) or f"missing: pip install 'minidl[cuda{runtime // 1000}-ctk]'",
     }
+
+
+def _compiler(cupy: Any) -> str:
+    try:
+        return "NVRTC {}.{}".format(*cupy.cuda.nvrtc.getVersion())
+    except Exception:  # its library is looked for at the first call
+        return ""
 
 
 def _version(package: str) -> str:

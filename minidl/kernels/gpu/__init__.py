@@ -1,17 +1,11 @@
-"""The kernels for CuPy arrays: fused passes in CUDA C, matrix products by cuBLAS."""
+"""The kernels for CuPy arrays, in CUDA C++: a .cu file with the kernels of each subject, and a
+Python file beside it that launches them."""
 
 from .convolution import conv2d, conv2d_grad_w, conv2d_grad_x
-from .elementwise import (
-    adam,
-    lay_patches,
-    leaky_relu,
-    leaky_relu_grad,
-    matmul,
-    sigmoid,
-    sigmoid_grad,
-    tanh_grad,
-)
+from .elementwise import adam, leaky_relu, leaky_relu_grad, sigmoid, sigmoid_grad, tanh_grad
 from .normalisation import batch_norm_grad, channel_sum, channel_sums, moments, normalize
+from .patches import lay_patches
+from .products import matmul
 from .upsampling import upsample_conv2d, upsample_conv2d_grad_w, upsample_conv2d_grad_x
 
 __all__ = [

@@ -1,102 +1,112 @@
-"""Convolution as matrix products, over chunks of windows of bounded memory.
-
-A chunk is some whole pictures, or some rows of one where a single picture is too large. Its windows
-are copied side by side out of a padded copy of the pictures, through a view in which they overlap,
-and cuBLAS multiplies them with all output channels. The gradient of x adds the windows' gradients
-up, one tap after the other: each tap is a strided slice, so that no two threads add to one place.
-
-The functions use nothing but the arrays' own protocol, and run on NumPy's arrays too.
+"""Convolution: a matrix product, one factor of which is found in the pictures: see convolution.cu.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 
-import cupy
+import numpy as np
 
 from ...device import Array
-from .. import mirror
+from . import launch
+from .products import ROWS, add, in_parts, matmul
 
-CHUNK = 256 << 20  # bytes of a chunk's windows
-
-
-def _padded(x: Array, pad: tuple[int, int, int, int]) -> Array:
-    """x with zeros around it: (N, top + H + bottom, left + W + right, C), C-contiguous."""
-    (N, H, W, C), (top, bottom, left, right) = x.shape, pad
-    xp = cupy.get_array_module(x)
-    if not any(pad):
-        return xp.ascontiguousarray(x)
-    padded = xp.zeros((N, top + H + bottom, left + W + right, C), x.dtype)
-    padded[:, top : top + H, left : left + W] = x
-    return padded
+Pad = tuple[int, int, int, int]
 
 
-def _windows(padded: Array, outputs: tuple[int, int], window: tuple[int, int], s: int) -> Array:
-    """Every window of the padded pictures, (N, P, Q, K, L, C): a view, in which they overlap."""
-    xp, (n, h, w, c) = cupy.get_array_module(padded), padded.strides
-    shape = (padded.shape[0], *outputs, *window, padded.shape[3])
-    return xp.lib.stride_tricks.as_strided(padded, shape, (n, s * h, s * w, h, w, c))
+def _ints(*names: str) -> np.dtype:
+    return np.dtype([(name, np.int32) for name in names])
 
 
-def _chunks(N: int, P: int, row_bytes: int) -> Iterator[tuple[slice, slice]]:
-    """(pictures, rows of output pixels) of each chunk; row_bytes: the windows of one such row."""
-    pictures = CHUNK // (P * row_bytes)
-    if pictures:
-        for n in range(0, N, pictures):
-            yield slice(n, min(N, n + pictures)), slice(0, P)
-        return
-    rows = max(1, CHUNK // row_bytes)
-    for n in range(N):
-        for p in range(0, P, rows):
-            yield slice(n, n + 1), slice(p, min(P, p + rows))
+VIEW = _ints("H", "W", "C", "L", "P", "Q", "stride", "top", "left")  # as in convolution.cu
+GEOMETRY = _ints("H", "W", "C", "K", "L", "O", "P", "Q", "stride", "top", "left")
 
 
-def conv2d(
-    x: Array, w: Array, b: Array | None, stride: int, pad: tuple[int, int, int, int]
-) -> Array:
-    (N, H, W, _), (K, L, C, O), xp = x.shape, w.shape, cupy.get_array_module(x)
-    P, Q = (pad[0] + H + pad[1] - K) // stride + 1, (pad[2] + W + pad[3] - L) // stride + 1
-    if mirror.pays(C, O, stride, pad, (K, L)):
-        y = conv2d_grad_x(x, mirror.window_of(w), (P, Q), 1, mirror.pad_of(pad, (K, L)))
-        return y if b is None else y + b
-    y, flat_w = xp.empty((N, P, Q, O), x.dtype), xp.ascontiguousarray(w).reshape(-1, O)
-    windows = _windows(_padded(x, pad), (P, Q), (K, L), stride)
-    for n, p in _chunks(N, P, Q * K * L * C * x.dtype.itemsize):
-        # whole pictures, or rows of one picture: the slice of y is one run of memory
-        windows[n, p].reshape(-1, K * L * C).dot(flat_w, out=y[n, p].reshape(-1, O))
-    if b is not None:
-        y += b
-    return y
+def is_product(size: tuple[int, int], window: tuple[int, int], stride: int, pad: Pad) -> bool:
+    """Whether the windows are the pictures' own memory, as they lie: then cuBLAS multiplies them.
+    Everything else is up to the kernels of convolution.cu."""
+    return not any(pad) and (window == size or (window == (1, 1) and stride == 1))
 
 
-def conv2d_grad_x(
-    g: Array, w: Array, size: tuple[int, int], stride: int, pad: tuple[int, int, int, int]
-) -> Array:
-    (N, P, Q, O), (K, L, C, _), (H, W), s = g.shape, w.shape, size, stride
-    (top, bottom, left, right), xp = pad, cupy.get_array_module(g)
-    if mirror.pays(C, O, stride, pad, (K, L)):
-        return conv2d(g, mirror.window_of(w), None, 1, mirror.pad_of(pad, (K, L)))
-    dx = xp.zeros((N, top + H + bottom, left + W + right, C), g.dtype)
-    g, flat_w = xp.ascontiguousarray(g), xp.ascontiguousarray(w).reshape(-1, O)
-    for n, p in _chunks(N, P, Q * K * L * C * g.dtype.itemsize):
-        rows = p.stop - p.start
-        windows = g[n, p].reshape(-1, O).dot(flat_w.T).reshape(-1, rows, Q, K, L, C)
-        for k in range(K):
-            first = s * p.start + k
-            seen = slice(first, first + s * (rows - 1) + 1, s)
-            for l in range(L):
-                dx[n, seen, l : l + s * (Q - 1) + 1 : s] += windows[:, :, :, k, l]
-    return xp.ascontiguousarray(dx[:, top : top + H, left : left + W])
+def _outputs(
+    size: tuple[int, int], window: tuple[int, int], stride: int, pad: Pad
+) -> tuple[int, int]:
+    """(P, Q): how many windows there are along either side."""
+    (H, W), (K, L), (top, bottom, left, right) = size, window, pad
+    return (top + H + bottom - K) // stride + 1, (left + W + right - L) // stride + 1
 
 
-def conv2d_grad_w(
-    x: Array, g: Array, window: tuple[int, int], stride: int, pad: tuple[int, int, int, int]
-) -> Array:
-    (N, P, Q, O), (K, L), C, xp = g.shape, window, x.shape[3], cupy.get_array_module(x)
-    if mirror.pays(C, O, stride, pad, window):
-        return mirror.window_of(conv2d_grad_w(g, x, window, 1, mirror.pad_of(pad, window)))
-    dw, g = xp.zeros((K * L * C, O), x.dtype), xp.ascontiguousarray(g)
-    windows = _windows(_padded(x, pad), (P, Q), window, stride)
-    for n, p in _chunks(N, P, Q * K * L * C * x.dtype.itemsize):
-        dw += windows[n, p].reshape(-1, K * L * C).T.dot(g[n, p].reshape(-1, O))
-    return dw.reshape(K, L, C, O)
+def _columns(channels: int) -> int:
+    """The width of a block's tile: three channels would leave most of a wide one unused."""
+    return 16 if channels <= 16 else 64
+
+
+def conv2d(x: Array, w: Array, b: Array | None, stride: int, pad: Pad) -> Array:
+    (N, H, W, C), (K, L, _, O), (top, _, left, _) = x.shape, w.shape, pad
+    if w.shape[2] != C or (b is not None and b.shape != (O,)):
+        given = None if b is None else b.shape
+        raise ValueError(f"conv2d: x is {x.shape}, w {w.shape}, b {given}")
+    x, w, *rest = launch.check("conv2d", x, w, *([] if b is None else [b]))
+    bias = rest[0] if rest else 0
+    P, Q = _outputs((H, W), (K, L), stride, pad)
+    pixels, taps, columns = N * P * Q, K * L * C, _columns(O)
+    if is_product((H, W), (K, L), stride, pad):
+        y = matmul(x.reshape(pixels, taps), w.reshape(taps, O)).reshape(N, P, Q, O)
+        if rest:
+            add(y[None], y, bias)
+        return y
+    view = np.array((H, W, C, L, P, Q, stride, top, left), VIEW)
+    tiles = math.ceil(pixels / ROWS), math.ceil(O / columns)
+
+    def run(y: Array, bias: Array | int, parts: int) -> None:
+        launch.launch(
+            f"conv2d<T, {columns}>", x.dtype, (*tiles, parts),
+            x, w, bias, y, view, pixels, taps, O, parts,
+        )  # fmt: skip
+
+    shape = (N, P, Q, O)
+    return in_parts(run, shape, x.dtype, tiles=math.prod(tiles), length=taps, bias=bias)
+
+
+def conv2d_grad_x(g: Array, w: Array, size: tuple[int, int], stride: int, pad: Pad) -> Array:
+    (N, P, Q, O), (K, L, C, _), (top, _, left, _), (H, W) = g.shape, w.shape, pad, size
+    if w.shape[3] != O or _outputs((H, W), (K, L), stride, pad) != (P, Q):
+        raise ValueError(f"conv2d_grad_x: g is {g.shape}, w {w.shape}, for pictures {size}")
+    g, w = launch.check("conv2d_grad_x", g, w)
+    if is_product((H, W), (K, L), stride, pad):
+        return matmul(g.reshape(-1, O), w.reshape(-1, O).T).reshape(N, H, W, C)
+    geometry = np.array((H, W, C, K, L, O, P, Q, stride, top, left), GEOMETRY)
+    columns, phases = _columns(C), stride * stride
+    pixels = N * math.ceil(H / stride) * math.ceil(W / stride)  # of the first phase, the largest
+    tiles = math.ceil(pixels / ROWS), math.ceil(C / columns)
+    taps = math.ceil(K / stride) * math.ceil(L / stride)
+
+    def run(dx: Array, bias: Array | int, parts: int) -> None:
+        launch.launch(
+            f"conv2d_grad_x<T, {columns}>", g.dtype, (*tiles, phases * parts),
+            g, w, dx, geometry, N, parts,
+        )  # fmt: skip
+
+    return in_parts(
+        run, (N, H, W, C), g.dtype, tiles=math.prod(tiles) * phases, length=taps * O
+    )
+
+
+def conv2d_grad_w(x: Array, g: Array, window: tuple[int, int], stride: int, pad: Pad) -> Array:
+    (N, P, Q, O), (K, L), (_, H, W, C), (top, _, left, _) = g.shape, window, x.shape, pad
+    if len(x) != N or _outputs((H, W), window, stride, pad) != (P, Q):
+        raise ValueError(f"conv2d_grad_w: x is {x.shape}, g {g.shape}, for windows {window}")
+    x, g = launch.check("conv2d_grad_w", x, g)
+    pixels, taps, columns = N * P * Q, K * L * C, _columns(O)
+    if is_product((H, W), window, stride, pad):
+        return matmul(x.reshape(pixels, taps).T, g.reshape(pixels, O)).reshape(K, L, C, O)
+    view = np.array((H, W, C, L, P, Q, stride, top, left), VIEW)
+    tiles = math.ceil(taps / ROWS), math.ceil(O / columns)
+
+    def run(dw: Array, bias: Array | int, parts: int) -> None:
+        launch.launch(
+            f"conv2d_grad_w<T, {columns}>", x.dtype, (*tiles, parts),
+            x, g, dw, view, pixels, taps, O, parts,
+        )  # fmt: skip
+
+    return in_parts(run, (K, L, C, O), x.dtype, tiles=math.prod(tiles), length=pixels)

@@ -1,54 +1,55 @@
-"""The kernels for CuPy arrays: each one fused pass over its arrays, in CUDA C."""
+"""The kernels that work element by element: each one pass over its arrays."""
 
 from __future__ import annotations
 
-import cupy
+from collections import defaultdict
+
+import numpy as np
 
 from ...device import Array
-from .. import reference
+from . import launch
 
-
-def _elementwise(inputs: str, outputs: str, body: str, name: str) -> cupy.ElementwiseKernel:
-    return cupy.ElementwiseKernel(inputs, outputs, body, f"minidl_{name}")
-
-
-_sigmoid = _elementwise(
-    "T x", "T y", "T e = exp(-abs(x)); y = (x >= 0 ? T(1) : e) / (T(1) + e)", "sigmoid"
+SLOTS, CHUNK = 64, 4096  # as in elementwise.cu
+TABLE = np.dtype(  # as in elementwise.cu
+    [(name, np.uint64, SLOTS) for name in "pgmv"]
+    + [("size", np.int64, SLOTS), ("first", np.int32, SLOTS + 1)],
+    align=True,
 )
-_sigmoid_grad = _elementwise("T g, T y", "T dx", "dx = g * y * (T(1) - y)", "sigmoid_grad")
-_tanh_grad = _elementwise("T g, T y", "T dx", "dx = g * (T(1) - y * y)", "tanh_grad")
-_leaky_relu = _elementwise("T x, T slope", "T y", "y = x > 0 ? x : slope * x", "leaky_relu")
-_leaky_relu_grad = _elementwise(
-    "T g, T x, T slope", "T dx", "dx = x > 0 ? g : slope * g", "leaky_relu_grad"
-)
-_adam = _elementwise(
-    "T g, T rate, T beta1, T beta2, T eps",
-    "T p, T m, T v",
-    """m += (T(1) - beta1) * (g - m);
-       v += (T(1) - beta2) * (g * g - v);
-       p -= rate * m / (sqrt(v) + eps)""",
-    "adam",
-)
+
+
+def _check(what: str, *arrays: Array) -> list[Array]:
+    if len({(a.shape, a.dtype) for a in arrays}) > 1:
+        given = ", ".join(f"{a.shape} {a.dtype}" for a in arrays)
+        raise ValueError(f"{what}: expected arrays of one shape and type, got {given}")
+    return launch.check(what, *arrays)
+
+
+def _map(name: str, *inputs: Array, scalars: tuple[float, ...] = ()) -> Array:
+    """A new array of what the kernel `name` makes of the inputs."""
+    given = _check(name, *inputs)
+    y = launch.empty(inputs[0].shape, inputs[0].dtype)
+    launch.launch(f"{name}<T>", y.dtype, launch.blocks(y.size), *given, y, y.size, *scalars)
+    return y
 
 
 def sigmoid(x: Array) -> Array:
-    return _sigmoid(x)
+    return _map("sigmoid", x)
 
 
 def sigmoid_grad(g: Array, y: Array) -> Array:
-    return _sigmoid_grad(g, y)
+    return _map("sigmoid_grad", g, y)
 
 
 def tanh_grad(g: Array, y: Array) -> Array:
-    return _tanh_grad(g, y)
+    return _map("tanh_grad", g, y)
 
 
 def leaky_relu(x: Array, slope: float) -> Array:
-    return _leaky_relu(x, x.dtype.type(slope))
+    return _map("leaky_relu", x, scalars=(float(slope),))
 
 
 def leaky_relu_grad(g: Array, x: Array, slope: float) -> Array:
-    return _leaky_relu_grad(g, x, x.dtype.type(slope))
+    return _map("leaky_relu_grad", g, x, scalars=(float(slope),))
 
 
 def adam(
@@ -61,16 +62,25 @@ def adam(
     beta2: float,
     eps: float,
 ) -> None:
-    for p_i, g_i, m_i, v_i in zip(p, g, m, v, strict=True):
-        T = p_i.dtype.type
-        _adam(g_i, T(rate), T(beta1), T(beta2), T(eps), p_i, m_i, v_i)
+    of_type: dict[np.dtype, list[list[Array]]] = defaultdict(list)
+    for arrays in zip(p, g, m, v, strict=True):
+        for name, array in zip("pgmv", arrays, strict=True):
+            if name != "g" and not array.flags.c_contiguous:  # a copy would be updated instead
+                raise ValueError(f"adam: {name} must be C-contiguous to be updated in place")
+        of_type[arrays[0].dtype].append(_check("adam", *arrays))
+    scalars = float(rate), 1 - float(beta1), 1 - float(beta2), float(eps)
+    for dtype, rows in of_type.items():
+        for start in range(0, len(rows), SLOTS):  # one launch, unless there are very many
+            table = _table(rows[start : start + SLOTS])
+            launch.launch("adam<T>", dtype, (int(table["first"][-1]),), table, *scalars)
 
 
-def lay_patches(
-    total: Array, weight: Array, patches: Array, rows: Array, columns: Array, window: Array
-) -> None:
-    reference.lay_patches(total, weight, patches, rows, columns, window)
-
-
-def matmul(a: Array, b: Array) -> Array:
-    return a @ b
+def _table(rows: list[list[Array]]) -> np.ndarray:
+    """Where each row's p, g, m and v are, and which blocks work on it."""
+    table = np.zeros((), TABLE)
+    for i, row in enumerate(rows):
+        for name, array in zip("pgmv", row, strict=True):
+            table[name][i] = launch.address(array)
+        table["size"][i] = row[0].size
+    table["first"][1:] = np.cumsum(-(-table["size"] // CHUNK))
+    return table

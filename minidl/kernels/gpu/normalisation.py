@@ -1,53 +1,90 @@
-"""Statistics of channels, and what batch normalisation makes of them.
-
-CuPy gives each output of a sum to one block of threads at most, which for the few channels of a
-large batch leaves most of the device idle. A sum over a channel therefore goes in two steps, of
-about as many rows each. Partial sums also keep float32 exact enough. The functions use nothing but
-the arrays' own protocol, and run on NumPy's arrays too.
-"""
+"""Statistics of channels, and what batch normalisation makes of them. Sums are kept in float64."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ...device import Array
+from . import launch
+
+ROWS = 32  # that each thread adds up, at least
+PARTS = 512  # sums of parts, that a second launch adds up, at most
+FLOAT64 = np.dtype(np.float64)
+
+
+def _check(what: str, rows: tuple[Array, ...], channels: tuple[Array, ...] = ()) -> list[Array]:
+    """Arrays of one shape (..., C), followed by arrays (C,)."""
+    x = rows[0]
+    for array, shape in [(a, x.shape) for a in rows] + [(a, x.shape[-1:]) for a in channels]:
+        launch.check_shape(what, array, shape)
+    return launch.check(what, *rows, *channels)
+
+
+def _sizes(x: Array) -> tuple[int, int]:
+    """(rows, C) of x (..., C)."""
+    return math.prod(x.shape[:-1]), x.shape[-1]
+
+
+def _grid(rows: int, C: int, most: int) -> tuple[int, int]:
+    """Blocks for pieces of a row and for parts of the rows, as struct Lane deals them out."""
+    at_once = launch.THREADS // min(max(1, C), launch.THREADS)
+    parts = math.ceil(rows / (at_once * ROWS))
+    return math.ceil(C / launch.THREADS), max(1, min(most, parts))
+
+
+def _parts(kernel: str, x: Array, arguments: list[Array], sums: int) -> Array:
+    """(parts, sums, C): what the first of two launches adds up."""
+    rows, C = _sizes(x)
+    grid = _grid(rows, C, PARTS)
+    parts = launch.empty((grid[1], sums, C), FLOAT64)
+    launch.launch(kernel, x.dtype, grid, *arguments, parts, rows, C)
+    return parts
+
+
+def _totals(parts: Array, dtype: np.dtype) -> Array:
+    """(sums, C)."""
+    count, sums, C = parts.shape
+    out = launch.empty((sums, C), dtype)
+    launch.launch("totals<T>", dtype, (_grid(count, sums * C, 1)), parts, out, count, sums * C)
+    return out
 
 
 def channel_sum(x: Array) -> Array:
-    rows = x.reshape(-1, x.shape[-1])
-    parts = max(1, math.isqrt(len(rows)))
-    whole = len(rows) // parts * parts
-    total = rows[:whole].reshape(-1, parts, rows.shape[1]).sum(axis=0).sum(axis=0)
-    if whole < len(rows):
-        total += rows[whole:].sum(axis=0)
-    return total
-
-
-def moments(x: Array) -> tuple[Array, Array]:
-    count = math.prod(x.shape[:-1])
-    mean = channel_sum(x) / count
-    d = x - mean
-    d *= d
-    return mean, channel_sum(d) / count
-
-
-def normalize(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
-    y = x - mean
-    y *= scale
-    y += shift
-    return y
+    return _totals(_parts("channel_sum<T>", x, _check("channel_sum", (x,)), 1), x.dtype)[0]
 
 
 def channel_sums(g: Array, x: Array, mean: Array) -> tuple[Array, Array]:
-    weighted = x - mean
-    weighted *= g
-    return channel_sum(g), channel_sum(weighted)
+    arguments = _check("channel_sums", (g, x), (mean,))
+    total, weighted = _totals(_parts("channel_sums<T>", x, arguments, 2), x.dtype)
+    return total, weighted
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    rows, C = _sizes(x)
+    if not rows:
+        raise ValueError(f"moments: no mean of nothing, x is {x.shape}")
+    (x,) = _check("moments", (x,))
+    parts, out = _parts("moments<T>", x, [x], 2), launch.empty((2, C), x.dtype)
+    launch.launch(
+        "moments_totals<T>", x.dtype, _grid(len(parts), C, 1), parts, x, out, len(parts), rows, C
+    )
+    return out[0], out[1]
+
+
+def _map(kernel: str, x: Array, arguments: list[Array]) -> Array:
+    """A new array of what the kernel makes of the arguments."""
+    (rows, C), y = _sizes(x), launch.empty(x.shape, x.dtype)
+    grid = _grid(rows, C, launch.BLOCKS)
+    launch.launch(kernel, x.dtype, grid if rows else (0,), *arguments, y, rows, C)
+    return y
+
+
+def normalize(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
+    return _map("normalize<T>", x, _check("normalize", (x,), (mean, scale, shift)))
 
 
 def batch_norm_grad(g: Array, x: Array, mean: Array, scale: Array, a: Array, b: Array) -> Array:
-    dx = x - mean
-    dx *= -b
-    dx += g
-    dx -= a
-    dx *= scale
-    return dx
+    arguments = _check("batch_norm_grad", (g, x), (mean, scale, a, b))
+    return _map("batch_norm_grad<T>", x, arguments)

@@ -1,102 +1,92 @@
 """Convolution of a doubled picture: transforms of differences around nine matrix products.
 
 The algebra is in `doubling`: V are the nine transforms of x, U those of the window, P = V U. It
-goes in chunks of pictures, of bounded memory. The functions use nothing but the arrays' own
-protocol, and run on NumPy's arrays too.
+goes in chunks of pictures, of bounded memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-import cupy
-
 from ...device import Array
-from .. import doubling
+from . import launch
+from .products import add, matmul, product
 
 CHUNK = 256 << 20  # bytes of a chunk's V and P together
 
 
-def _chunks(x_shape: tuple[int, ...], O: int, itemsize: int) -> Iterator[slice]:
-    N, H, W, C = x_shape
-    size = max(1, CHUNK // (9 * H * W * (C + O) * itemsize))
+def _chunks(N: int, H: int, W: int, channels: int, itemsize: int) -> Iterator[slice]:
+    """Pictures of a chunk; channels: of V and of P together."""
+    size = max(1, CHUNK // max(1, 9 * H * W * channels * itemsize))
     for start in range(0, N, size):
         yield slice(start, min(N, start + size))
 
 
+def _factors(w: Array) -> Array:
+    """U (9, C, O) of w (3, 3, C, O)."""
+    U = launch.empty((9, *w.shape[2:]), w.dtype)
+    launch.launch("window_factors<T>", w.dtype, _each(U[0].size), w, U, U[0].size)
+    return U
+
+
+def _each(size: int) -> tuple[int]:
+    """The grid with a thread for each number."""
+    return (-(-size // launch.THREADS),)
+
+
 def _transform(x: Array) -> Array:
-    """V (9, pixels, C) of x (N, H, W, C): (x[i], d[i], d[i+1]) along the rows, then the columns."""
-    xp, (N, H, W, C) = cupy.get_array_module(x), x.shape
-    rows = xp.zeros((3, N, H, W + 2, C), x.dtype)  # with a pixel of zeros at either end
-    rows[0, :, :, 1:-1] = x
-    rows[1, :, :, 1:-1] = x
-    rows[1, :, 1:, 1:-1] -= x[:, :-1]
-    rows[2, :, :, 1:-1] = -x
-    rows[2, :, :-1, 1:-1] += x[:, 1:]
-    V = xp.empty((3, 3, N, H, W, C), x.dtype)
-    V[:, 0] = rows[..., 1:-1, :]
-    xp.subtract(rows[..., 1:-1, :], rows[..., :-2, :], out=V[:, 1])
-    xp.subtract(rows[..., 2:, :], rows[..., 1:-1, :], out=V[:, 2])
-    return V.reshape(9, -1, C)
-
-
-def _transform_back(V: Array, dx: Array) -> None:
-    """The transpose of _transform: dx (N, H, W, C) becomes x's gradient from V's (9, pixels, C)."""
-    V = V.reshape(3, 3, *dx.shape)
-    rows = V[:, 0] + V[:, 1] - V[:, 2]
-    rows[..., :-1, :] -= V[:, 1, ..., 1:, :]
-    rows[..., 1:, :] += V[:, 2, ..., :-1, :]
-    dx[...] = rows[0] + rows[1] - rows[2]
-    dx[:, :-1] -= rows[1, :, 1:]
-    dx[:, 1:] += rows[2, :, :-1]
-
-
-def _combine(P: Array, b: Array, y: Array) -> None:
-    """y (N, H, 2, W, 2, O) from P (9, pixels, O): each of its four phases is a sum of four."""
-    N, H, _, W, _, O = y.shape
-    P = P.reshape(3, 3, N, H, W, O)
-    for below in range(2):
-        rows = P[0] + P[1 + below]
-        rows[0] += b
-        for right in range(2):
-            y[:, :, below, :, right] = rows[0] + rows[1 + right]
+    """V (9, pixels, C) of x (N, H, W, C)."""
+    N, H, W, C = x.shape
+    V = launch.empty((9, N * H * W, C), x.dtype)
+    launch.launch("transform<T>", x.dtype, launch.blocks(x.size), x, V, x.size, H, W, C)
+    return V
 
 
 def _combine_back(g: Array) -> Array:
-    """The transpose of _combine: the gradients of P (9, pixels, O) from g (N, H, 2, W, 2, O)."""
-    xp, (N, H, _, W, _, O) = cupy.get_array_module(g), g.shape
-    P = xp.empty((3, 3, N, H, W, O), g.dtype)
-    for below in range(2):
-        for right in range(2):
-            P[1 + below, 1 + right] = g[:, :, below, :, right]
-    P[1:, 0] = P[1:, 1] + P[1:, 2]
-    P[0] = P[1] + P[2]
-    return P.reshape(9, -1, O)
+    """P's gradients (9, pixels, O) from g (N, 2H, 2W, O)."""
+    (N, H2, W2, O), size = g.shape, g.size // 4
+    P = launch.empty((9, N * H2 * W2 // 4, O), g.dtype)
+    launch.launch("combine_back<T>", g.dtype, launch.blocks(size), g, P, size, W2 // 2, O)
+    return P
 
 
 def upsample_conv2d(x: Array, w: Array, b: Array) -> Array:
-    (N, H, W, _), O, xp = x.shape, w.shape[3], cupy.get_array_module(x)
-    U, y = doubling.of_window(w), xp.empty((N, H, 2, W, 2, O), x.dtype)
-    for n in _chunks(x.shape, O, x.dtype.itemsize):
-        _combine(_transform(x[n]) @ U, b, y[n])
-    return y.reshape(N, 2 * H, 2 * W, O)
+    (N, H, W, C), O = x.shape, w.shape[3]
+    launch.check_shape("upsample_conv2d: w", w, (3, 3, C, O))
+    launch.check_shape("upsample_conv2d: b", b, (O,))
+    x, w, b = launch.check("upsample_conv2d", x, w, b)
+    U, y = _factors(w), launch.empty((N, 2 * H, 2 * W, O), x.dtype)
+    for n in _chunks(N, H, W, C + O, x.dtype.itemsize):
+        P = matmul(_transform(x[n]), U)
+        size = P[0].size
+        launch.launch("combine<T>", x.dtype, launch.blocks(size), P, b, y[n], size, W, O)
+    return y
 
 
 def upsample_conv2d_grad_x(g: Array, w: Array) -> Array:
-    xp, N, H, W = cupy.get_array_module(g), g.shape[0], g.shape[1] // 2, g.shape[2] // 2
-    C, O = w.shape[2:]
-    g, dx = g.reshape(N, H, 2, W, 2, O), xp.empty((N, H, W, C), g.dtype)
-    U = xp.ascontiguousarray(doubling.of_window(w).transpose(0, 2, 1))
-    for n in _chunks(dx.shape, O, g.dtype.itemsize):
-        _transform_back(_combine_back(g[n]) @ U, dx[n])
+    (N, H2, W2, O), C = g.shape, w.shape[2]
+    launch.check_shape("upsample_conv2d_grad_x: w", w, (3, 3, C, O))
+    launch.check_shape("upsample_conv2d_grad_x: g", g, (N, H2 // 2 * 2, W2 // 2 * 2, O))
+    g, w = launch.check("upsample_conv2d_grad_x", g, w)
+    H, W = H2 // 2, W2 // 2
+    back, dx = _factors(w).transpose(0, 2, 1), launch.empty((N, H, W, C), g.dtype)
+    for n in _chunks(N, H, W, C + O, g.dtype.itemsize):
+        V, part = matmul(_combine_back(g[n]), back), dx[n]
+        launch.launch(
+            "transform_back<T>", g.dtype, launch.blocks(part.size), V, part, part.size, H, W, C
+        )
     return dx
 
 
 def upsample_conv2d_grad_w(x: Array, g: Array) -> Array:
-    (N, H, W, C), O, xp = x.shape, g.shape[3], cupy.get_array_module(x)
-    g, dU = g.reshape(N, H, 2, W, 2, O), xp.zeros((9, C, O), x.dtype)
-    for n in _chunks(x.shape, O, x.dtype.itemsize):
-        V, P = _transform(x[n]), _combine_back(g[n])
-        for u, v, p in zip(dU, V, P, strict=True):  # a product of one pair takes v.T without a copy
-            u += v.T.dot(p)
-    return doubling.to_window(dU)
+    (N, H, W, C), O = x.shape, g.shape[3]
+    launch.check_shape("upsample_conv2d_grad_w: g", g, (N, 2 * H, 2 * W, O))
+    x, g = launch.check("upsample_conv2d_grad_w", x, g)
+    chunks = list(_chunks(N, H, W, C + O, x.dtype.itemsize))
+    parts = launch.empty((len(chunks), 9, C, O), x.dtype)
+    for part, n in zip(parts, chunks, strict=True):
+        product(_transform(x[n]).transpose(0, 2, 1), _combine_back(g[n]), out=part)
+    dU, dw = launch.empty((9, C, O), x.dtype), launch.empty((3, 3, C, O), x.dtype)
+    add(parts, dU)
+    launch.launch("window_back<T>", x.dtype, _each(C * O), dU, dw, C * O)
+    return dw

@@ -1,0 +1,149 @@
+"""Compiling the kernels of this folder's CUDA files, and launching them.
+
+CuPy is asked for memory, for compiled functions and for the stream, all of it here: a test puts
+other functions in the place of these and so runs the whole folder on a machine without a GPU.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...device import Array
+
+THREADS = 256  # of a block, as in common.cu
+BLOCKS = 4096  # of a loop that all threads share; more would only wait
+
+FILES = ("common", "elementwise", "products", "convolution", "normalisation", "upsampling",
+         "patches", "philox")  # fmt: skip
+TYPES = {"f": "float", "d": "double"}  # T in the names below, for the characters of dtypes
+KERNELS = (
+    "sigmoid<T>", "sigmoid_grad<T>", "tanh_grad<T>", "leaky_relu<T>", "leaky_relu_grad<T>",
+    "adam<T>", "add_parts<T>",
+    "matmul<T, false, false>", "matmul<T, false, true>", "matmul<T, true, false>",
+    "matmul<T, true, true>",
+    "conv2d<T, 16>", "conv2d<T, 64>", "conv2d_grad_x<T, 16>", "conv2d_grad_x<T, 64>",
+    "conv2d_grad_w<T, 16>", "conv2d_grad_w<T, 64>",
+    "channel_sum<T>", "channel_sums<T>", "moments<T>", "totals<T>", "moments_totals<T>",
+    "normalize<T>", "batch_norm_grad<T>",
+    "transform<T>", "transform_back<T>", "combine<T>", "combine_back<T>", "window_factors<T>",
+    "window_back<T>",
+    "lay_patches<T, float>", "lay_patches<T, double>",
+    "random_floats<T, false>", "random_floats<T, true>", "random_integers", "move_counter",
+)  # fmt: skip
+
+
+def source() -> str:
+    """The CUDA C++ of all files, in which errors are told by file and line."""
+    folder = Path(__file__).parent
+    texts = ((f"{name}.cu", (folder / f"{name}.cu").read_text("utf-8")) for name in FILES)
+    return "".join(f'#line 1 "{name}"\n{text}' for name, text in texts)
+
+
+def expression(kernel: str, dtype: np.dtype) -> str:
+    """What C++ calls a kernel: "conv2d<float, 64>" for "conv2d<T, 64>"."""
+    return kernel.replace("<T", f"<{TYPES[dtype.char]}") if "<T" in kernel else kernel
+
+
+def expressions() -> list[str]:
+    """All that is compiled: every kernel, for every type where it has one."""
+    both = np.dtype(np.float32), np.dtype(np.float64)
+    return list(dict.fromkeys(expression(kernel, dtype) for kernel in KERNELS for dtype in both))
+
+
+# --- what CuPy gives ------------------------------------------------------------------------------
+
+
+@functools.cache
+def _module() -> Any:
+    """The compiled kernels. The first call ever takes some seconds, then CuPy has them on disk."""
+    import cupy
+
+    return cupy.RawModule(
+        code=source(), options=("-std=c++17",), name_expressions=tuple(expressions())
+    )
+
+
+@functools.cache
+def function(name: str) -> Any:
+    """A compiled kernel, to be called as function(grid, block, arguments)."""
+    return _module().get_function(name)
+
+
+def empty(shape: int | Sequence[int], dtype: Any) -> Array:
+    """An array on the GPU, of whatever numbers were there."""
+    import cupy
+
+    return cupy.empty(shape, dtype)
+
+
+def contiguous(array: Array) -> Array:
+    """The array as one run of memory; a copy only where it is not."""
+    import cupy
+
+    return cupy.ascontiguousarray(array)
+
+
+def address(array: Array) -> int:
+    """Where the array begins in the GPU's memory."""
+    return array.data.ptr
+
+
+def numbers(array: Array) -> np.ndarray:
+    """The array's numbers on the CPU, for which the GPU is waited for: for small ones."""
+    return array.get()
+
+
+def capturing() -> bool:
+    """Whether launches are being recorded for a graph, not run: see `minidl.graph`."""
+    import cupy
+
+    return cupy.cuda.get_current_stream().is_capturing()
+
+
+# --- launching ------------------------------------------------------------------------------------
+
+
+def launch(kernel: str, dtype: np.dtype, grid: tuple[int, ...], *arguments: Any) -> None:
+    """Run a kernel on the current stream, by so many blocks; no blocks are no launch.
+
+    Of the arguments, an int arrives as 64 bits, a float as double, an array as its address; 0 is
+    the array that is not there. A NumPy array of a structured type and size 1 is passed by value.
+    """
+    if max(grid[1:], default=1) > 65535:
+        raise ValueError(f"{kernel}: more blocks than a GPU takes, {grid}: arrays are too large")
+    if all(grid):
+        function(expression(kernel, dtype))(grid, (THREADS,), arguments)
+
+
+def blocks(numbers: int) -> tuple[int]:
+    """The grid for a loop over so many numbers that all threads share."""
+    return (min(BLOCKS, math.ceil(numbers / THREADS)),)
+
+
+def check_types(what: str, *arrays: Array) -> None:
+    """Raise ValueError unless all arrays are of one float type and on one device: a kernel reads
+    them as if they were."""
+    kinds = {(a.dtype, str(a.device)) for a in arrays}
+    if len(kinds) > 1 or arrays[0].dtype.char not in TYPES:
+        given = ", ".join(f"{a.shape} {a.dtype} on {a.device}" for a in arrays)
+        raise ValueError(
+            f"{what}: expected arrays of one type, float32 or float64, on one device, got {given}"
+        )
+
+
+def check(what: str, *arrays: Array) -> list[Array]:
+    """The arrays, each as one run of memory. Raises ValueError as `check_types` does."""
+    check_types(what, *arrays)
+    return [contiguous(a) for a in arrays]
+
+
+def check_shape(what: str, array: Array, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless the array has this shape."""
+    if array.shape != shape:
+        raise ValueError(f"{what}: expected an array of shape {shape}, got {array.shape}")

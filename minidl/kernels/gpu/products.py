@@ -1,0 +1,97 @@
+"""Matrix products, by cuBLAS or by the kernel that convolutions use as well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from ...device import Array
+from . import launch
+
+ROWS, COLUMNS = 128, 64  # of the result, that a block computes: as in products.cu
+BUSY = 264  # blocks that keep a large GPU busy: two on each of 132 multiprocessors
+SHORTEST = 256  # numbers of a sum that are worth a block
+
+STEPS = np.dtype([(name, np.int64) for name in ("batch", "outer", "inner")], align=True)
+
+
+def by_cublas(a: Array, b: Array) -> bool:
+    """Whether cuBLAS multiplies. Not for a graph, into which CuPy's cuBLAS cannot be recorded; nor
+    for transposed batches, which CuPy copies into order first."""
+    in_order = a.flags.c_contiguous and b.flags.c_contiguous
+    return (a.ndim == 2 or in_order) and not launch.capturing()
+
+
+def matmul(a: Array, b: Array) -> Array:
+    if a.ndim != b.ndim or a.ndim not in (2, 3) or a.shape[-1] != b.shape[-2]:
+        raise ValueError(f"matmul: expected (M, K) and (K, N), got {a.shape} and {b.shape}")
+    if a.shape[:-2] != b.shape[:-2]:
+        raise ValueError(f"matmul: expected as many of a as of b, got {a.shape} and {b.shape}")
+    if by_cublas(a, b):
+        launch.check_types("matmul", a, b)
+        return a @ b
+    return product(a, b)
+
+
+def product(a: Array, b: Array, out: Array | None = None) -> Array:
+    """a b as in `matmul`, by our own kernel, which takes views as they are."""
+    launch.check_types("matmul", a, b)
+    shape = (*a.shape[:-1], b.shape[-1])
+    if a.ndim == 2:
+        a, b = a[None], b[None]
+    (batch, M, K), N = a.shape, b.shape[2]
+    steps = [
+        np.array((m.strides[0], m.strides[outer], m.strides[inner]), STEPS)
+        for m, outer, inner in ((a, 1, 2), (b, 2, 1))
+    ]
+    for step in steps:
+        for name in STEPS.names or ():
+            step[name] //= a.dtype.itemsize
+    inner_first = [str(bool(abs(s["inner"]) <= abs(s["outer"]))).lower() for s in steps]
+    kernel = f"matmul<T, {', '.join(inner_first)}>"
+    tiles = math.ceil(M / ROWS), math.ceil(N / COLUMNS)
+
+    def run(y: Array, bias: Array | int, parts: int) -> None:
+        grid = (*tiles, batch * parts)
+        launch.launch(kernel, y.dtype, grid, a, b, y, *steps, batch, M, N, K, parts)
+
+    return in_parts(run, shape, a.dtype, tiles=math.prod(tiles) * batch, length=K, out=out)
+
+
+def parts_of(tiles: int, length: int) -> int:
+    """In how many parts sums of this length are cut, where a launch has so many tiles: enough to
+    keep the GPU busy. By the sizes alone, so that every GPU rounds in the same way."""
+    return max(1, min(BUSY // max(1, tiles), length // SHORTEST))
+
+
+def in_parts(
+    run: Callable[[Array, Array | int, int], None],
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    *,
+    tiles: int,
+    length: int,
+    bias: Array | int = 0,
+    out: Array | None = None,
+) -> Array:
+    """The array (*shape) that `run(y, bias, parts)` computes, y being (parts, *shape); the parts
+    are added up afterwards. bias (shape[-1],), or 0 for none."""
+    y = launch.empty(shape, dtype) if out is None else out
+    parts = parts_of(tiles, length)
+    if parts == 1:
+        run(y, bias, 1)
+    else:
+        many = launch.empty((parts, *shape), dtype)
+        run(many, 0, parts)
+        add(many, y, bias)
+    return y
+
+
+def add(many: Array, y: Array, bias: Array | int = 0) -> None:
+    """y (..., C) becomes the sum over the first axis of `many` (parts, ..., C), plus bias (C,)."""
+    size, columns = y.size, max(1, y.shape[-1])
+    launch.launch(
+        "add_parts<T>", y.dtype, launch.blocks(size), many, bias, y, size, columns, len(many)
+    )

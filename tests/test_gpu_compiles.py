@@ -1,0 +1,90 @@
+"""The CUDA sources compile for real GPUs, and what must stay in registers does."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from minidl.kernels.gpu import launch
+
+
+def nvrtc_is_there() -> bool:
+    if importlib.util.find_spec("cupy") is None:
+        return False
+    from cupy.cuda import nvrtc
+
+    try:
+        return bool(nvrtc.getVersion())
+    except Exception:  # its library is looked for at the first call
+        return False
+
+
+@pytest.mark.skipif(not shutil.which("nvcc"), reason="nvcc is not installed")
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])  # A100; H100 and H200
+def test_kernels_stay_in_registers(architecture: str, tmp_path: Path) -> None:
+    """As CUDA's compiler reports it: nothing is spilled to memory."""
+    instances = ", ".join(f"(void*)&{name}" for name in launch.expressions())
+    source = f"{launch.source()}\nvoid* instances[] = {{{instances}}};\n"
+    (tmp_path / "kernels.cu").write_text(source, "utf-8")
+    done = subprocess.run(
+        ["nvcc", "-std=c++17", f"-arch={architecture}", "-cubin", "-Xptxas", "-v", "kernels.cu"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    report = re.findall(
+        r"Compiling entry function '(\w+)'.*?(\d+) bytes spill stores.*?Used (\d+) registers",
+        done.stderr, re.DOTALL,
+    )  # fmt: skip
+    assert len(report) == len(launch.expressions())
+    assert {name: spilled for name, spilled, _ in report if spilled != "0"} == {}
+    # two blocks of 256 threads share the 65,536 registers of a multiprocessor
+    hot = [int(count) for name, _, count in report if re.search("(conv2d|matmul).*If", name)]
+    assert len(hot) == 10
+    assert max(hot) <= 128
+
+
+@pytest.mark.skipif(
+    not nvrtc_is_there(), reason="no CuPy with NVRTC (pip install nvidia-cuda-nvrtc-cu12)"
+)
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+def test_kernels_compile_as_cupy_does_it(architecture: str) -> None:
+    from cupy.cuda import nvrtc
+
+    program = nvrtc.createProgram(launch.source(), "kernels.cu", (), ())
+    for name in launch.expressions():
+        nvrtc.addNameExpression(program, name)
+    try:
+        nvrtc.compileProgram(program, ("-std=c++17", f"-arch={architecture}"))
+    except nvrtc.NVRTCError:
+        pytest.fail(nvrtc.getProgramLog(program))
+    assert all(nvrtc.getLoweredName(program, name) for name in launch.expressions())
+
+
+def test_every_kernel_is_listed() -> None:
+    """What the files define is what is compiled, and launched by somebody."""
+    defined = re.findall(r"__global__ void (?:__launch_bounds__\(THREADS\)\s)?(\w+)\(",
+                         launch.source())  # fmt: skip
+    assert sorted(defined) == sorted({name.partition("<")[0] for name in launch.KERNELS})
+    folder = Path(launch.__file__).parent
+    python = "".join(path.read_text("utf-8") for path in folder.glob("*.py"))
+    assert [name for name in defined if python.count(name) < 2] == []
+
+
+def test_the_sources_are_installed() -> None:
+    configuration = (Path(__file__).resolve().parents[1] / "setup.cfg").read_text("utf-8")
+    assert "minidl.kernels.gpu = *.cu" in configuration
+    folder = Path(launch.__file__).parent
+    assert {path.stem for path in folder.glob("*.cu")} == set(launch.FILES)
+
+
+@pytest.mark.parametrize("name", launch.FILES)
+def test_a_file_fits_one_sitting(name: str) -> None:
+    lines = (Path(launch.__file__).parent / f"{name}.cu").read_text("utf-8").splitlines()
+    assert len(lines) <= 200
+    assert max(map(len, lines)) <= 100

@@ -1,0 +1,294 @@
+"""The GPU's kernels on a GPU in software, where they differ from what `test_convolution` asks of
+every sibling: sizes beyond a tile, tables of arrays, arrays that begin anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl.kernels import gpu, reference
+from minidl.kernels.gpu import elementwise, launch, normalisation, products
+from tests import emulated_gpu
+from tests.test_kernels import ARGUMENTS, IN_PLACE, arrays, each
+
+DTYPES = [np.float32, np.float64]
+SHAPES = [(0,), (1,), (7,), (33, 65), (5, 3, 4), (3, 5000)]
+
+
+def close(found: Any, expected: Any, roundings: float = 20) -> None:
+    """Equal types and shapes, and equal values to a few roundings of the largest."""
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    bound = roundings * np.finfo(found.dtype).eps * np.abs(expected).max(initial=0)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=bound)
+
+
+def draw(dtype: Any, *shapes: tuple[int, ...]) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+# --- element by element ---------------------------------------------------------------------------
+
+
+def compare(name: str, arguments: list[Any]) -> None:
+    """The kernel against its reference, in value and in all effects."""
+    expected_arguments = [each(np.copy, a) for a in arguments]
+    expected = getattr(reference, name)(*expected_arguments)
+    value = getattr(gpu, name)(*arguments)
+    eps = 10 * np.finfo(arrays(arguments[0])[0].dtype).eps
+    assert (value is None) == (expected is None)
+    if expected is not None:
+        assert (value.dtype, value.shape) == (arguments[0].dtype, expected.shape)
+        np.testing.assert_allclose(value, expected, eps, eps)
+    for i, (after, wanted) in enumerate(zip(arguments, expected_arguments, strict=True)):
+        for one, other in zip(arrays(after), arrays(wanted), strict=True):
+            exact = i not in IN_PLACE.get(name, ())
+            np.testing.assert_allclose(one, other, *((0, 0) if exact else (eps, eps)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_elementwise(
+    emulated: Any, name: str, shape: Any, dtype: Any, rng: np.random.Generator
+) -> None:
+    compare(name, ARGUMENTS[name](rng, dtype, shape))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("offset", [1, 4])
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arrays_begin_anywhere(
+    emulated: Any, name: str, offset: int, dtype: Any, rng: np.random.Generator
+) -> None:
+    """At a multiple of 16 bytes, where they are read in packs, and elsewhere."""
+    arguments = ARGUMENTS[name](rng, dtype, (1031,))
+    compare(name, [each(lambda a: a[offset:], a) for a in arguments])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_what_is_not_finite_stays_visible(
+    emulated: Any, name: str, dtype: Any, rng: np.random.Generator
+) -> None:
+    for odd in range(len([a for a in ARGUMENTS[name](rng, dtype, (7,)) if arrays(a)])):
+        arguments = ARGUMENTS[name](rng, dtype, (7,))
+        arrays(arguments[odd])[-1].flat[:3] = np.nan, np.inf, -np.inf
+        compare(name, arguments)
+
+
+def test_adam_is_one_launch(
+    emulated: Any, emulator: emulated_gpu.Emulator, rng: np.random.Generator
+) -> None:
+    """For up to 64 arrays of a type, of any sizes and in any order."""
+    sizes = [1, 0, elementwise.CHUNK, 3 * elementwise.CHUNK + 1, elementwise.CHUNK - 1, 300]
+    shapes = [(n,) for n in sizes] + [(2, 3, 5)] * 60
+    dtypes = [DTYPES[i % 2] for i in range(len(shapes))]
+    made: Any = [
+        [rng.random(s).astype(t) for s, t in zip(shapes, dtypes, strict=True)] for _ in range(4)
+    ]
+    rest: Any = (0.01, 0.9, 0.999, 1e-8)
+    expected: Any = [[a.copy() for a in each] for each in made]
+    reference.adam(*expected, *rest)
+    emulator.launched.clear()
+    gpu.adam(*made, *rest)
+    assert emulator.launched == ["adam<float>", "adam<double>"]
+    for one, other in zip(made, expected, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=10 * np.finfo(a.dtype).eps)
+    many: Any = [[rng.random(3) for _ in range(130)] for _ in range(4)]
+    expected = [[a.copy() for a in each] for each in many]
+    reference.adam(*expected, *rest)
+    emulator.launched.clear()
+    gpu.adam(*many, *rest)
+    assert emulator.launched == ["adam<double>"] * 3
+    np.testing.assert_allclose(many[0], expected[0], rtol=1e-14)
+
+
+# --- products and convolutions larger than a tile -------------------------------------------------
+
+PRODUCTS = [((3, 4), (4, 5)), ((1, 7), (7, 1)), ((130, 9), (9, 70)), ((5, 3, 2), (5, 2, 4)),
+            ((200, 37), (37, 129)), ((2, 0), (0, 3)), ((0, 2), (2, 3)), ((3, 140, 300),
+            (3, 300, 66))]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("transposed", ["neither", "left", "right", "both"])
+@pytest.mark.parametrize(("left", "right"), PRODUCTS)
+@pytest.mark.parametrize("shortest", [8, 256])
+def test_products(
+    emulated: Any, monkeypatch: pytest.MonkeyPatch, shortest: int, left: Any, right: Any,
+    transposed: str, dtype: Any,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(products, "SHORTEST", shortest)
+    a, b = draw(dtype, left, right)
+    if transposed in ("left", "both"):
+        a = np.swapaxes(np.swapaxes(a, -1, -2).copy(), -1, -2)
+    if transposed in ("right", "both"):
+        b = np.swapaxes(np.swapaxes(b, -1, -2).copy(), -1, -2)
+    close(gpu.matmul(a, b), reference.matmul(a, b))
+
+
+def test_products_by_a_library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside of a capture cuBLAS multiplies: here NumPy's, by the same words."""
+    monkeypatch.setattr(launch, "capturing", lambda: False)
+    a, b, c = draw(np.float32, (2, 6, 4), (2, 4, 3), (2, 3, 4))
+    assert products.by_cublas(a, b) and products.by_cublas(a[0].T, b[0])
+    assert not products.by_cublas(a, c.transpose(0, 2, 1))
+    np.testing.assert_array_equal(gpu.matmul(a, b), a @ b)
+    for wrong in ((a, c), (a, b[0]), (a, b[:1]), (a, b.astype(np.float64))):
+        with pytest.raises(ValueError, match="matmul: expected"):
+            gpu.matmul(*wrong)
+
+
+LARGE = [  # (N, H, W, C), (K, L, O), stride, pad: beyond a tile in rows, columns and taps
+    ((2, 11, 13, 17), (3, 3, 70), 1, (1, 1, 1, 1)),
+    ((3, 12, 9, 9), (4, 4, 20), 2, (1, 1, 1, 1)),
+    ((2, 13, 8, 33), (5, 3, 16), 3, (2, 0, 1, 3)),
+    ((1, 9, 31, 70), (3, 3, 3), 1, (1, 1, 1, 1)),
+    ((5, 9, 9, 20), (1, 1, 70), 1, (0, 0, 0, 0)),
+    ((9, 4, 4, 24), (4, 4, 65), 1, (0, 0, 0, 0)),
+    ((2, 5, 3, 4), (2, 3, 5), 4, (0, 0, 1, 0)),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shortest", [8, 256])
+@pytest.mark.parametrize(("shape", "window", "stride", "pad"), LARGE)
+def test_large_convolutions(
+    emulated: Any, monkeypatch: pytest.MonkeyPatch, shape: Any, window: Any, stride: int,
+    pad: Any, shortest: int, dtype: Any,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(products, "SHORTEST", shortest)
+    x, w, b = draw(dtype, shape, (*window[:2], shape[3], window[2]), window[2:])
+    y = reference.conv2d(x, w, b, stride, pad)
+    (g,) = draw(dtype, y.shape)
+    close(gpu.conv2d(x, w, b, stride, pad), y)
+    close(gpu.conv2d(x, w, None, stride, pad), reference.conv2d(x, w, None, stride, pad))
+    at = (x.shape[1:3], stride, pad)
+    close(gpu.conv2d_grad_x(g, w, *at), reference.conv2d_grad_x(g, w, *at))
+    at = (w.shape[:2], stride, pad)
+    close(gpu.conv2d_grad_w(x, g, *at), reference.conv2d_grad_w(x, g, *at), 50)
+
+
+def test_indices_beyond_32_bits(emulated: Any) -> None:
+    """Of two pictures of 2^30 pixels and more, the corners alone: nothing else is touched."""
+    side = 33_000
+    try:
+        x = np.zeros((2, side, side, 1), np.float32)
+    except MemoryError:
+        pytest.skip("8 GB of addresses are too many here")
+    x[1, -1, 0], x[1, -1, -1] = 3, 5
+    at = (side - 1, (0, 0, 0, 0))
+    y = gpu.conv2d(x, np.ones((1, 1, 1, 1), np.float32), None, *at)
+    assert y.reshape(-1).tolist() == [0, 0, 0, 0, 0, 0, 3, 5]
+    assert gpu.conv2d_grad_w(x, y, (1, 1), *at).tolist() == [[[[9 + 25]]]]
+
+
+def test_nothing_to_convolve(emulated: Any) -> None:
+    x, w, g = np.zeros((0, 5, 5, 3)), np.ones((3, 3, 3, 4)), np.zeros((0, 5, 5, 4))
+    pad = (1, 1, 1, 1)
+    assert gpu.conv2d(x, w, None, 1, pad).shape == (0, 5, 5, 4)
+    assert gpu.conv2d_grad_x(g, w, (5, 5), 1, pad).shape == x.shape
+    assert not gpu.conv2d_grad_w(x, g, (3, 3), 1, pad).any()
+    doubled = np.zeros((0, 10, 10, 4))
+    assert gpu.upsample_conv2d(x, w, np.ones(4)).shape == doubled.shape
+    assert gpu.upsample_conv2d_grad_x(doubled, w).shape == x.shape
+    assert not gpu.upsample_conv2d_grad_w(x, doubled).any()
+    assert gpu.channel_sum(x).tolist() == [0, 0, 0]
+    assert gpu.normalize(x, *np.ones((3, 3))).shape == x.shape
+
+
+# --- statistics -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rows", [1, 32])
+@pytest.mark.parametrize("shape", [(3, 700), (40, 257), (20_000, 1), (500, 6, 100), (9, 256)])
+def test_statistics(
+    emulated: Any, monkeypatch: pytest.MonkeyPatch, shape: Any, rows: int, dtype: Any
+) -> None:
+    """More channels than threads; so many rows that they are in many parts."""
+    monkeypatch.setattr(normalisation, "ROWS", rows)
+    x, g, *channels = draw(dtype, shape, shape, *[shape[-1:]] * 5)
+    mean, scale, a, b, shift = channels
+    close(gpu.channel_sum(g), reference.channel_sum(g), 200)
+    for found, expected in zip(gpu.moments(x + 3), reference.moments(x + 3), strict=True):
+        close(found, expected, 200)
+    sums = gpu.channel_sums(g, x, mean), reference.channel_sums(g, x, mean)
+    for found, expected in zip(*sums, strict=True):
+        close(found, expected, 200)
+    close(gpu.normalize(x, mean, scale, shift), reference.normalize(x, mean, scale, shift))
+    given = (g, x, mean, scale, a, b)
+    close(gpu.batch_norm_grad(*given), reference.batch_norm_grad(*given))
+
+
+# --- patches --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("of_window", DTYPES)
+def test_lay_patches(
+    emulated: Any, of_window: Any, dtype: Any, rng: np.random.Generator
+) -> None:
+    rows, columns = np.array([0, 3, 17, 40]), np.array([5, 1, 0, 44, 30])
+    patches = rng.standard_normal((20, 7, 7)).astype(dtype)
+    window = rng.random((7, 7)).astype(of_window)
+    found, expected = (np.ones((2, 47, 51)) for _ in range(2))
+    gpu.lay_patches(found[0], found[1], patches, rows, columns, window)
+    reference.lay_patches(expected[0], expected[1], patches, rows, columns, window)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("which", "value"),
+    [(3, np.array([-1, 4])), (3, np.array([0, 5])), (4, np.array([0, 1, 3, 7])),
+     (2, np.zeros((7, 3, 3))), (1, np.zeros((7, 8))), (0, np.zeros((9, 7)).T),
+     (0, np.zeros((7, 9), np.float32)), (3, np.array([0, 4], np.int32)),
+     (5, np.zeros((3, 3), np.int64))],
+)  # fmt: skip
+def test_patches_stay_inside(emulated: Any, which: int, value: np.ndarray) -> None:
+    arguments: list[Any] = [np.zeros((7, 9)), np.zeros((7, 9)), np.zeros((8, 3, 3)),
+                            np.array([0, 4]), np.array([0, 1, 3, 6]), np.zeros((3, 3))]
+    arguments[which] = value
+    with pytest.raises(ValueError, match="lay_patches"):
+        gpu.lay_patches(*arguments)
+
+
+# --- what does not fit ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_what_does_not_fit_is_refused(
+    emulated: Any, name: str, rng: np.random.Generator
+) -> None:
+    for change in (lambda a: a[:-1], lambda a: a.astype(np.float32)):
+        arguments = ARGUMENTS[name](rng, np.float64, (8,))
+        if sum(map(len, map(arrays, arguments))) > 1:
+            arguments[0] = each(change, arguments[0])
+            with pytest.raises(ValueError, match="expected arrays of one shape and type"):
+                getattr(gpu, name)(*arguments)
+    arguments = [each(lambda a: a.astype(np.int64), a) for a in arguments]
+    with pytest.raises(ValueError, match="expected arrays of one"):
+        getattr(gpu, name)(*arguments)
+
+
+def test_in_place_needs_one_piece(emulated: Any, rng: np.random.Generator) -> None:
+    for i, argument in ((0, "p"), (2, "m"), (3, "v")):
+        arguments = ARGUMENTS["adam"](rng, np.float32, (6, 8))
+        arguments[i] = [a[:, ::2] for a in arguments[i]]
+        with pytest.raises(ValueError, match=f"adam: {argument} must be C-contiguous"):
+            gpu.adam(*arguments)
+
+
+@pytest.mark.parametrize("odd", range(3))
+def test_types_are_not_mixed(emulated: Any, odd: int) -> None:
+    x, w, b = draw(np.float32, (1, 4, 4, 3), (3, 3, 3, 5), (5,))
+    given: Any = [a.astype(np.float64) if i == odd else a for i, a in enumerate((x, w, b))]
+    calls: Any = (lambda x, w, b: gpu.conv2d(x, w, b, 1, (1, 1, 1, 1)), gpu.upsample_conv2d)
+    for call in calls:
+        with pytest.raises(ValueError, match="expected arrays of one type, float32 or float64"):
+            call(*given)
