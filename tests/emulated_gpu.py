@@ -37,9 +37,7 @@ class Emulator:
     """The kernels `names` of a CUDA source, compiled into `folder`. Raises CalledProcessError."""
 
     def __init__(self, folder: Path, source: str, names: Sequence[str]) -> None:
-        entries = ",\n".join(
-            f'{{"{n}", &Call<&{n}>::run, &Call<&{n}>::signature}}' for n in names
-        )
+        entries = ",\n".join(f'{{"{n}", &Call<&{n}>::run, &Call<&{n}>::signature}}' for n in names)
         code = f'#include "{SHIM}"\n{source}\nconst Entry entries[] = {{{entries}, {{}}}};\n'
         (folder / "kernels.cpp").write_text(code, "utf-8")
         command = [COMPILER, *OPTIONS, "kernels.cpp", "-o", "kernels.so"]

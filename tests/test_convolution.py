@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from minidl import Tensor, device, ops
-from minidl.kernels import cpu, gpu, reference
-from minidl.kernels.cpu import threads
+from minidl.kernels import cpu, doubling, gpu, reference
+from minidl.kernels.cpu import packing, threads
+from minidl.kernels.cpu.tiles import TILE
 from minidl.ops import padding
 from tests import emulated_gpu
 
@@ -136,6 +137,19 @@ def test_conv2d_kernels(
     close(sibling.conv2d_grad_x(g, w, *at), reference.conv2d_grad_x(g, w, *at))
     at = (w.shape[:2], stride, pad)
     close(sibling.conv2d_grad_w(x, g, *at), reference.conv2d_grad_w(x, g, *at))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("C", "O"), [(1, 1), (3, 5), (40, 33)])
+def test_factors_of_a_window(C: int, O: int, dtype: Any) -> None:
+    """Packed in one pass they are what the algebra says; and so the way back."""
+    w, U = draw(dtype, (3, 3, C, O), (9, C, O))
+    count, wide = -(-O // TILE.columns(dtype)), TILE.columns(dtype)
+    panels, dw = np.empty((9, count, C, wide), dtype), np.empty_like(w)
+    packing.pack_factors(w, panels, 0, C)
+    close(panels.transpose(0, 2, 1, 3).reshape(9, C, -1)[:, :, :O], doubling.of_window(w))
+    packing.windows_of_factors(U, dw, 0, C)
+    close(dw, doubling.to_window(U))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -231,9 +231,7 @@ def test_statistics(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("of_window", DTYPES)
-def test_lay_patches(
-    emulated: Any, of_window: Any, dtype: Any, rng: np.random.Generator
-) -> None:
+def test_lay_patches(emulated: Any, of_window: Any, dtype: Any, rng: np.random.Generator) -> None:
     rows, columns = np.array([0, 3, 17, 40]), np.array([5, 1, 0, 44, 30])
     patches = rng.standard_normal((20, 7, 7)).astype(dtype)
     window = rng.random((7, 7)).astype(of_window)
@@ -251,8 +249,14 @@ def test_lay_patches(
      (5, np.zeros((3, 3), np.int64))],
 )  # fmt: skip
 def test_patches_stay_inside(emulated: Any, which: int, value: np.ndarray) -> None:
-    arguments: list[Any] = [np.zeros((7, 9)), np.zeros((7, 9)), np.zeros((8, 3, 3)),
-                            np.array([0, 4]), np.array([0, 1, 3, 6]), np.zeros((3, 3))]
+    arguments: list[Any] = [
+        np.zeros((7, 9)),
+        np.zeros((7, 9)),
+        np.zeros((8, 3, 3)),
+        np.array([0, 4]),
+        np.array([0, 1, 3, 6]),
+        np.zeros((3, 3)),
+    ]
     arguments[which] = value
     with pytest.raises(ValueError, match="lay_patches"):
         gpu.lay_patches(*arguments)
@@ -262,9 +266,7 @@ def test_patches_stay_inside(emulated: Any, which: int, value: np.ndarray) -> No
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
-def test_what_does_not_fit_is_refused(
-    emulated: Any, name: str, rng: np.random.Generator
-) -> None:
+def test_what_does_not_fit_is_refused(emulated: Any, name: str, rng: np.random.Generator) -> None:
     for change in (lambda a: a[:-1], lambda a: a.astype(np.float32)):
         arguments = ARGUMENTS[name](rng, np.float64, (8,))
         if sum(map(len, map(arrays, arguments))) > 1:

@@ -7,8 +7,9 @@ x[i], the other x[i], x[i], x[i+1]. With S = w0 + w1 + w2 and d[i] = x[i] - x[i-
 
 so that a pixel costs three products instead of six: of (x[i], d[i], d[i+1]) with (S, -w0, w2). Over
 both axes they are nine, shared by four outputs, instead of 36. The nine are numbered 3 a + b: a
-tells which of the three along the rows, b along the columns. The siblings transform pictures; the
-windows, which are small, are transformed here for both.
+tells which of the three along the rows, b along the columns.
+
+The siblings compute these factors in one pass of their own; here is what they mean.
 """
 
 from __future__ import annotations

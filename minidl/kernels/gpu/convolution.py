@@ -1,5 +1,4 @@
-"""Convolution: a matrix product, one factor of which is found in the pictures: see convolution.cu.
-"""
+"""Convolution: a matrix product, one factor of which lies in the pictures (see convolution.cu)."""
 
 from __future__ import annotations
 
@@ -87,9 +86,7 @@ def conv2d_grad_x(g: Array, w: Array, size: tuple[int, int], stride: int, pad: P
             g, w, dx, geometry, N, parts,
         )  # fmt: skip
 
-    return in_parts(
-        run, (N, H, W, C), g.dtype, tiles=math.prod(tiles) * phases, length=taps * O
-    )
+    return in_parts(run, (N, H, W, C), g.dtype, tiles=math.prod(tiles) * phases, length=taps * O)
 
 
 def conv2d_grad_w(x: Array, g: Array, window: tuple[int, int], stride: int, pad: Pad) -> Array:
