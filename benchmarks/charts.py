@@ -49,6 +49,30 @@ def ratios(results: Sequence[Result], path: str | Path) -> None:
     save(figure, path)
 
 
+def together(runs: Sequence[Sequence[Result]], path: str | Path) -> None:
+    """A group of bars for each name: its ratio in each run, by the run's number of threads."""
+    names = [r.name for r in runs[0] if r.ratio is not None]
+    height = 0.8 / len(runs)
+    figure = Figure(figsize=(9, 1.4 + 0.5 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    most = 1.0
+    for i, run in enumerate(runs):
+        rows = {r.name: r for r in run if r.ratio is not None}
+        ratios = [rows[name].ratio or 0.0 if name in rows else 0.0 for name in names]
+        at = [k + (i - (len(runs) - 1) / 2) * height for k in range(len(names))]
+        threads = f"{run[0].threads} thread{'s' if run[0].threads > 1 else ''}"
+        bars = axes.barh(at, ratios, height=0.92 * height, color=COLOURS[i], label=threads)
+        axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
+        most = max(most, *ratios)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xlim(0, 1.12 * most)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel("our time / PyTorch's in its best mode; below 1 ours is less")
+    figure.legend(loc="outside upper center", ncols=len(runs), frameon=False)
+    save(figure, path)
+
+
 Lines = Mapping[str, Sequence[tuple[float, float]]]  # name -> (x, y), (x, y), ...
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import harness, kernels, memory, options, pictures, scaling, training
+from benchmarks import harness, kernels, memory, options, page, pictures, scaling, training
 from minidl import kernels as library
 from minidl import nn
 from models.context_encoder import networks
@@ -115,6 +115,17 @@ def test_results_are_written_as_json_and_as_a_chart(tmp_path: Path):
     assert [set(row) for row in written] == [FIELDS, FIELDS]
     assert written[0]["ratio"] == pytest.approx(0.75)
     assert (tmp_path / "r.png").read_bytes().startswith(PNG)
+
+
+def test_runs_make_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    paths = [tmp_path / "1.json", tmp_path / "2.json"]
+    for path in paths:
+        harness.write([tiny_result("one"), tiny_result("two")], path)
+    page.main([*map(str, paths), "--chart", str(tmp_path / "page.png")])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and len({line.count("|") for line in lines}) == 1
+    assert lines[2].startswith("| one | 150, 200 (b) | **0.75** |")
+    assert (tmp_path / "page.png").read_bytes().startswith(PNG)
 
 
 def test_nothing_compared_is_no_chart(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -26,14 +26,18 @@ def tanh(x: Array) -> Grads:
 
 @op
 def leaky_relu(x: Array, *, slope: float = 0.2) -> Grads:
-    """x where it is positive, slope * x elsewhere."""
-    return kernels.leaky_relu(x, slope), lambda g: kernels.leaky_relu_grad(g, x, slope)
+    """x where it is positive, slope * x elsewhere; slope is not below 0."""
+    if slope < 0:
+        raise ValueError(f"slope is {slope}, expected 0 or more")
+    y = kernels.leaky_relu(x, slope)  # as positive as x: x itself need not be kept
+    return y, lambda g: kernels.leaky_relu_grad(g, y, slope)
 
 
 @op
 def relu(x: Array) -> Grads:
     """x where it is positive, 0 elsewhere."""
-    return kernels.leaky_relu(x, 0.0), lambda g: kernels.leaky_relu_grad(g, x, 0.0)
+    y = kernels.leaky_relu(x, 0.0)
+    return y, lambda g: kernels.leaky_relu_grad(g, y, 0.0)
 
 
 @op
