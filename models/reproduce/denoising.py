@@ -37,7 +37,7 @@ class Method:
 def methods(plan: Plan, sigma: float) -> dict[str, Method]:
     """All that is run here, by name. Raises NoWeightsError if none of ours come along."""
     weights = Weights.load(zoo.denoiser(sigma), plan.place)
-    learned = {"atoms": ksvd.ATOMS, "rounds": ksvd.ROUNDS, "stride": 1}
+    learned = {"patches": ksvd.PATCHES, "rounds": ksvd.ROUNDS, "stride": 1}
     return {
         "ours": Method(weights.settings(), lambda x: weights.restorer.repair(x, sigma=sigma)),
         "K-SVD": Method(learned, lambda x: ksvd.denoise(x, sigma, seed=plan.seed)),

@@ -33,7 +33,7 @@ def table_2(plan: Plan, parts: Parts) -> list[Block]:
         raise MissingError("scikit-learn is not installed: pip install 'minidl[compare]'")
     how, machines = Training(), MACHINES
     if plan.quick:
-        how, machines = QUICK_TRAINING, MACHINES[-1:]
+        how, machines = QUICK_TRAINING, MACHINES[1:2]
         y, labels = y[:QUICK], labels[:QUICK]
     parted = features.split(y, labels, SHARE, np.random.default_rng(plan.seed))
 

@@ -59,6 +59,6 @@ def noise_rows(group: str) -> dict[str, tuple[str, str, str]]:
     """{method and source: dB at sigma 25, 50, 100} for "paper", "set12" or "bsd68"."""
     if group != "paper":
         return COLLECTIONS[group]
-    rows = {f"{name} (Xie et al. 2012, other pictures)": row for name, row in XIE_NOISE.items()}
+    rows = {f"{name} (Xie et al. 2012, list unknown)": row for name, row in XIE_NOISE.items()}
     burger = {f"{n} (Burger et al. 2012)": (spread(v), "-", "-") for n, v in BURGER.items()}
     return rows | burger
