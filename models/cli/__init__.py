@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from . import holes
+from . import holes, papers
 from .arguments import (
     amount,
     complain,
@@ -127,6 +127,20 @@ def parser() -> argparse.ArgumentParser:
     )
     holes.evaluate(context_encoder)
     _machine(context_encoder)
+
+    example = "minidl reproduce ssda --data DATA --out reproduced --quick"
+    text = "work a paper's tables and figures out again, as a page"
+    reproduce = _command(commands, "reproduce", "", text, example)
+    models = reproduce.add_subparsers(dest="model", metavar="MODEL", required=True)
+    ssda = _command(
+        models,
+        "ssda",
+        "models.cli.reproduce:ssda",
+        "paper 1: tables 1 and 2, figures 2 and 3, filters, the ablation",
+        example,
+    )
+    papers.ssda(ssda)
+    _machine(ssda)
 
     gradcheck = _command(
         commands,

@@ -1,0 +1,69 @@
+"""`minidl reproduce`: a paper's tables and figures worked out again, as HTML and as Markdown."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from minidl import device
+from models.reproduce import ssda as paper_1
+from models.reproduce.data import ReproduceError
+from models.reproduce.page import Section, Table, Text
+from models.reproduce.parts import Parts
+from models.reproduce.plan import Plan
+
+
+def ssda(options: argparse.Namespace) -> int:
+    """Paper 1: tables 1 and 2, figures 2 and 3, filters, the ablation."""
+    plan = Plan(
+        data=Path(options.data),
+        train=Path(options.train) if options.train else None,
+        seed=options.seed,
+        minutes=options.minutes,
+        quick=options.quick,
+        place=device.choose(options.device),
+    )
+    paper_1.check(plan)
+    began = time.perf_counter()
+    try:
+        parts = Parts(Path(options.out), quiet=options.json)
+    except OSError as error:
+        raise ReproduceError(
+            f"{options.out}: cannot be made ({error.strerror}); name another --out"
+        ) from error
+    try:
+        page = paper_1.build(plan, parts, (lambda _: None) if options.json else tell)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt("the same command goes on from here") from interrupt
+    written = paper_1.save(page, parts.out)
+    if options.json:
+        print(json.dumps({path.suffix[1:]: str(path) for path in written}))
+    else:
+        print(f"{' and '.join(map(str, written))}, in {time.perf_counter() - began:.0f} s")
+    return 0
+
+
+def tell(section: Section) -> None:
+    """Print a section's tables, and what was left out of it."""
+    print(f"\n{section.title}")
+    for block in section.blocks:
+        if isinstance(block, Table):
+            print(_aligned(block))
+        elif isinstance(block, Text) and block.words.startswith("Left out"):
+            print(f"  {block.words}")
+
+
+def _aligned(table: Table) -> str:
+    """The table for a terminal."""
+    rows = [list(table.columns), *([row.name, *row.cells] for row in table.rows)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join(f"  {line}".rstrip() for line in [table.caption, *lines])
