@@ -111,7 +111,7 @@ def test_the_second_auto_encoder_sees_h_of_x_and_of_y_without_new_noise() -> Non
         x, y = trainer._draw_batch(stage)
         if k != 1:
             np.testing.assert_array_equal(x, coding.input(damaged, centres))
-            np.testing.assert_array_equal(y, coding.target(clean, centres))
+            np.testing.assert_array_equal(y, coding.target(damaged, clean, centres))
         else:
             h = trainer.network.autoencoders[0].encode
             np.testing.assert_array_equal(x, h(coding.input(damaged, centres)).data)

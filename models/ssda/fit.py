@@ -28,7 +28,7 @@ from .restoring import Restorer
 from .training import Trainer
 
 VALIDATION_SHARE = 20  # one picture in so many is kept for validation, at most VALIDATION_COUNT
-VALIDATION_COUNT = 8
+VALIDATION_COUNT = 20
 VALIDATION_SIDE = 192  # pixels; the centre of each is used
 VALIDATION_STRIDE = 4
 TRIAL_SECONDS = 1.0  # spent on each stage to learn how long a step takes
