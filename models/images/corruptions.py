@@ -70,7 +70,7 @@ def text_sheet(
     sizes: tuple[int, int] = (18, 36),
     fonts: Sequence[str] = TRAINING_FONTS,
     spacing: float = 1.4,
-    grey: float = 0.2,
+    grey: float = 0.1,
 ) -> np.ndarray:
     """A sheet of text, (H, W, 2) float32: its coverage, 1 inside a letter and between 0 and 1 on
     its rim, and its colour.

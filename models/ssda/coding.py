@@ -105,7 +105,8 @@ class TextCoding:
 
     def text(self, output: Array) -> Array:
         """How surely text is on the inner pixels, (N, Q) in [0, 1]."""
-        return np.split(output, 2, axis=1)[0]
+        sureness = (np.split(output, 2, axis=1)[0] - self.margin) / (1 - 2 * self.margin)
+        return np.clip(sureness, 0, 1)
 
     def pixels(self, output: Array, centres: Array) -> Array:
         """The inner pixels without the text, (N, Q)."""

@@ -251,7 +251,8 @@ def _train(
 
 def _draw_pictures(run: Run, restorer: Restorer, validation: Validation) -> None:
     first = restorer.network.autoencoders[0].encoder.w.data
-    plots.filters(run.folder / "filters.png", device.to_cpu(first))
+    pixels = restorer.patch**2  # a network may have other inputs after them
+    plots.filters(run.folder / "filters.png", device.to_cpu(first)[:pixels])
     plots.curves(
         run.folder / "curves.png",
         run.column("seconds") / 60,

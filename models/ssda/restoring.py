@@ -17,7 +17,7 @@ from models.images.patches import gaussian_window, restore
 from . import coding as codings
 from .coding import Coding, TextCoding
 from .damage import Damage, Text, as_dict, from_dict
-from .erasing import fill, keep_untouched
+from .erasing import fill, keep_untouched, uncover
 from .network import SSDA
 
 STRIDE = 3  # pixels between patches when a picture is repaired
@@ -107,18 +107,24 @@ class Restorer:
         *,
         sigma: float | None = None,
         stride: int = STRIDE,
+        alone: bool = False,
         progress: Progress | None = None,
     ) -> np.ndarray:
         """pixels (H, W, C) -> the repaired picture (H, W, C) in [0, 1], C = 1 or 3.
 
+        alone: what the network finds under text is put there, which is the paper's way; without it
+        the network only says where text is, and the smooth surface around that goes on beneath.
         sigma: the picture's noise in grey levels of 255, if it is not what the network was trained
         on. Contrasts are then scaled so that the noise has the level that the network knows. Noise
         is taken out of colours that are independent of each other, text out of red, green and blue.
         Raises ValueError for a sigma that makes no sense.
         """
         if isinstance(self.coding, TextCoding):
-            text = self._repair_channels(pixels, 1.0, stride, progress, find=True)
-            return np.clip(fill(pixels, text.max(axis=2)), 0, 1)
+            text = self._repair_channels(pixels, 1.0, stride, progress, find=True).max(axis=2)
+            if not alone:
+                return np.clip(fill(pixels, text), 0, 1)
+            repaired = self._repair_channels(pixels, 1.0, stride, progress)
+            return np.clip(uncover(pixels, repaired, text), 0, 1)
         if isinstance(self.damage, Text):
             repaired = self._repair_channels(pixels, 1.0, stride, progress)
             return np.clip(keep_untouched(pixels, repaired), 0, 1)
