@@ -39,10 +39,10 @@ def ssda(options: argparse.Namespace) -> int:
         methods["non-local means"] = lambda x, _: non_local_means(x, noise)
         methods["total variation"] = lambda x, _: total_variation(x, noise)
     elif options.baselines:
-        methods["ours, network alone"] = lambda x, _: restorer.repair(
+        methods["network alone"] = lambda x, _: restorer.repair(
             x, stride=options.stride, alone=True
         )
-        methods["biharmonic, told where"] = lambda x, clean: inpaint_biharmonic(
+        methods["biharmonic told where"] = lambda x, clean: inpaint_biharmonic(
             x, (x != clean).any(axis=2), channel_axis=-1
         )
 

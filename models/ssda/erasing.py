@@ -18,11 +18,11 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-TENSION, TRUST = 0.3, 0.25
+TENSION, TRUST = 1.0, 1.2  # the best on pictures held out of training
 CERTAIN = 0.03  # pixels that are less surely written over stay as they are
 TILE, MARGIN = 256, 24  # pixels to a side that are filled at a time, and around them
 UNTOUCHED, TOUCHED = 0.1, 0.2  # how far text lies from what is under it: hardly, surely
-HARDLY, SURELY = 0.1, 0.3  # how sure of text a network is before its own pixels are taken
+HARDLY, SURELY = 0.1, 0.6  # how sure of text a network is before its own pixels are taken
 
 
 def keep_untouched(written: np.ndarray, repaired: np.ndarray) -> np.ndarray:
