@@ -19,7 +19,7 @@ def test_it_trains_repairs_and_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = {
-        name: replace(task, steps=300, recipe=replace(task.recipe, patch=8, hidden=(96, 96)))
+        name: replace(task, steps=500, recipe=replace(task.recipe, patch=8, hidden=(96, 96)))
         for name, task in demo.TASKS.items()
     }
     monkeypatch.setattr(demo, "TASKS", small)

@@ -309,7 +309,8 @@ def test_salt_and_pepper(rng: np.random.Generator) -> None:
 def test_text_covers_as_much_as_in_the_experiments(
     rng: np.random.Generator, sizes: tuple[int, int], low: float, high: float, fonts: tuple[str]
 ) -> None:
-    sheets = [corruptions.text_mask((256, 256), rng, sizes=sizes, fonts=fonts) for _ in range(20)]
+    drawn = [corruptions.text_sheet((256, 256), rng, sizes=sizes, fonts=fonts) for _ in range(20)]
+    sheets = [sheet[..., 0] for sheet in drawn]
     coverage = float(np.mean([sheet > 0 for sheet in sheets]))
     # The held-out designs are thinner.
     assert (low if fonts is corruptions.TRAINING_FONTS else 0.11) < coverage < high
@@ -321,7 +322,7 @@ def test_text_covers_as_much_as_in_the_experiments(
 def test_every_font_is_there_and_draws(rng: np.random.Generator) -> None:
     assert not set(corruptions.TRAINING_FONTS) & set(corruptions.HELD_OUT_FONTS)
     for name in corruptions.FONTS:
-        assert corruptions.text_mask((64, 128), rng, fonts=[name]).any()
+        assert corruptions.text_sheet((64, 128), rng, fonts=[name])[..., 0].any()
 
 
 def test_add_text(rng: np.random.Generator) -> None:
@@ -336,12 +337,22 @@ def test_add_text(rng: np.random.Generator) -> None:
 
 
 def test_text_is_repeatable() -> None:
-    sheets = [corruptions.text_mask((64, 99), np.random.default_rng(seed)) for seed in (3, 3, 4)]
+    sheets = [corruptions.text_sheet((64, 99), np.random.default_rng(seed)) for seed in (3, 3, 4)]
     assert (sheets[0] == sheets[1]).all() and (sheets[0] != sheets[2]).any()
     # The sheet and the picture written over draw the same lines.
     white = np.ones((64, 99, 1), dtype=np.float32)
     _, mask = corruptions.add_text(white, np.random.default_rng(3), colours="any")
-    assert (mask[:18] == (sheets[0] > 0)[:18]).mean() > 0.5
+    assert (mask[:18] == (sheets[0][..., 0] > 0)[:18]).mean() > 0.5
+
+
+@pytest.mark.parametrize("grey", [0.0, 0.2, 1.0])
+def test_each_line_of_a_sheet_has_one_colour(grey: float, rng: np.random.Generator) -> None:
+    sheet = corruptions.text_sheet((4000, 60), rng, sizes=(18, 24), grey=grey)
+    coverage, colour = sheet[..., 0], sheet[..., 1]
+    assert (colour == colour[:, :1]).all()
+    of_lines = colour[(coverage > 0).any(axis=1), 0]
+    pure = float(np.isin(of_lines, (0, 1)).mean())
+    assert abs(pure - (1 - grey)) < 0.2 and 0.3 < of_lines.mean() < 0.7
 
 
 @pytest.mark.parametrize(
@@ -349,7 +360,7 @@ def test_text_is_repeatable() -> None:
 )
 def test_text_refuses(rng: np.random.Generator, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"text: .*expected"):
-        corruptions.text_mask((32, 32), rng, **options)
+        corruptions.text_sheet((32, 32), rng, **options)
     with pytest.raises(ValueError, match="colours"):
         corruptions.add_text(random_picture(32, 32, 1), rng, colours="red")  # type: ignore
 
@@ -418,8 +429,25 @@ def test_restore_works_in_batches_and_tells_progress() -> None:
     np.testing.assert_allclose(whole, image + 1, rtol=1e-6)
     assert sizes == [13 * 18] + [36] * 6 + [18]
     assert calls[0] == (36, 234) and calls[-1] == (234, 234)
-    with pytest.raises(ValueError, match="expected the same"):
+    with pytest.raises(ValueError, match=r"expected \(\d+, 36\)"):
         patches.restore(image, lambda x: x[:, 1:], **options)
+
+
+@pytest.mark.parametrize("shape", [(30, 40), (3, 40), (1, 1), (4, 4)])
+@pytest.mark.parametrize(("size", "inner"), [(10, 4), (7, 3), (5, 1), (4, 4)])
+def test_a_function_may_answer_for_the_middle_of_a_patch_alone(
+    shape: tuple[int, int], size: int, inner: int
+) -> None:
+    image, rim = random_picture(*shape), (size - inner) // 2
+
+    def middle(x: np.ndarray) -> np.ndarray:
+        squares = x.reshape(-1, size, size)
+        return squares[:, rim : rim + inner, rim : rim + inner].reshape(len(x), -1)
+
+    same = patches.restore(image, middle, size=size, inner=inner, stride=inner)
+    np.testing.assert_array_equal(same, image)
+    with pytest.raises(ValueError, match="an even difference"):
+        patches.restore(image, middle, size=size, inner=inner + 1, stride=1)
 
 
 def test_sampler_draws_every_position_and_symmetry_alike(rng: np.random.Generator) -> None:
@@ -438,6 +466,15 @@ def test_sampler_draws_every_position_and_symmetry_alike(rng: np.random.Generato
     seen, counts = np.unique(drawn, axis=0, return_counts=True)
     assert {tuple(patch) for patch in seen} == expected
     assert counts.min() > 400 and counts.max() < 600  # 500 each, give or take 4.5 deviations
+
+
+def test_sampler_draws_planes_together(rng: np.random.Generator) -> None:
+    images = [random_picture(20, 30), random_picture(16, 9)]
+    planes = [np.stack([image, 1 - image, image + 5], axis=2) for image in images]
+    drawn = patches.PatchSampler(planes, 5).sample(40, np.random.default_rng(3))
+    assert drawn.shape == (40, 25, 3)
+    alone = patches.PatchSampler(images, 5).sample(40, np.random.default_rng(3))
+    np.testing.assert_array_equal(drawn, np.stack([alone, 1 - alone, alone + 5], axis=2))
 
 
 def test_sampler_is_repeatable() -> None:

@@ -12,18 +12,23 @@ import pytest
 from minidl import checkpoint
 from minidl.checkpoint import CheckpointError
 from models.images.patches import gaussian_window, restore
-from models.ssda import SSDA, Coding, Noise, Restorer, Text
+from models.ssda import SSDA, Coding, Noise, Restorer, Text, TextCoding
+from models.ssda.erasing import fill, uncover
 from models.ssda.restoring import OPPONENT, trust
 
 Rng = np.random.Generator
 
 
-NOISE = Noise(25)
+NOISE, PLAIN = Noise(25), Coding()
 
 
-def restorer_of(trained: Noise | Text = NOISE, coding: Coding | None = None) -> Restorer:
-    network = SSDA(36, (9, 7), rng=np.random.default_rng(0), gain=4)
-    return Restorer(network, 6, coding or Coding(), trained)
+FINDING = TextCoding(inner=4)
+
+
+def restorer_of(trained: Noise | Text = NOISE, coding: Coding | TextCoding = PLAIN) -> Restorer:
+    inputs, outputs = coding.sizes(36)
+    network = SSDA(inputs, (9, 7), outputs, rng=np.random.default_rng(0), gain=4)
+    return Restorer(network, 6, coding, trained)
 
 
 # --- whole pictures ------------------------------------------------------------------------------
@@ -32,14 +37,22 @@ SHAPES = [(13, 17, 1), (13, 17, 3), (1, 1, 1), (1, 1, 3), (3, 30, 3), (5, 5, 1),
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("trained", [Noise(25), Text()], ids=["noise", "text"])
+@pytest.mark.parametrize(
+    ("trained", "coding"),
+    [(Noise(25), PLAIN), (Text(), PLAIN), (Text(), FINDING)],
+    ids=["noise", "text", "text, found"],
+)
 @pytest.mark.parametrize("stride", [1, 3, 99])
 def test_repair_of_any_size(
-    shape: tuple[int, int, int], trained: Noise | Text, stride: int, rng: Rng
+    shape: tuple[int, int, int],
+    trained: Noise | Text,
+    coding: Coding | TextCoding,
+    stride: int,
+    rng: Rng,
 ) -> None:
     pixels, calls = rng.random(shape, dtype=np.float32), []
     before = pixels.copy()
-    repaired = restorer_of(trained).repair(
+    repaired = restorer_of(trained, coding).repair(
         pixels, stride=stride, progress=lambda *done: calls.append(done)
     )
     assert repaired.shape == shape and repaired.dtype == np.float32
@@ -61,6 +74,22 @@ def test_text_is_taken_out_of_red_green_and_blue_alike(rng: Rng) -> None:
     pixels, restorer = rng.random((11, 9, 3), dtype=np.float32), restorer_of(Text())
     apart = [restorer.repair(pixels[..., c : c + 1]) for c in range(3)]
     np.testing.assert_allclose(restorer.repair(pixels), np.concatenate(apart, axis=2), atol=1e-6)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_text_in_any_channel_is_taken_out_of_all(alone: bool, rng: Rng) -> None:
+    pixels, restorer = rng.random((13, 9, 3), dtype=np.float32), restorer_of(Text(), FINDING)
+    text = [restorer.repair_channel(pixels[..., c], find=True) for c in range(3)]
+    assert np.min(text) >= 0 and np.max(text) <= 1
+    if alone:
+        apart = [restorer.repair_channel(pixels[..., c]) for c in range(3)]
+        expected = uncover(pixels, np.stack(apart, axis=2), np.max(text, axis=0))
+    else:
+        expected = fill(pixels, np.max(text, axis=0))
+    found = restorer.repair(pixels, alone=alone)
+    np.testing.assert_allclose(found, np.clip(expected, 0, 1), atol=1e-6)
+    with pytest.raises(ValueError, match="not trained to find text"):
+        restorer_of(Text()).repair_channel(pixels[..., 0], find=True)
 
 
 @pytest.mark.parametrize("sigma", [5, 12.5, 20, 25, 50, 100])
@@ -97,10 +126,16 @@ def test_a_repair_is_trusted_where_it_takes_noise_alone(rng: Rng) -> None:
 # --- the file ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trained", [Noise(25), Text(18, 24)], ids=["noise", "text"])
+@pytest.mark.parametrize(
+    ("trained", "coding"),
+    [(Noise(25), Coding(gain=3)), (Text(18, 24), Coding(gain=3)), (Text(18, 24), FINDING)],
+    ids=["noise", "text", "text, found"],
+)
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_restorer_round_trip(trained: Any, dtype: Any, tmp_path: Path, rng: Rng) -> None:
-    path, restorer = tmp_path / "a.safetensors", restorer_of(trained, coding=Coding(gain=3))
+def test_restorer_round_trip(
+    trained: Any, coding: Any, dtype: Any, tmp_path: Path, rng: Rng
+) -> None:
+    path, restorer = tmp_path / "a.safetensors", restorer_of(trained, coding)
     restorer.save(path, dtype=dtype, note="kept")
     loaded = Restorer.load(path)
     assert loaded.about() == restorer.about() and checkpoint.about(path)["note"] == "kept"
@@ -121,6 +156,8 @@ ABOUT: list[tuple[str, dict[str, Any]]] = [
     ("a damaged ssda checkpoint", {"patch": 5}),
     ("a damaged ssda checkpoint", {"patch": "six"}),
     ("a damaged ssda checkpoint", {"coding": {"brightness": 1}}),
+    ("a damaged ssda checkpoint", {"coding": {"inner": 3}}),
+    ("a damaged ssda checkpoint", {"coding": {"inner": "four"}}),
     ("a damaged ssda checkpoint", {"damage": {"kind": "rain"}}),
     ("a damaged ssda checkpoint", {"damage": {"kind": "noise", "sigma": "25"}}),
 ]

@@ -181,7 +181,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_split_holds_out_about_one_in_twenty() -> None:
-    for count, expected in ((1, 1), (2, 1), (20, 1), (40, 2), (400, 8), (4000, 8)):
+    for count, expected in ((1, 1), (2, 1), (20, 1), (40, 2), (400, 20), (4000, 20)):
         images = [np.full((1, 1), i) for i in range(count)]
         training, held_out = fit.split(images)
         assert len(held_out) == expected

@@ -111,7 +111,7 @@ def test_the_second_auto_encoder_sees_h_of_x_and_of_y_without_new_noise() -> Non
         x, y = trainer._draw_batch(stage)
         if k != 1:
             np.testing.assert_array_equal(x, coding.input(damaged, centres))
-            np.testing.assert_array_equal(y, coding.target(clean, centres))
+            np.testing.assert_array_equal(y, coding.target(damaged, clean, centres))
         else:
             h = trainer.network.autoencoders[0].encode
             np.testing.assert_array_equal(x, h(coding.input(damaged, centres)).data)
@@ -126,7 +126,9 @@ def test_the_second_auto_encoder_sees_h_of_x_and_of_y_without_new_noise() -> Non
 def test_it_learns(kind: str, gain: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(damage, "SHEETS", 6)
     what = Text(18, 24) if kind == "text" else Noise(25)
-    recipe = replace(TINY, patch=8, hidden=(96, 64), batch=128)
+    recipe = replace(
+        RECIPES["text"] if kind == "text" else TINY, patch=8, hidden=(96, 64), batch=128
+    )
     steps = 600
     if kind == "lbfgs":
         recipe, steps = replace(recipe, optimizer="lbfgs", batch=2000, renew=20), 60

@@ -113,9 +113,7 @@ def parser() -> argparse.ArgumentParser:
         "--stride", type=count, default=3, help="pixels between patches (%(default)s)"
     )
     ssda.add_argument("--seed", type=seed, default=0, help="of the damage (%(default)s)")
-    ssda.add_argument(
-        "--baselines", action="store_true", help="also non-local means and total variation"
-    )
+    ssda.add_argument("--baselines", action="store_true", help="also classical methods")
     _machine(ssda)
 
     context_encoder = _command(

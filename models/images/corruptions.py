@@ -63,22 +63,27 @@ def salt_and_pepper(x: np.ndarray, fraction: float, rng: np.random.Generator) ->
     return noisy
 
 
-def text_mask(
+def text_sheet(
     shape: tuple[int, int],
     rng: np.random.Generator,
     *,
     sizes: tuple[int, int] = (18, 36),
     fonts: Sequence[str] = TRAINING_FONTS,
     spacing: float = 1.4,
+    grey: float = 0.1,
 ) -> np.ndarray:
-    """A sheet of text, (H, W) float32 coverage: 1 inside a letter, between 0 and 1 on its rim.
+    """A sheet of text, (H, W, 2) float32: its coverage, 1 inside a letter and between 0 and 1 on
+    its rim, and its colour.
 
     Each line has its own font out of `fonts` (names in FONTS) and its own height in pixels out of
-    `sizes` (smallest, largest), and follows `spacing` times its height below the one before.
+    `sizes` (smallest, largest), and follows `spacing` times its height below the one before. It is
+    black or white, or, for a share of `grey` of them, of any grey.
     """
-    sheet = np.zeros(shape, dtype=np.float32)
+    sheet = np.zeros((*shape, 2), dtype=np.float32)
     for rows, coverage in _lines(shape, rng, sizes, fonts, spacing):
-        sheet[rows] = np.maximum(sheet[rows], coverage)
+        colour = rng.random() if rng.random() < grey else rng.integers(2)
+        sheet[rows, :, 0] = np.maximum(sheet[rows, :, 0], coverage)
+        sheet[rows, :, 1] = colour
     return sheet
 
 
@@ -93,7 +98,7 @@ def add_text(
 ) -> tuple[np.ndarray, np.ndarray]:
     """pixels (H, W, C) -> (the same written over, mask (H, W) bool of every pixel touched).
 
-    Each line is black or white, or of any colour. The other options are those of text_mask.
+    Each line is black or white, or of any colour. The other options are those of text_sheet.
     """
     if colours not in ("black-white", "any"):
         raise ValueError(f"add_text: colours is {colours!r}; expected 'black-white' or 'any'")

@@ -82,30 +82,41 @@ def restore(
     *,
     size: int,
     stride: int,
+    inner: int | None = None,
     window: np.ndarray | None = None,
     batch: int = 4096,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """image (H, W) -> (H, W) float32, every patch having gone through `function`.
 
-    function: (n, size * size) -> (n, size * size), called with bands of about `batch` patches.
-    window: as in Merger, by default gaussian_window(size).
+    function: (n, size * size) -> (n, inner * inner), called with bands of about `batch` patches.
+    inner: the side of the square in the middle of a patch that `function` answers for, by default
+        all of it. The picture is then mirrored beyond its border, as far as the patches reach.
+    window: as in Merger, by default gaussian_window(inner).
     progress: called after each band with the number of patches (done, total).
     A picture smaller than a patch is mirrored beyond its border, and cropped again.
     """
+    inner = inner or size
+    rim, odd = divmod(size - inner, 2)
+    if rim < 0 or odd:
+        raise ValueError(
+            f"restore: inner is {inner}, size {size}; expected an even difference >= 0"
+        )
     height, width = image.shape
-    image = np.pad(image, ((0, max(0, size - height)), (0, max(0, size - width))), mode="symmetric")
-    rows = positions(image.shape[0], size, stride)
-    columns = positions(image.shape[1], size, stride)
-    merger = Merger(image.shape, gaussian_window(size) if window is None else window, like=image)
+    shape = max(height, inner), max(width, inner)
+    rims = [(rim, rim + padded - n) for padded, n in zip(shape, image.shape, strict=True)]
+    image = np.pad(image, rims, mode="symmetric")
+    rows, columns = (positions(n, inner, stride) for n in shape)
+    merger = Merger(shape, gaussian_window(inner) if window is None else window, like=image)
     step = max(1, batch // len(columns))
     for start in range(0, len(rows), step):
         band = rows[start : start + step]
         patches = cut(image, size, band, columns)
         repaired = function(patches)
-        if repaired.shape != patches.shape:
+        if repaired.shape != (len(patches), inner * inner):
             raise ValueError(
-                f"restore: function turned {patches.shape} into {repaired.shape}; expected the same"
+                f"restore: function turned {patches.shape} into {repaired.shape}; expected "
+                f"{(len(patches), inner * inner)}"
             )
         merger.add(repaired, band, columns)
         if progress:
@@ -114,7 +125,7 @@ def restore(
 
 
 class PatchSampler:
-    """Random patches of pictures (H, W), for training.
+    """Random patches of pictures (H, W), or (H, W, C) of C planes, for training.
 
     Every position in every picture is equally likely, and each patch is turned into one of its
     eight symmetries unless they are to stay upright. The pictures lie one after another in a flat
@@ -130,7 +141,7 @@ class PatchSampler:
         upright: bool = False,
         like: np.ndarray | None = None,
     ) -> None:
-        large = [image for image in images if min(image.shape) >= size]
+        large = [image for image in images if min(image.shape[:2]) >= size]
         if not large:
             raise ValueError(
                 f"PatchSampler: none of {len(images)} pictures is at least {size} x {size}; "
@@ -138,10 +149,11 @@ class PatchSampler:
             )
         like = large[0] if like is None else like
         self.size = size
+        planes = large[0].shape[2:]
         self.pixels = np.concatenate(
-            [np.asarray(image, dtype=np.float32, like=like).reshape(-1) for image in large]
+            [np.asarray(image, dtype=np.float32, like=like).reshape(-1, *planes) for image in large]
         )
-        heights, widths = np.array([image.shape for image in large], dtype=np.int64).T
+        heights, widths = np.array([image.shape[:2] for image in large], dtype=np.int64).T
         counts = (heights - size + 1) * (widths - size + 1)  # positions in each picture
         ends = np.cumsum(counts)
         starts = np.cumsum(heights * widths) - heights * widths  # of each picture in self.pixels
@@ -158,7 +170,10 @@ class PatchSampler:
         self._right = np.asarray(symmetries[:, 1], like=like)
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """n fresh patches, (n, size * size) float32; rng belongs to the device of the pictures."""
+        """n fresh patches, (n, size * size) float32, or (n, size * size, C) of planes.
+
+        rng belongs to the device of the pictures.
+        """
         symmetries = len(self._down)
         draw = rng.integers(0, symmetries * self.count, n)
         symmetry, position = draw % symmetries, draw // symmetries

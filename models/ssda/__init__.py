@@ -1,6 +1,7 @@
 """Paper 1: Xie, Xu, Chen, Image Denoising and Inpainting with Deep Neural Networks, NIPS 2012.
 
-network     the auto-encoder, the stack, their losses; the coding of patches
+network     the auto-encoder, the stack, their losses
+coding      patches of pixels as inputs and targets of a network, and back
 recipes     how to train them: what works, what the paper says, how it is misread
 damage      the noise and the text that they learn to undo
 training    greedy pre-training and fine-tuning, with exact resume
@@ -8,13 +9,14 @@ restoring   whole pictures, and the trained model's file
 ablation    why it fails for people: three recipes for the same few minutes
 """
 
+from .coding import Coding, TextCoding
 from .damage import Noise, Text
-from .network import SSDA, Coding, DenoisingAutoencoder, Penalty
+from .network import SSDA, DenoisingAutoencoder, Penalty
 from .recipes import RECIPES, Recipe
 from .restoring import Restorer
 from .training import Trainer
 
 __all__ = [
     "RECIPES", "SSDA", "Coding", "DenoisingAutoencoder", "Noise", "Penalty", "Recipe", "Restorer",
-    "Text", "Trainer",
+    "Text", "TextCoding", "Trainer",
 ]  # fmt: skip

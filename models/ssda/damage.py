@@ -1,7 +1,7 @@
 """What an SSDA learns to undo: damage that is drawn anew for each batch of patches.
 
     Noise   x = y + sigma / 255 times standard normal noise, not clipped, as in the paper's eq. 1
-    Text    x = (1 - a) y + a c: a letter's coverage a, cut out of a sheet of text, in a colour c
+    Text    x = (1 - a) y + a c: a letter's coverage a and its line's colour c, from sheets of text
 
 Both work where the patches are, so that a GPU draws its own.
 """
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from minidl.device import Array, Device
-from models.images.corruptions import gaussian_noise, text_mask
+from models.images.corruptions import gaussian_noise, text_sheet
 from models.images.patches import PatchSampler
 
 Draw = Callable[[int, Any], tuple[Array, Array]]  # (patches, generator) -> damaged, clean (N, P)
-SHEETS = 200  # sheets of text to cut from, of SHEET x SHEET pixels
+SHEETS = 128  # sheets of text to cut from, of SHEET x SHEET pixels
 SHEET = 512
 
 
@@ -48,7 +48,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Text:
-    """Text of many fonts, `smallest` to `largest` pixels high, black, white or grey."""
+    """Text of many fonts, `smallest` to `largest` pixels high, each line black, white or grey."""
 
     smallest: int = 18
     largest: int = 36
@@ -64,15 +64,13 @@ class Text:
     ) -> Draw:
         """A function that draws (damaged, clean) patches; rng draws the sheets of text."""
         sizes = (self.smallest, self.largest)
-        sheets = [text_mask((SHEET, SHEET), rng, sizes=sizes) for _ in range(SHEETS)]
+        sheets = [text_sheet((SHEET, SHEET), rng, sizes=sizes) for _ in range(SHEETS)]
         sampler = PatchSampler(images, patch, like=device.put(images[0]))
         letters = PatchSampler(sheets, patch, upright=True, like=device.put(sheets[0]))
 
         def draw(n: int, rng: Any) -> tuple[Array, Array]:
-            clean, coverage = sampler.sample(n, rng), letters.sample(n, rng)
-            # A third of the patches under black, a third under white, a third under any grey.
-            colour = np.clip(3 * rng.random((n, 1), dtype=np.float32) - 1, 0, 1)
-            return clean + coverage * (colour - clean), clean
+            clean, text = sampler.sample(n, rng), letters.sample(n, rng)
+            return clean + text[..., 0] * (text[..., 1] - clean), clean
 
         return draw
 

@@ -28,7 +28,7 @@ from .restoring import Restorer
 from .training import Trainer
 
 VALIDATION_SHARE = 20  # one picture in so many is kept for validation, at most VALIDATION_COUNT
-VALIDATION_COUNT = 8
+VALIDATION_COUNT = 20
 VALIDATION_SIDE = 192  # pixels; the centre of each is used
 VALIDATION_STRIDE = 4
 TRIAL_SECONDS = 1.0  # spent on each stage to learn how long a step takes
@@ -251,7 +251,8 @@ def _train(
 
 def _draw_pictures(run: Run, restorer: Restorer, validation: Validation) -> None:
     first = restorer.network.autoencoders[0].encoder.w.data
-    plots.filters(run.folder / "filters.png", device.to_cpu(first))
+    pixels = restorer.patch**2  # a network may have other inputs after them
+    plots.filters(run.folder / "filters.png", device.to_cpu(first)[:pixels])
     plots.curves(
         run.folder / "curves.png",
         run.column("seconds") / 60,

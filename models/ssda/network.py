@@ -10,7 +10,7 @@ The number beside a formula is that of the paper's equation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -37,17 +37,19 @@ class Penalty:
 
 
 class DenoisingAutoencoder(nn.Module):
-    """One hidden layer that rebuilds y from x: (N, inputs) -> (N, hidden) -> (N, inputs).
+    """One hidden layer that rebuilds y from x: (N, inputs) -> (N, hidden) -> (N, outputs).
 
-    gain widens the encoder's first weights (4 is Glorot & Bengio's for sigmoids). rho, if given, is
-    the activation that hidden units begin at, instead of 1/2; of_hidden says that the inputs are
-    hidden units themselves, and that outputs are to begin there too.
+    There are as many outputs as inputs unless said otherwise. gain widens the encoder's first
+    weights (4 is Glorot & Bengio's for sigmoids). rho, if given, is the activation that hidden
+    units begin at, instead of 1/2; of_hidden says that the inputs are hidden units themselves, and
+    that outputs are to begin there too.
     """
 
     def __init__(
         self,
         inputs: int,
         hidden: int,
+        outputs: int | None = None,
         *,
         rng: np.random.Generator,
         gain: float = 1.0,
@@ -55,7 +57,7 @@ class DenoisingAutoencoder(nn.Module):
         of_hidden: bool = False,
     ) -> None:
         self.encoder = nn.Linear(inputs, hidden, rng=rng, gain=gain)
-        self.decoder = nn.Linear(hidden, inputs, rng=rng)
+        self.decoder = nn.Linear(hidden, outputs or inputs, rng=rng)
         if rho is not None:
             self.encoder.b.data += np.float32(math.log(rho / (1 - rho)))
             self.decoder.b.data += np.float32(math.log(rho / (1 - rho)) if of_hidden else 0)
@@ -93,14 +95,17 @@ class SSDA(nn.Module):
         self,
         inputs: int,
         hidden: Sequence[int],
+        outputs: int | None = None,
         *,
         rng: np.random.Generator,
         gain: float = 1.0,
         rho: float | None = None,
     ) -> None:
         self.autoencoders = [
-            DenoisingAutoencoder(i, o, rng=rng, gain=gain, rho=rho, of_hidden=k > 0)
-            for k, (i, o) in enumerate(pairwise([inputs, *hidden]))
+            DenoisingAutoencoder(
+                i, h, None if k else outputs, rng=rng, gain=gain, rho=rho, of_hidden=k > 0
+            )
+            for k, (i, h) in enumerate(pairwise([inputs, *hidden]))
         ]
 
     def encode(self, x: Tensor | Array, depth: int) -> Tensor | Array:
@@ -122,43 +127,3 @@ class SSDA(nn.Module):
             weights = [w for a in self.autoencoders for w in (a.encoder.w, a.decoder.w)]
             loss = loss + penalty.decay * losses.l2_penalty(weights)
         return loss
-
-
-CENTRES: dict[str, Callable[..., Array]] = {"mean": np.mean, "median": np.median}
-
-
-@dataclass(frozen=True)
-class Coding:
-    """How a patch of pixels in [0, 1] becomes a network's input, and its target, and back.
-
-    The paper feeds pixels as they are. With the damaged patch's mean taken away, and added back at
-    the end, a network need not learn every structure again at each brightness. Text moves a mean
-    but hardly a median. Targets are then squashed around 1/2, well inside what a sigmoid reaches.
-    """
-
-    centre: str | None = "mean"  # what is taken away, of CENTRES; None: nothing
-    gain: float = 6.0  # input = gain (x - centre)
-    contrast: float = 0.6  # target = 1/2 + contrast (y - centre), kept within margin of 0 and 1
-    margin: float = 0.02
-
-    def __post_init__(self) -> None:
-        if self.centre is not None and self.centre not in CENTRES:
-            raise ValueError(f"coding: centre {self.centre!r}; expected mean, median or None")
-
-    def centres(self, x: Array) -> Array:
-        """What is taken away from the patches x (N, P): (N, 1)."""
-        return CENTRES[self.centre](x, axis=1, keepdims=True) if self.centre else x[:, :1] * 0
-
-    def input(self, x: Array, centres: Array) -> Array:
-        """Pixels (N, P) as a network's input."""
-        return self.gain * (x - centres) if self.centre else x
-
-    def target(self, y: Array, centres: Array) -> Array:
-        """Clean pixels (N, P) as what its output should be."""
-        if not self.centre:
-            return y
-        return np.clip(0.5 + self.contrast * (y - centres), self.margin, 1 - self.margin)
-
-    def pixels(self, output: Array, centres: Array) -> Array:
-        """The pixels that a network's output (N, P) stands for."""
-        return (output - 0.5) / self.contrast + centres if self.centre else output

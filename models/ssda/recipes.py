@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from .coding import Coding, TextCoding, from_dict
 from .damage import Damage
-from .network import SSDA, Coding, Penalty
+from .network import SSDA, Penalty
 from .restoring import Restorer
 
 
@@ -25,7 +26,7 @@ class Recipe:
     hidden: tuple[int, ...] = (720, 720)  # units of each auto-encoder's hidden layer; K of them
     gain: float = 4.0  # of the encoders' first weights
     start: float | None = 0.05  # the activation that hidden units begin at; None: zero biases, 1/2
-    coding: Coding = field(default_factory=Coding)
+    coding: Coding | TextCoding = field(default_factory=Coding)
     pretrain: tuple[Penalty, ...] = (Penalty(beta=1e-2, decay=1e-5), Penalty())  # one for each DA
     finetune: Penalty = field(default_factory=Penalty)
     optimizer: str = "adam"  # or "lbfgs"
@@ -50,8 +51,8 @@ class Recipe:
 
     def untrained(self, damage: Damage, rng: np.random.Generator) -> Restorer:
         """A model of this recipe with its first weights."""
-        pixels = self.patch * self.patch
-        network = SSDA(pixels, self.hidden, rng=rng, gain=self.gain, rho=self.start)
+        inputs, outputs = self.coding.sizes(self.patch * self.patch)
+        network = SSDA(inputs, self.hidden, outputs, rng=rng, gain=self.gain, rho=self.start)
         return Restorer(network, self.patch, self.coding, damage)
 
     def as_dict(self) -> dict[str, Any]:
@@ -66,7 +67,7 @@ class Recipe:
             **values
             | lists
             | {
-                "coding": Coding(**values["coding"]),
+                "coding": from_dict(values["coding"]),
                 "pretrain": tuple(Penalty(**p) for p in values["pretrain"]),
                 "finetune": Penalty(**values["finetune"]),
             }
@@ -74,8 +75,15 @@ class Recipe:
 
 
 WORKING = Recipe()
-# Letters are wide: more must be in view. They move the mean of a patch, but hardly its median.
-TEXT = replace(WORKING, patch=16, hidden=(1024, 1024), coding=Coding(centre="median"))
+# Letters are wide, so much must be in view; but of the middle alone all is seen that tells it.
+TEXT = replace(
+    WORKING,
+    patch=20,
+    hidden=(576, 576),
+    coding=TextCoding(inner=6),
+    pretrain=(Penalty(beta=1e-3, decay=1e-6), Penalty()),
+    shares=(0.05, 0.05, 0.9),
+)
 
 _eq6 = Penalty(beta=1e-2, rho=0.05, decay=1e-4)
 PAPER = Recipe(

@@ -14,13 +14,15 @@ from minidl import checkpoint, no_grad
 from minidl.device import CPU, Array, Device, to_cpu
 from models.images.patches import gaussian_window, restore
 
+from . import coding as codings
+from .coding import Coding, TextCoding
 from .damage import Damage, Text, as_dict, from_dict
-from .network import SSDA, Coding
+from .erasing import fill, keep_untouched, uncover
+from .network import SSDA
 
 STRIDE = 3  # pixels between patches when a picture is repaired
 LARGEST_SCALE = 1.6  # contrasts enlarged by more would leave what the coding can express
 TRUST_WINDOW = 11  # pixels to a side of the neighbourhood in which a repair is judged
-UNTOUCHED, TOUCHED = 0.1, 0.2  # how far text lies from what is under it: hardly, surely
 WINDOW_SPREAD = 0.25  # deviation of the window that merges patches, in parts of a patch
 
 # An orthonormal change of colours: grey, red against blue, green against both. It leaves white
@@ -46,26 +48,31 @@ def trust(noisy: np.ndarray, repaired: np.ndarray, sigma: float) -> np.ndarray:
     return noisy + weight * (repaired - noisy)
 
 
-def keep_untouched(written: np.ndarray, repaired: np.ndarray) -> np.ndarray:
-    """The repaired picture (H, W, C) where it differs much from the one written over, which stays
-    elsewhere: text is nowhere near what it hides, and an auto-encoder blurs what it leaves alone.
-    """
-    share = (np.abs(repaired - written) - UNTOUCHED) / (TOUCHED - UNTOUCHED)
-    return written + np.clip(share, 0, 1) * (repaired - written)
-
-
 class Restorer:
     """A network, the size and coding of its patches, and the damage that it undoes."""
 
-    def __init__(self, network: SSDA, patch: int, coding: Coding, damage: Damage) -> None:
+    def __init__(
+        self, network: SSDA, patch: int, coding: Coding | TextCoding, damage: Damage
+    ) -> None:
         self.network, self.patch, self.coding, self.damage = network, patch, coding, damage
 
     def repair_patches(self, patches: Array) -> Array:
-        """patches (N, P) -> (N, P), on the device and in the float type of the network."""
+        """patches (N, P) -> (N, P), on the device and in the float type of the network.
+
+        Where the network answers for the inner Q pixels of a patch alone, (N, Q).
+        """
         centres = self.coding.centres(patches)
+        return self.coding.pixels(self._output(patches, centres), centres)
+
+    def find_patches(self, patches: Array) -> Array:
+        """patches (N, P) -> (N, Q): how surely text lies on their inner pixels, 0 to 1."""
+        if not isinstance(self.coding, TextCoding):
+            raise ValueError("find_patches: this network was not trained to find text")
+        return self.coding.text(self._output(patches, self.coding.centres(patches)))
+
+    def _output(self, patches: Array, centres: Array) -> Array:
         with no_grad():
-            output = self.network(self.coding.input(patches, centres)).data
-        return self.coding.pixels(output, centres)
+            return self.network(self.coding.input(patches, centres)).data
 
     def repair_channel(
         self,
@@ -73,20 +80,23 @@ class Restorer:
         *,
         scale: float = 1.0,
         stride: int = STRIDE,
+        find: bool = False,
         progress: Progress | None = None,
     ) -> np.ndarray:
         """image (H, W) -> (H, W) float32, not clipped.
 
         scale: contrasts are multiplied by it on the way in and divided on the way out.
+        find: the answer is how surely text lies on each pixel.
         """
-        window = gaussian_window(self.patch, spread=WINDOW_SPREAD)
+        inner = self.coding.inner if isinstance(self.coding, TextCoding) else self.patch
         weights = self.network.parameters()[0].data
         repaired = restore(
             np.asarray(image * np.float32(scale), dtype=weights.dtype, like=weights),
-            self.repair_patches,
+            self.find_patches if find else self.repair_patches,
             size=self.patch,
-            stride=min(stride, self.patch),
-            window=window,
+            stride=min(stride, inner),
+            inner=inner,
+            window=gaussian_window(inner, spread=WINDOW_SPREAD),
             progress=progress,
         )
         return to_cpu(repaired) / np.float32(scale)
@@ -97,15 +107,24 @@ class Restorer:
         *,
         sigma: float | None = None,
         stride: int = STRIDE,
+        alone: bool = False,
         progress: Progress | None = None,
     ) -> np.ndarray:
         """pixels (H, W, C) -> the repaired picture (H, W, C) in [0, 1], C = 1 or 3.
 
+        alone: what the network finds under text is put there, which is the paper's way; without it
+        the network only says where text is, and the smooth surface around that goes on beneath.
         sigma: the picture's noise in grey levels of 255, if it is not what the network was trained
         on. Contrasts are then scaled so that the noise has the level that the network knows. Noise
         is taken out of colours that are independent of each other, text out of red, green and blue.
         Raises ValueError for a sigma that makes no sense.
         """
+        if isinstance(self.coding, TextCoding):
+            text = self._repair_channels(pixels, 1.0, stride, progress, find=True).max(axis=2)
+            if not alone:
+                return np.clip(fill(pixels, text), 0, 1)
+            repaired = self._repair_channels(pixels, 1.0, stride, progress)
+            return np.clip(uncover(pixels, repaired, text), 0, 1)
         if isinstance(self.damage, Text):
             repaired = self._repair_channels(pixels, 1.0, stride, progress)
             return np.clip(keep_untouched(pixels, repaired), 0, 1)
@@ -121,7 +140,12 @@ class Restorer:
         return np.clip(repaired @ mixing, 0, 1)
 
     def _repair_channels(
-        self, pixels: np.ndarray, scale: float, stride: int, progress: Progress | None
+        self,
+        pixels: np.ndarray,
+        scale: float,
+        stride: int,
+        progress: Progress | None,
+        find: bool = False,
     ) -> np.ndarray:
         """Each channel of pixels (H, W, C) repaired on its own; progress counts them all."""
         repaired, count = np.empty_like(pixels), pixels.shape[-1]
@@ -132,7 +156,7 @@ class Restorer:
                     progress(c * total + done, count * total)
 
             repaired[..., c] = self.repair_channel(
-                pixels[..., c], scale=scale, stride=stride, progress=of_all
+                pixels[..., c], scale=scale, stride=stride, find=find, progress=of_all
             )
         return repaired
 
@@ -161,8 +185,9 @@ class Restorer:
                 f"{path}: holds a model of kind {about.get('model')!r}; expected 'ssda'"
             )
         try:
-            patch, coding = about["patch"], Coding(**about["coding"])
-            network = SSDA(patch * patch, about["hidden"], rng=np.random.default_rng(0))
+            patch, coding = about["patch"], codings.from_dict(about["coding"])
+            inputs, outputs = coding.sizes(patch * patch)
+            network = SSDA(inputs, about["hidden"], outputs, rng=np.random.default_rng(0))
             network.load_state(groups["model"])
             restorer = cls(network, patch, coding, from_dict(about["damage"]))
         except (KeyError, TypeError, ValueError) as error:

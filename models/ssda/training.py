@@ -156,7 +156,7 @@ class Trainer:
         centres = coding.centres(damaged)
         x = coding.input(damaged, centres)
         if stage.depth == 0:
-            return x, coding.target(clean, centres)
+            return x, coding.target(damaged, clean, centres)
         y = coding.input(clean, centres)
         with no_grad():
             h_x, h_y = (self.network.encode(patches, stage.depth) for patches in (x, y))

@@ -1,0 +1,128 @@
+"""How patches of pixels become a network's inputs and targets, and how outputs become pixels.
+
+Damaged patches x and clean ones y are (N, P): squares of P pixels in [0, 1].
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minidl.device import Array
+
+
+@dataclass(frozen=True)
+class Coding:
+    """The paper feeds pixels as they are, which is what `centre=None` does.
+
+    With the damaged patch's mean taken away, and added back at the end, a network need not learn
+    every structure again at each brightness. Targets are then squashed around 1/2, well inside
+    what a sigmoid reaches.
+    """
+
+    centre: str | None = "mean"  # what is taken away; None: nothing
+    gain: float = 6.0  # input = gain (x - centre)
+    contrast: float = 0.6  # target = 1/2 + contrast (y - centre), kept within margin of 0 and 1
+    margin: float = 0.02
+
+    def __post_init__(self) -> None:
+        if self.centre not in ("mean", None):
+            raise ValueError(f"coding: centre {self.centre!r}; expected mean or None")
+
+    def sizes(self, pixels: int) -> tuple[int, int]:
+        """How many inputs and outputs a network for patches of so many pixels has."""
+        return pixels, pixels
+
+    def centres(self, x: Array) -> Array:
+        """What is taken away from the patches x (N, P): (N, 1)."""
+        return np.mean(x, axis=1, keepdims=True) if self.centre else x[:, :1] * 0
+
+    def input(self, x: Array, centres: Array) -> Array:
+        """Pixels (N, P) as a network's input."""
+        return self.gain * (x - centres) if self.centre else x
+
+    def target(self, x: Array, y: Array, centres: Array) -> Array:
+        """What a network's output for x should be, (N, P)."""
+        if not self.centre:
+            return y
+        return np.clip(0.5 + self.contrast * (y - centres), self.margin, 1 - self.margin)
+
+    def pixels(self, output: Array, centres: Array) -> Array:
+        """The pixels that a network's output (N, P) stands for."""
+        return (output - 0.5) / self.contrast + centres if self.centre else output
+
+
+@dataclass(frozen=True)
+class TextCoding:
+    """Patches that are written over; a network answers for the square of `inner` pixels in the
+    middle of each: where text is, and what is under it.
+
+    With its median taken away a patch no longer tells that letters are black or white to the last
+    grey level, and evenly so. That is said beside it, in two more inputs for each pixel.
+    """
+
+    inner: int = 8  # pixels to a side
+    gain: float = 6.0  # first inputs = gain (x - median)
+    extreme: float = 0.02  # how near to 0 or 1 counts as black or white
+    even: float = 0.01  # by how much neighbours of one colour may differ
+    visible: float = 0.03  # text that changes a pixel by less is none
+    contrast: float = 0.6  # target = 1/2 + contrast (y - median), kept within margin of 0 and 1
+    margin: float = 0.02
+
+    def sizes(self, pixels: int) -> tuple[int, int]:
+        """How many inputs and outputs a network for patches of so many pixels has."""
+        rim, odd = divmod(math.isqrt(pixels) - self.inner, 2)
+        if self.inner < 1 or rim < 0 or odd:
+            raise ValueError(
+                f"coding: inner {self.inner} in a patch of {math.isqrt(pixels)}; expected an even "
+                "difference, and a patch that is not smaller"
+            )
+        return 3 * pixels, 2 * self.inner**2
+
+    def centres(self, x: Array) -> Array:
+        """The medians of the patches x (N, P): (N, 1). Text moves a mean, but hardly a median."""
+        return np.median(x, axis=1, keepdims=True)
+
+    def input(self, x: Array, centres: Array) -> Array:
+        """Pixels (N, P) as a network's input (N, 3 P): pixels, white or black, even or not."""
+        white = np.exp((x - 1) / self.extreme) - np.exp(-x / self.extreme)
+        side = math.isqrt(x.shape[1])
+        squares, even = x.reshape(-1, side, side), np.zeros_like(x)
+        alike = even.reshape(squares.shape)
+        alike[:, :, 1:] = np.exp(-abs(np.diff(squares, axis=2)) / self.even)
+        alike[:, 1:] += np.exp(-abs(np.diff(squares, axis=1)) / self.even)
+        return np.concatenate([self.gain * (x - centres), white, even], axis=1)
+
+    def target(self, x: Array, y: Array, centres: Array) -> Array:
+        """What a network's output for x should be, (N, 2 Q): text or not, and clean pixels."""
+        x, y = self._middle(x), self._middle(y)
+        text = (abs(x - y) > self.visible).astype(x.dtype)
+        both = np.concatenate([text, 0.5 + self.contrast * (y - centres)], axis=1)
+        return np.clip(both, self.margin, 1 - self.margin)
+
+    def text(self, output: Array) -> Array:
+        """How surely text is on the inner pixels, (N, Q) in [0, 1]."""
+        sureness = (np.split(output, 2, axis=1)[0] - self.margin) / (1 - 2 * self.margin)
+        return np.clip(sureness, 0, 1)
+
+    def pixels(self, output: Array, centres: Array) -> Array:
+        """The inner pixels without the text, (N, Q)."""
+        return (np.split(output, 2, axis=1)[1] - 0.5) / self.contrast + centres
+
+    def _middle(self, x: Array) -> Array:
+        """(N, P) -> (N, Q)."""
+        side = math.isqrt(x.shape[1])
+        rim = (side - self.inner) // 2
+        inner = slice(rim, rim + self.inner)
+        return x.reshape(-1, side, side)[:, inner, inner].reshape(len(x), -1)
+
+
+def from_dict(values: dict[str, Any]) -> Coding | TextCoding:
+    """The coding that `dataclasses.asdict` has turned into values.
+
+    Raises TypeError or ValueError for anything else.
+    """
+    return TextCoding(**values) if "inner" in values else Coding(**values)

@@ -1,0 +1,83 @@
+"""Text that was found, taken off a picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.images.corruptions import add_text
+from models.images.samples import grey, photograph
+from models.images.scores import psnr
+from models.ssda import erasing
+
+Rng = np.random.Generator
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 9, 3), (7, 1, 1), (40, 30, 3)])
+def test_a_picture_without_text_stays(shape: tuple[int, int, int], rng: Rng) -> None:
+    x = rng.random(shape, dtype=np.float32)
+    np.testing.assert_array_equal(erasing.fill(x, np.zeros(shape[:2])), x)
+    np.testing.assert_array_equal(erasing.uncover(x, 1 - x, np.zeros(shape[:2])), x)
+    everywhere = erasing.fill(x, np.ones(shape[:2]))  # nothing is left to go on from
+    assert everywhere.shape == shape and everywhere.dtype == np.float32
+    np.testing.assert_array_equal(erasing.uncover(x, 1 - x, np.ones(shape[:2])), 1 - x)
+
+
+def test_a_slope_goes_on_under_text() -> None:
+    slope = np.add.outer(np.arange(40.0), 2 * np.arange(50.0))[..., None] / 150
+    text = np.zeros((40, 50))
+    text[10:20, 8:30] = 1
+    written = np.where(text[..., None] > 0, 1, slope)
+    np.testing.assert_allclose(erasing.fill(written, text), slope, atol=1e-9)
+
+
+def test_what_is_filled_makes_the_sum_least(rng: Rng) -> None:
+    """The sum written out as in the module's description; no change of u makes it smaller."""
+    x, p = rng.random((9, 11)), np.clip(rng.random((9, 11)) * 1.5, 0.05, 1)
+    p[0], p[:, 3] = 0, 0
+
+    def energy(u: np.ndarray) -> float:
+        down, right = np.diff(u, axis=0), np.diff(u, axis=1)
+        bent = _outflow(down, right)
+        doubt = p > erasing.CERTAIN
+        trust = ((1 - p[doubt]) / p[doubt]) ** 2 * (u - x)[doubt] ** 2
+        stretched = (down**2).sum() + (right**2).sum()
+        return float((bent**2).sum() + erasing.TENSION * stretched + erasing.TRUST * trust.sum())
+
+    best = erasing.fill(x[..., None], p)[..., 0]
+    np.testing.assert_array_equal(best[p == 0], x[p == 0])
+    for _ in range(20):
+        change = 1e-3 * rng.standard_normal(x.shape) * (p > 0)
+        assert energy(best + change) > energy(best) < energy(best - change)
+
+
+def _outflow(down: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Minus the Laplacian, from the differences of neighbours."""
+    out = np.zeros((right.shape[0], down.shape[1]))
+    out[:-1] -= down
+    out[1:] += down
+    out[:, :-1] -= right
+    out[:, 1:] += right
+    return out
+
+
+def test_tiles_leave_no_seams(rng: Rng, monkeypatch: pytest.MonkeyPatch) -> None:
+    clean = photograph("chelsea")[:100, :140]
+    written, mask = add_text(clean, rng, sizes=(18, 24))
+    text = np.where(mask, 0.97, 0.01)
+    whole = erasing.fill(written, text)
+    assert psnr(clean, whole) > psnr(clean, written) + 12
+    monkeypatch.setattr(erasing, "TILE", 33)
+    np.testing.assert_allclose(erasing.fill(written, text), whole, atol=0.02)
+    apart = [erasing.fill(written[..., c : c + 1], text) for c in range(3)]
+    np.testing.assert_allclose(erasing.fill(written, text), np.concatenate(apart, 2), atol=1e-6)
+
+
+def test_doubt_keeps_what_goes_on_smoothly() -> None:
+    clean = grey(photograph("camera"))[100:160, 100:180]
+    text = np.full(clean.shape[:2], 0.1)
+    text[20:24, 30:40] = 0.5
+    spotted = clean.copy()
+    spotted[20:24, 30:40] = 1 - spotted[20:24, 30:40].round()
+    assert psnr(clean, erasing.fill(clean, text)) > 30  # hardly any text: hardly any change
+    assert psnr(clean, erasing.fill(spotted, text)) > psnr(clean, spotted) + 3
