@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.context_encoder.filling import Filler
+from models.ssda.coding import Coding
 from models.ssda.damage import Noise
-from models.ssda.network import SSDA, Coding
+from models.ssda.network import SSDA
 from models.ssda.restoring import STRIDE, Restorer
 
 from . import charts, harness, memory, options
