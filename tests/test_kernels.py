@@ -15,6 +15,7 @@ import pytest
 from minidl import kernels
 from minidl.device import Device, DeviceError, to_cpu
 from minidl.kernels import NAMES, reference
+from minidl.kernels.subnormal import least
 
 Shape = tuple[int, ...]
 Rng = np.random.Generator
@@ -98,6 +99,28 @@ def compare(name: str, arguments: Arguments, device: Device) -> None:
                 np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nothing_subnormal_is_kept(dtype: Any, device: Device):
+    """Saturated units, their gradients, and Adam's moments that decay, become 0."""
+    tiny, limit = np.finfo(dtype).tiny, least(dtype)
+    ends = (np.log(limit) * np.array([0.999, 1.001, 1.9, 20, -20])).astype(dtype)
+    compare("sigmoid", [ends], device)
+    assert ((reference.sigmoid(ends) == 0) == [False, True, True, True, False]).all()
+    g = np.array([2, -2, 0.5, -0.5, 1e-10, 0], dtype)
+    y = np.full_like(g, limit)
+    compare("sigmoid_grad", [g, y], device)
+    assert ((reference.sigmoid_grad(g, y) == 0) == [False, False, True, True, True, True]).all()
+
+    p, nothing = [np.ones(4, dtype)], [np.zeros(4, dtype)]
+    m = [np.array([tiny, -tiny, 2 * tiny, 0], dtype)]
+    v = [np.array([tiny, 2 * tiny, 0, 0], dtype)]
+    compare("adam", [p, nothing, m, v, 0.01, 0.9, 0.99, 1e-8], device)
+    moments = [device.put(a) for a in m], [device.put(a) for a in v]
+    kernels.adam([device.put(p[0])], [device.put(nothing[0])], *moments, 0.01, 0.9, 0.99, 1e-8)
+    assert ((to_cpu(moments[0][0]) == 0) == [True, True, False, True]).all()
+    assert ((to_cpu(moments[1][0]) == 0) == [True, False, True, True]).all()
+
+
 def test_every_kernel_has_arguments():
     assert set(ARGUMENTS) | ELSEWHERE == set(NAMES)
 
@@ -131,10 +154,10 @@ def test_sigmoid_is_exact_over_the_whole_range(dtype: Any, device: Device):
     wide = x.astype(np.float64)
     expected = np.exp(np.minimum(wide, 0)) / (1 + np.exp(-np.abs(wide)))
     y = to_cpu(kernels.sigmoid(device.put(x)))
-    normal = expected >= np.finfo(dtype).tiny
-    assert normal.sum() > 180_000
-    np.testing.assert_allclose(y[normal], expected[normal], rtol=1e-6)
-    np.testing.assert_allclose(y[~normal], expected[~normal], atol=np.finfo(dtype).tiny)
+    kept = expected > 1.000_001 * least(dtype)
+    assert kept.sum() > 140_000
+    np.testing.assert_allclose(y[kept], expected[kept], rtol=1e-6)
+    np.testing.assert_allclose(y[~kept], expected[~kept], atol=1.000_001 * least(dtype))
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)

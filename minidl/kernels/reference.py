@@ -8,17 +8,21 @@ from __future__ import annotations
 import numpy as np
 
 from ..device import Array
+from .subnormal import flushed, least
 
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + exp(-x)), without overflow at either end."""
+    """1 / (1 + exp(-x)), without overflow at either end; 0 where that is below `least`."""
     e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
+    return flushed(np.where(x >= 0, 1 / (1 + e), e / (1 + e)), least(x.dtype))
 
 
 def sigmoid_grad(g: Array, y: Array) -> Array:
-    """dL/dx of y = sigmoid(x), given g = dL/dy: since y' = y (1 - y), no exponential is needed."""
-    return g * y * (1 - y)
+    """dL/dx of y = sigmoid(x), given g = dL/dy: since y' = y (1 - y), no exponential is needed.
+
+    0 where its size is below `least`.
+    """
+    return flushed(g * y * (1 - y), least(y.dtype))
 
 
 def tanh_grad(g: Array, y: Array) -> Array:
@@ -50,10 +54,11 @@ def adam(
 
     The i-th arrays of p, g, m and v have one shape and one type.
     rate already holds the correction of the bias: rate * sqrt(1 - beta2^t) / (1 - beta1^t).
+    Without a gradient m and v decay; they end at 0 instead of staying subnormal for ever.
     """
     for p_i, g_i, m_i, v_i in zip(p, g, m, v, strict=True):
-        m_i += (1 - beta1) * (g_i - m_i)
-        v_i += (1 - beta2) * (g_i * g_i - v_i)
+        m_i[...] = flushed(m_i + (1 - beta1) * (g_i - m_i), np.finfo(m_i.dtype).tiny)
+        v_i[...] = flushed(v_i + (1 - beta2) * (g_i * g_i - v_i), np.finfo(v_i.dtype).tiny)
         p_i -= rate * m_i / (np.sqrt(v_i) + eps)
 
 

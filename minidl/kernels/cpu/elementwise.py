@@ -13,6 +13,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from ..subnormal import least
 from . import threads
 from .compiling import compiled
 from .memory import empty_like
@@ -57,15 +58,17 @@ def _exp(x):
 
 
 @compiled
-def _sigmoid(x, y, one):
+def _sigmoid(x, y, one, least):
     for i in range(x.size):
-        y[i] = one / (one + exp(-x[i]))
+        s = one / (one + exp(-x[i]))
+        y[i] = one - one if s < least else s
 
 
 @compiled
-def _sigmoid_grad(g, y, dx, one):
+def _sigmoid_grad(g, y, dx, one, least):
     for i in range(g.size):
-        dx[i] = g[i] * y[i] * (one - y[i])
+        d = g[i] * y[i] * (one - y[i])
+        dx[i] = one - one if abs(d) < least else d
 
 
 @compiled
@@ -87,10 +90,13 @@ def _leaky_relu_grad(g, x, dx, slope):
 
 
 @compiled
-def _adam(p, g, m, v, rate, one_minus_beta1, one_minus_beta2, eps):
+def _adam(p, g, m, v, rate, one_minus_beta1, one_minus_beta2, eps, tiny):
+    zero = tiny - tiny
     for i in range(p.size):
-        m[i] += one_minus_beta1 * (g[i] - m[i])
-        v[i] += one_minus_beta2 * (g[i] * g[i] - v[i])
+        mean = m[i] + one_minus_beta1 * (g[i] - m[i])
+        square = v[i] + one_minus_beta2 * (g[i] * g[i] - v[i])
+        m[i] = zero if abs(mean) < tiny else mean
+        v[i] = zero if square < tiny else square
         p[i] -= rate * m[i] / (math.sqrt(v[i]) + eps)
 
 
@@ -114,13 +120,13 @@ def _run(loop: Any, *arrays: np.ndarray, scalars: tuple = ()) -> None:
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
     y = empty_like(x)
-    _run(_sigmoid, x, y, scalars=(1,))
+    _run(_sigmoid, x, y, scalars=(1, least(x.dtype)))
     return y
 
 
 def sigmoid_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     dx = empty_like(y)
-    _run(_sigmoid_grad, g, y, dx, scalars=(1,))
+    _run(_sigmoid_grad, g, y, dx, scalars=(1, least(y.dtype)))
     return dx
 
 
@@ -156,4 +162,5 @@ def adam(
         for name, array in zip("pgmv", arrays, strict=True):
             if name != "g" and not array.flags.c_contiguous:  # a copy would be updated instead
                 raise ValueError(f"adam: {name} must be C-contiguous to be updated in place")
-        _run(_adam, *arrays, scalars=(rate, 1 - beta1, 1 - beta2, eps))
+        tiny = np.finfo(arrays[0].dtype).tiny
+        _run(_adam, *arrays, scalars=(rate, 1 - beta1, 1 - beta2, eps, tiny))

@@ -25,17 +25,29 @@ __device__ void map(Index n, F f, T* y, const Input*... x) {
     for (Index i = packs * SIZE + start(); i < n; i += stride()) y[i] = f(x[i]...);
 }
 
+// As in ../subnormal.py: the smallest normal number, and its root. A GPU is not slowed by subnormal
+// numbers; this is so that it computes what the CPU does.
+template <typename T>
+constexpr T TINY = sizeof(T) == 4 ? T(0x1p-126) : T(0x1p-1022);
+template <typename T>
+constexpr T LEAST = sizeof(T) == 4 ? T(0x1p-63) : T(0x1p-511);
+
+template <typename T>
+__device__ T flushed(T x, T limit) {
+    return fabs(x) < limit ? T(0) : x;
+}
+
 template <typename T>
 __global__ void sigmoid(const T* x, T* y, Index n) {
     map(n, [](T x) {
         const T e = exp(-fabs(x));  // at most 1: nothing overflows
-        return (x >= 0 ? T(1) : e) / (T(1) + e);
+        return flushed((x >= 0 ? T(1) : e) / (T(1) + e), LEAST<T>);
     }, y, x);
 }
 
 template <typename T>
 __global__ void sigmoid_grad(const T* g, const T* y, T* dx, Index n) {
-    map(n, [](T g, T y) { return g * y * (T(1) - y); }, dx, g, y);
+    map(n, [](T g, T y) { return flushed(g * y * (T(1) - y), LEAST<T>); }, dx, g, y);
 }
 
 template <typename T>
@@ -80,8 +92,8 @@ __global__ void adam(const Table<T> table, double rate, double rest1, double res
 #pragma unroll 4
     for (Index k = start + threadIdx.x; k < end; k += THREADS) {
         const T gradient = g[k];
-        const T mean = m[k] + T(rest1) * (gradient - m[k]);
-        const T square = v[k] + T(rest2) * (gradient * gradient - v[k]);
+        const T mean = flushed(m[k] + T(rest1) * (gradient - m[k]), TINY<T>);
+        const T square = flushed(v[k] + T(rest2) * (gradient * gradient - v[k]), TINY<T>);
         m[k] = mean;
         v[k] = square;
         p[k] -= T(rate) * mean / (sqrt(square) + T(eps));
