@@ -13,6 +13,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from .. import checks
 from ..subnormal import least
 from . import threads
 from .compiling import compiled
@@ -106,9 +107,7 @@ def _adam(p, g, m, v, rate, one_minus_beta1, one_minus_beta2, eps, tiny):
 def _run(loop: Any, *arrays: np.ndarray, scalars: tuple = ()) -> None:
     """loop(*arrays, *scalars) over arrays of one shape and type, each as one run of memory (a view
     where it is one already), split over threads."""
-    if len({(a.shape, a.dtype) for a in arrays}) > 1:  # a loop would run past the shortest's end
-        given = ", ".join(f"{a.shape} {a.dtype}" for a in arrays)
-        raise ValueError(f"kernel: expected arrays of one shape and type, got {given}")
+    checks.alike("kernel", *arrays)
     T = arrays[0].dtype.type
     flat, numbers = [np.ascontiguousarray(a).reshape(-1) for a in arrays], [T(s) for s in scalars]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import checks
 from . import threads
 from .compiling import compiled
 from .memory import empty_like
@@ -54,9 +55,7 @@ def _batch_norm_grad(g, x, mean, scale, a, b, dx):
 
 def _rows(*arrays: np.ndarray) -> list[np.ndarray]:
     """Arrays (..., C) of one shape and type, each as (rows, C)."""
-    if len({(a.shape, a.dtype) for a in arrays}) > 1:  # a loop would run past the shortest's end
-        given = ", ".join(f"{a.shape} {a.dtype}" for a in arrays)
-        raise ValueError(f"kernel: expected arrays of one shape and type, got {given}")
+    checks.alike("kernel", *arrays)
     return [np.ascontiguousarray(a).reshape(-1, a.shape[-1]) for a in arrays]
 
 

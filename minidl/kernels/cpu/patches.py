@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import checks
 from .compiling import compiled
 
 
@@ -30,13 +31,5 @@ def lay_patches(
     columns: np.ndarray,
     window: np.ndarray,
 ) -> None:
-    size, (height, width) = len(window), total.shape
-    if patches.shape != (len(rows) * len(columns), size, size) or weight.shape != total.shape:
-        raise ValueError(
-            f"lay_patches: {patches.shape} for {len(rows)} x {len(columns)} places of {size} x"
-            f" {size} on {total.shape} and {weight.shape}"
-        )
-    for starts, length in ((rows, height), (columns, width)):
-        if len(starts) and not 0 <= starts.min() <= starts.max() <= length - size:
-            raise ValueError(f"lay_patches: a patch of {size} leaves the picture {total.shape}")
+    checks.patches_fit(total, weight, patches, rows, columns, len(window))
     _lay(total, weight, np.ascontiguousarray(patches), rows, columns, window.astype(np.float64))

@@ -7,6 +7,7 @@ from collections import defaultdict
 import numpy as np
 
 from ...device import Array
+from .. import checks
 from . import launch
 
 SLOTS, CHUNK = 64, 4096  # as in elementwise.cu
@@ -18,9 +19,7 @@ TABLE = np.dtype(  # as in elementwise.cu
 
 
 def _check(what: str, *arrays: Array) -> list[Array]:
-    if len({(a.shape, a.dtype) for a in arrays}) > 1:
-        given = ", ".join(f"{a.shape} {a.dtype}" for a in arrays)
-        raise ValueError(f"{what}: expected arrays of one shape and type, got {given}")
+    checks.alike(what, *arrays)
     return launch.check(what, *arrays)
 
 
