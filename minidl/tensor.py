@@ -11,7 +11,7 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -26,32 +26,47 @@ _births = itertools.count()
 _recording = True
 
 
-class Tensor:
-    """An array, and how it was made: from which tensors, and the gradient with respect to each.
+class Input(NamedTuple):
+    """What an op was given: where it came from, its shape, and g -> the gradient with respect to
+    it."""
 
-    data: a float32 or float64 array. A tensor made by an op also holds its `parents` and one
-    gradient function for each; a tensor made by hand has none, and is a leaf.
+    origin: Origin
+    shape: tuple[int, ...]
+    grad: Callable[[Array], Array]
+
+
+class Origin:
+    """How a tensor was made: by the op of this name, from these inputs; a leaf has none.
+
+    It knows no numbers: those of a tensor in the midst of a network are gone as soon as nobody
+    holds the tensor and no gradient function needs them.
     """
 
-    __slots__ = ("birth", "data", "grad_functions", "name", "parents")
+    __slots__ = ("birth", "inputs", "name")
+
+    def __init__(self, name: str, inputs: tuple[Input, ...]) -> None:
+        self.name, self.inputs = name, inputs
+        self.birth = next(_births)  # later than the birth of every input
+
+
+class Tensor:
+    """An array, and how it was made.
+
+    data: a float32 or float64 array. A tensor made by hand is a leaf; name: what it is called in
+    messages.
+    """
+
+    __slots__ = ("data", "origin")
     __array_ufunc__ = None  # array + tensor is left to Tensor.__radd__
 
     data: Array
 
-    def __init__(
-        self,
-        data: Array,
-        name: str = "",
-        parents: tuple[Tensor, ...] = (),
-        grad_functions: Sequence[Callable[[Array], Array]] = (),
-    ) -> None:
-        self.data, self.name, self.parents, self.grad_functions = (
-            data,
-            name,
-            parents,
-            grad_functions,
-        )
-        self.birth = next(_births)  # later than the birth of every parent
+    def __init__(self, data: Array, name: str = "", inputs: tuple[Input, ...] = ()) -> None:
+        self.data, self.origin = data, Origin(name, inputs)
+
+    @property
+    def name(self) -> str:
+        return self.origin.name
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -153,9 +168,10 @@ def op(forward: Callable[..., Any]) -> Callable[..., Tensor]:
             raise type(error)(f"{name}: {message} [input shapes: {shapes}]") from error
         if isinstance(value, np.generic):  # NumPy's reductions to one number leave the arrays
             value = np.asarray(value)
-        if _recording:
-            return Tensor(value, name, tensors, grad_functions)
-        return Tensor(value, name)
+        if not _recording:
+            return Tensor(value, name)
+        pairs = zip(tensors, grad_functions, strict=True)
+        return Tensor(value, name, tuple(Input(t.origin, t.shape, grad) for t, grad in pairs))
 
     OPS[name] = lifted
     return lifted
@@ -171,31 +187,32 @@ def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Array]:
         raise ValueError(
             f"gradients: the loss must be one number, not {loss!r}; take a mean or a sum"
         )
-    history = _history(loss)  # oldest first: parents come before children
+    history = _history(loss.origin)  # oldest first: inputs come before what is made of them
     for i, x in enumerate(wanted):
-        if x not in history:
+        if x.origin not in history:
             raise ValueError(f"gradients: the loss does not depend on wanted[{i}], {x!r}")
 
-    on_path = set(wanted)  # the tensors through which the loss depends on a wanted one
+    kept = {x.origin for x in wanted}
+    on_path = set(kept)  # what the loss depends on a wanted tensor through
     for t in history:
-        if not on_path.isdisjoint(t.parents):
+        if any(x.origin in on_path for x in t.inputs):
             on_path.add(t)
 
-    kept = set(wanted)
-    total: dict[Tensor, Array] = {loss: np.ones_like(loss.data)}
-    for t in reversed(history):  # children first: total[t] is complete when it is reached
+    total: dict[Origin, Array] = {loss.origin: np.ones_like(loss.data)}
+    for t in reversed(history):  # the youngest first: total[t] is complete when it is reached
         if t not in on_path or t not in total:
             continue
         g = total[t] if t in kept else total.pop(t)
-        for parent, grad in zip(t.parents, t.grad_functions, strict=True):
+        for parent, shape, grad in t.inputs:
             if parent in on_path:
-                g_parent = grad(g)
-                if np.shape(g_parent) != parent.shape:
+                dx = grad(g)
+                if np.shape(dx) != shape:
                     raise ValueError(
-                        f"{t.name}: a gradient of shape {np.shape(g_parent)} for {parent!r}"
+                        f"{t.name}: a gradient of shape {np.shape(dx)}"
+                        f" for {parent.name or 'an input'} of shape {shape}"
                     )
-                total[parent] = total[parent] + g_parent if parent in total else g_parent
-    return [total[x] for x in wanted]
+                total[parent] = total[parent] + dx if parent in total else dx
+    return [total[x.origin] for x in wanted]
 
 
 @contextlib.contextmanager
@@ -209,14 +226,14 @@ def no_grad() -> Iterator[None]:
         _recording = before
 
 
-def _history(tensor: Tensor) -> dict[Tensor, None]:
-    """Every tensor that this one was made of, and itself, in order of birth."""
-    seen, todo = {tensor}, [tensor]
+def _history(origin: Origin) -> dict[Origin, None]:
+    """The origins of all that this one was made of, and itself, in order of birth."""
+    seen, todo = {origin}, [origin]
     while todo:
-        for parent in todo.pop().parents:
-            if parent not in seen:
-                seen.add(parent)
-                todo.append(parent)
+        for x in todo.pop().inputs:
+            if x.origin not in seen:
+                seen.add(x.origin)
+                todo.append(x.origin)
     return dict.fromkeys(sorted(seen, key=lambda t: t.birth))
 
 

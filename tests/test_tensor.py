@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from minidl import Tensor, gradients, no_grad, op, ops
 from minidl.device import Device, DeviceError, to_cpu
+from minidl.ops.grads import once
 
 X = np.array([0.5, -2.0])
 
@@ -106,11 +108,49 @@ def test_no_grad_records_nothing_and_ends():
     x = leaf((2,))
     with pytest.raises(KeyError), no_grad():
         y = x * 2.0
-        assert y.parents == ()
+        assert y.origin.inputs == ()
         raise KeyError
     with pytest.raises(ValueError, match="does not depend"):
         gradients(y.sum(), [x])
     assert gradients((x * 2.0).sum(), [x])[0].tolist() == [2, 2]
+
+
+class Watched(np.ndarray):
+    """An array of which one can see that it is gone."""
+
+
+def test_the_history_keeps_only_what_gradients_need(planting: None):
+    """Of x -> a -> b -> loss, no numbers serve a gradient, and no g is kept either."""
+    alive: list[weakref.ref[Any]] = []
+
+    @op
+    def watched(x):
+        def grad(g):
+            alive.append(weakref.ref(dx := (g * 2).view(Watched)))
+            return dx
+
+        alive.append(weakref.ref(y := (x * 2).view(Watched)))
+        return y, grad
+
+    x = leaf((3,))
+    loss = watched(watched(x)).sum()
+    gc.collect()
+    assert [ref() is None for ref in alive] == [True, True]
+    assert gradients(loss, [x])[0].tolist() == [4, 4, 4]
+    assert [ref() is None for ref in alive[2:]] == [True, True]
+
+
+def test_shared_work_is_done_once_for_each_g():
+    calls: list[float] = []
+    shared = once(lambda g: calls.append(float(g[0])))
+    first, second = np.ones(1), np.full(1, 2.0)
+    for g in (first, first, second, first):
+        shared(g)
+    assert calls == [1, 2, 1]
+    gone = weakref.ref(last := np.full(1, 3.0).view(Watched))
+    shared(last)
+    del last
+    assert gone() is None
 
 
 # --- constants -----------------------------------------------------------------------------------
@@ -188,7 +228,7 @@ def test_a_gradient_of_a_wrong_shape_is_named(planting: None):
     x, w = leaf((5, 3)), leaf((3, 2), name="w")
     loss = crooked(x, w).sum()
     assert gradients(loss, [x])[0].shape == (5, 3)
-    words = "crooked: a gradient of shape (5, 2) for Tensor w (3, 2) float32"
+    words = "crooked: a gradient of shape (5, 2) for w of shape (3, 2)"
     with pytest.raises(ValueError, match=re.escape(words)):
         gradients(loss, [w])
 

@@ -91,24 +91,26 @@ def absolute(x: Array) -> Grads:
 # axis: one axis, several, or None for all; keepdims: keep the reduced axes, with length 1.
 
 
-def _spread(g: Array, x: Array, axis: Any, keepdims: bool) -> Array:
-    """g, of the shape after a reduction of x over axis, seen in x's shape again."""
+def _spread(g: Array, shape: tuple[int, ...], axis: Any, keepdims: bool) -> Array:
+    """g, of the shape after a reduction over axis, seen in the shape before it again."""
     if not keepdims and axis is not None:
         g = np.expand_dims(g, axis)
-    return np.broadcast_to(g, x.shape)
+    return np.broadcast_to(g, shape)
 
 
 @op
 def sum(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
     """The sum over axis."""
-    return x.sum(axis=axis, keepdims=keepdims), lambda g: _spread(g, x, axis, keepdims)
+    shape = x.shape
+    return x.sum(axis=axis, keepdims=keepdims), lambda g: _spread(g, shape, axis, keepdims)
 
 
 @op
 def mean(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
     """The mean over axis."""
-    y = x.mean(axis=axis, keepdims=keepdims)
-    return y, lambda g: _spread(g / (x.size / y.size), x, axis, keepdims)
+    y, shape = x.mean(axis=axis, keepdims=keepdims), x.shape
+    count = x.size / y.size
+    return y, lambda g: _spread(g / count, shape, axis, keepdims)
 
 
 @op
@@ -117,8 +119,8 @@ def max(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
     y = x.max(axis=axis, keepdims=keepdims)
 
     def grad_x(g: Array) -> Array:
-        reached = (x == _spread(y, x, axis, keepdims)).astype(x.dtype)
+        reached = (x == _spread(y, x.shape, axis, keepdims)).astype(x.dtype)
         share = reached / reached.sum(axis=axis, keepdims=True)
-        return _spread(g, x, axis, keepdims) * share
+        return _spread(g, x.shape, axis, keepdims) * share
 
     return y, grad_x
