@@ -140,7 +140,7 @@ def in_use(settings: Settings) -> Work:
     """A generator at inference."""
 
     def ours() -> Step:
-        generator, context = _pair(settings)[0].train(False), _batch(settings).context
+        generator, context = _pair(settings)[0].train(False).read_only(), _batch(settings).context
 
         def step() -> tuple[Any]:
             with no_grad():

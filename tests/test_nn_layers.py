@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minidl import Tensor, gradients, nn, ops
+from minidl import Tensor, gradients, kernels, nn, ops, optim
+from minidl.kernels import reference
+from minidl.kernels.cpu import kept
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -232,3 +234,51 @@ def test_a_small_network_learns() -> None:
         seen.append(loss.item())
         adam.step(gradients(loss, net.parameters()))
     assert seen[-1] < 0.1 * seen[0]
+
+
+@pytest.mark.parametrize("layer", ["Conv2D", "UpSampleConv2D", "ConvTranspose2D", "BatchNorm"])
+def test_read_only_layers_compute_the_same(layer: str) -> None:
+    """What kernels keep of weights is theirs, and goes with them."""
+    r = rng()
+    made: Any = {
+        "Conv2D": lambda: nn.Conv2D(5, 40, window=3, rng=r),
+        "UpSampleConv2D": lambda: nn.UpSampleConv2D(5, 40, rng=r),
+        "ConvTranspose2D": lambda: nn.ConvTranspose2D(5, 40, window=4, stride=2, pad=1, rng=r),
+        "BatchNorm": lambda: nn.BatchNorm(5),
+    }[layer]
+    x = pictures(2, 6, 6, 5)
+    before = len(kept._kept)
+    for _ in range(3):  # a new layer's weights may lie where the last one's did
+        module = made().train(False)
+        expected = module(x).data
+        module.read_only()
+        for _ in range(2):
+            np.testing.assert_array_equal(module(x).data, expected)
+        del module
+        assert len(kept._kept) == before
+
+
+def test_read_only_is_for_good() -> None:
+    module = nn.Sequential(nn.Conv2D(2, 3, window=3, rng=rng()), nn.BatchNorm(3)).read_only()
+    x = pictures(2, 6, 6, 2)
+    state = {name: array + 1 for name, array in module.state().items()}
+    with pytest.raises(ValueError, match="read-only"):
+        module.load_state(state)
+    with pytest.raises(ValueError, match="read-only"):
+        module(x)  # in training, a batch norm's statistics move
+    loss = ops.mean(module.train(False)(x))
+    grads = gradients(loss, module.parameters())
+    for optimizer in (optim.SGD(module.parameters(), rate=1), optim.Adam(module.parameters())):
+        with pytest.raises(ValueError, match=r"read-only|writeable"):
+            optimizer.step(grads)
+
+
+def test_a_view_of_weights_is_not_kept() -> None:
+    """Its numbers may change although nobody can write to it."""
+    w, x = pictures(3, 3, 5, 40), pictures(1, 6, 6, 5)
+    view = w[:]
+    view.setflags(write=False)
+    for _ in range(2):
+        found = kernels.conv2d(x, view, None, 1, (1, 1, 1, 1))
+        np.testing.assert_allclose(found, reference.conv2d(x, w, None, 1, (1, 1, 1, 1)), 0, 1e-4)
+        w *= 2

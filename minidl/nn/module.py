@@ -37,6 +37,18 @@ class Module:
             module.training = on
         return self
 
+    def read_only(self) -> Self:
+        """Let nobody change the parameters and other arrays any more, for good; returns self.
+
+        For a network that is only used: what kernels make of the weights of a convolution is then
+        made once, not in each call. Steps, `load_state` and the statistics of a training batch norm
+        raise ValueError from here on. It concerns arrays of the CPU.
+        """
+        for array in self.state().values():
+            if isinstance(array, np.ndarray):
+                array.setflags(write=False)
+        return self
+
     def modules(self) -> Iterator[Module]:
         """This module and all those below, in order of definition."""
         yield self

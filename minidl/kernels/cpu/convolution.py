@@ -13,7 +13,7 @@ where the taps fall: `scatter`. A window that covers the picture makes a plain m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ import numpy as np
 from .. import mirror
 from . import memory, threads
 from .compiling import compiled
+from .kept import packed
 from .matrix import matmul
 from .microkernel import TILE, correlate, correlate_grad_w, pack
 from .packing import pack_mirrored
@@ -84,9 +85,8 @@ class _Unit:
 
 
 class _Correlation(NamedTuple):
-    """One call of `microkernel.correlate`, and how its panels are filled."""
+    """One call of `microkernel.correlate`."""
 
-    fill: Callable[[int, int], None]  # panels (first, last + 1)
     panels: np.ndarray
     window: tuple[int, int]
     stride: int
@@ -95,14 +95,21 @@ class _Correlation(NamedTuple):
     place: tuple[int, int, int, int]
 
 
+def _fill(fills: Sequence[tuple[Callable[..., None], np.ndarray]]) -> None:
+    """fill(panels, first, last + 1) for all (fill, panels), split over threads: a share of each."""
+
+    def part(first: int, last: int) -> None:
+        for fill, panels in fills:
+            fill(panels, len(panels) * first // SHARES, len(panels) * last // SHARES)
+
+    numbers = sum(panels.size for _, panels in fills)
+    threads.split(part, SHARES, grain=SHARES * WORTH_PACKING // max(1, numbers))
+
+
 def _correlate(x: np.ndarray, bias: np.ndarray, y: np.ndarray, all_: list[_Correlation]) -> None:
-    """Fill the panels, then do the products, both split over threads: a share of each."""
+    """All products, split over threads: a share of each."""
     flat, C, columns = y.reshape(-1), x.shape[3], y.shape[-1]
     pixels = sum(len(x) * math.prod(c.outputs) * math.prod(c.window) for c in all_)
-
-    def fill(first: int, last: int) -> None:
-        for c in all_:
-            c.fill(len(c.panels) * first // SHARES, len(c.panels) * last // SHARES)
 
     def multiply(first: int, last: int) -> None:
         for c in all_:
@@ -113,8 +120,6 @@ def _correlate(x: np.ndarray, bias: np.ndarray, y: np.ndarray, all_: list[_Corre
                 columns, c.place, unit.band, (jobs * first // SHARES, jobs * last // SHARES),
             )  # fmt: skip
 
-    numbers = sum(c.panels.size for c in all_)
-    threads.split(fill, SHARES, grain=SHARES * WORTH_PACKING // numbers)
     threads.split(multiply, SHARES, grain=SHARES * WORTH // max(1, pixels * C * columns))
 
 
@@ -128,11 +133,16 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: int, pad:
     elif _few(O, x) and mirror.pays(C, O, stride, pad, (K, L)):
         y = _scatter(x, mirror.window_of(w), (P, Q), 1, mirror.pad_of(pad, (K, L)))
     else:
-        matrix, panels = np.ascontiguousarray(w).reshape(-1, O), _panels(K * L * C, O, x.dtype)
-        bias = np.zeros(O, x.dtype) if b is None else np.ascontiguousarray(b)
+
+        def panels_of(w: np.ndarray) -> np.ndarray:
+            panels = _panels(K * L * C, O, x.dtype)
+            _fill([(partial(pack, w.reshape(-1, O)), panels)])
+            return panels
+
+        panels = packed(w, "conv2d", panels_of)
+        bias = np.zeros(O, x.dtype) if b is None else b.copy()
         y, place = memory.empty((N, P, Q, O), x.dtype), (0, P * Q * O, Q * O, O)
-        fill = partial(pack, matrix, panels)
-        forward = _Correlation(fill, panels, (K, L), stride, (-top, -left), (P, Q), place)
+        forward = _Correlation(panels, (K, L), stride, (-top, -left), (P, Q), place)
         _correlate(np.ascontiguousarray(x), bias, y, [forward])
         return y
     if b is not None:
@@ -151,7 +161,7 @@ def conv2d_grad_x(
     if _few(C, g):
         return _scatter(g, w, size, stride, pad)
     g, w = np.ascontiguousarray(g), np.ascontiguousarray(w)
-    dx, phases = memory.empty((N, H, W, C), g.dtype), []
+    dx, fills, phases = memory.empty((N, H, W, C), g.dtype), [], []
     for i in range(min(stride, H)):
         for j in range(min(stride, W)):
             first = (i + top) % stride, (j + left) % stride
@@ -160,11 +170,12 @@ def conv2d_grad_x(
                 dx[:, i::stride, j::stride] = 0
                 continue
             panels = _panels(math.prod(taps) * O, C, g.dtype)
-            fill = partial(pack_mirrored, w, first, stride, panels)
+            fills.append((partial(pack_mirrored, w, first, stride), panels))
             corner = (i + top) // stride - taps[0] + 1, (j + left) // stride - taps[1] + 1
             outputs = len(range(i, H, stride)), len(range(j, W, stride))
             place = (i * W + j) * C, H * W * C, stride * W * C, stride * C
-            phases.append(_Correlation(fill, panels, taps, 1, corner, outputs, place))
+            phases.append(_Correlation(panels, taps, 1, corner, outputs, place))
+    _fill(fills)
     _correlate(g, np.zeros(C, g.dtype), dx, phases)
     return dx
 

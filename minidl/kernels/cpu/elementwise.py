@@ -159,7 +159,9 @@ def adam(
 ) -> None:
     for arrays in zip(p, g, m, v, strict=True):
         for name, array in zip("pgmv", arrays, strict=True):
-            if name != "g" and not array.flags.c_contiguous:  # a copy would be updated instead
-                raise ValueError(f"adam: {name} must be C-contiguous to be updated in place")
+            if name != "g" and not array.flags.carray:  # a copy would be updated instead
+                raise ValueError(
+                    f"adam: {name} must be C-contiguous and writeable to be updated in place"
+                )
         tiny = np.finfo(arrays[0].dtype).tiny
         _run(_adam, *arrays, scalars=(rate, 1 - beta1, 1 - beta2, eps, tiny))

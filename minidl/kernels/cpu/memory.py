@@ -31,7 +31,8 @@ class _Lease:
         self.__array_interface__ = block.__array_interface__
 
     def __del__(self) -> None:
-        _shelve(self.block)
+        if _shelve is not None:  # at the end of the program, when modules are emptied
+            _shelve(self.block)
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:

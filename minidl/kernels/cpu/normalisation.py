@@ -67,7 +67,9 @@ def _channels(x: np.ndarray, *arrays: np.ndarray) -> list[np.ndarray]:
                 f"kernel: expected {x.shape[-1:]} {x.dtype} beside x {x.shape},"
                 f" got {a.shape} {a.dtype}"
             )
-    return [np.ascontiguousarray(a) for a in arrays]
+    return [
+        np.require(a, requirements=["C", "W"]) for a in arrays
+    ]  # read-only is another type to Numba
 
 
 def _totals(loop: Any, rows: list[np.ndarray], *channels: np.ndarray, sums: int) -> np.ndarray:

@@ -29,6 +29,7 @@ import numpy as np
 
 from . import threads
 from .compiling import compiled
+from .kept import packed
 from .memory import empty
 from .microkernel import products_forward, products_grad_w, products_grad_x
 from .packing import pack_factors, pack_factors_transposed, windows_of_factors
@@ -163,9 +164,13 @@ def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
         raise ValueError(f"upsample_conv2d: x is {x.shape}, w {w.shape}, b {b.shape}")
     rows, pixels = N * H, np.ascontiguousarray(x).reshape(N * H, W, C)
     (count, wide), unit = _panels(O, x.dtype), _unit(rows, W, C)
-    panels, bias = empty((9, count, C, wide), x.dtype), np.zeros(count * wide, x.dtype)
-    fill = partial(pack_factors, np.ascontiguousarray(w), panels)
-    threads.split(fill, C, grain=-(-GRAIN // (9 * O)))
+
+    def panels_of(w: np.ndarray) -> np.ndarray:
+        panels = empty((9, count, C, wide), x.dtype)
+        threads.split(partial(pack_factors, w, panels), C, grain=-(-GRAIN // (9 * O)))
+        return panels
+
+    panels, bias = packed(w, "upsample_conv2d", panels_of), np.zeros(count * wide, x.dtype)
     bias[:O] = b
     y = empty((N, 2 * H, 2 * W, O), x.dtype)
     out = y.reshape(rows, 2, W, 2, O)

@@ -1,0 +1,32 @@
+"""Weights in the order that products want, kept from call to call where nobody can change them.
+
+To pack the weights of a layer is a pass over them: nothing beside the products of a batch, but a
+tenth of the time of one picture. NumPy knows whether an array may be written to. Of one that may,
+packed weights are made anew in each call; `Module.read_only` says that no more steps will come.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+import numpy as np
+
+P = TypeVar("P")
+
+_kept: dict[Hashable, Any] = {}
+
+
+def packed(w: np.ndarray, how: Hashable, pack: Callable[[np.ndarray], P]) -> P:
+    """pack(w in order of memory); of a read-only w, what that gave the first time, while w lives.
+
+    how: tells apart what different calls make of one w.
+    """
+    if w.flags.writeable or not w.flags.owndata:  # a view's numbers may change behind it
+        return pack(np.ascontiguousarray(w))
+    key = id(w), how
+    if key not in _kept:
+        _kept[key] = pack(w.copy())  # compiled code is another for arrays that it may not write
+        weakref.finalize(w, _kept.pop, key).atexit = False
+    return _kept[key]
