@@ -10,6 +10,7 @@ import importlib
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 RUNS = 2  # the first may have to compile kernels, which takes memory once and for all
@@ -26,6 +27,17 @@ def peak(work: str, *arguments: str) -> float:
             raise RuntimeError(f"{' '.join(command[2:])} failed:\n{done.stderr}")
         found.append(float(done.stdout.split()[-1]))
     return min(found)
+
+
+def peaks(work: str, *arguments: str, threads: int, modes: Sequence[str] = ()) -> dict[str, float]:
+    """{"ours, MiB": the peak, and so for each of PyTorch's modes}: figures of a result.
+
+    The function is called with "ours" or "torch", the arguments, the mode and the threads.
+    """
+    found = {"ours, MiB": peak(work, "ours", *arguments, "", str(threads))}
+    for mode in modes:
+        found[f"{mode}, MiB"] = peak(work, "torch", *arguments, mode, str(threads))
+    return found
 
 
 def _resident_peak() -> float:

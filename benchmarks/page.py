@@ -1,4 +1,4 @@
-"""Results of several runs as one Markdown table and one chart: what the README shows.
+"""Results of several runs as Markdown tables and one chart: what the README shows.
 
 python -m benchmarks.page RESULTS.json ... [--chart FILE.png]
 """
@@ -31,20 +31,41 @@ def table(runs: Sequence[Sequence[Result]]) -> str:
             if row is None or row.ratio is None:
                 cells += ["", ""]
                 continue
-            mode = (row.reference or "").removeprefix("PyTorch").strip() or "eager"
-            cells += [f"{row.ours_ms:.0f}, {row.reference_ms:.0f} ({mode})", f"**{row.ratio:.2f}**"]
+            times = f"{row.ours_ms:.0f}, {row.reference_ms:.0f} ({_mode(row.reference)})"
+            cells += [times, f"**{row.ratio:.2f}**"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
+def memory_table(runs: Sequence[Sequence[Result]]) -> str:
+    """A row for each result whose memory was measured; empty if none was."""
+    lines = ["| peak memory, MiB | threads | ours | PyTorch's least |", "|---|---|---|---|"]
+    for row in (row for run in runs for row in run):
+        found = {k.removesuffix(", MiB"): v for k, v in row.figures.items() if k.endswith(", MiB")}
+        if not found:
+            continue
+        ours, beside = found.pop("ours"), ""
+        if found:
+            best = min(found, key=found.__getitem__)
+            beside = f"{found[best]:.0f} ({_mode(best)})"
+        lines.append(f"| {row.name} | {row.threads} | {ours:.0f} | {beside} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def _mode(reference: str | None) -> str:
+    return (reference or "").removeprefix("PyTorch").strip() or "eager"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table, and draw the chart if it is asked for."""
+    """Print the tables, and draw the chart if it is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS.json")
     parser.add_argument("--chart", type=Path, metavar="FILE")
     chosen = parser.parse_args(arguments)
     runs = [read(path) for path in chosen.results]
     print(table(runs))
+    if memory := memory_table(runs):
+        print(f"\n{memory}")
     if chosen.chart:
         from .charts import together
 

@@ -102,12 +102,10 @@ def alone(who: str, kind: str, size: str, mode: str, threads: str) -> None:
 
 
 def peaks(kind: str, size: int, *, threads: int, torch: bool) -> dict[str, float]:
-    """{what: peak memory in MiB}. PyTorch's is of its plain mode."""
-    place, end = "benchmarks.pictures:alone", (str(size), "PyTorch", str(threads))
-    found = {"ours, MiB": memory.peak(place, "ours", kind, *end)}
-    if torch:
-        found["PyTorch, MiB"] = memory.peak(place, "torch", kind, *end)
-    return found
+    """Peak memory of ours, and of PyTorch in its plain mode."""
+    modes = ["PyTorch"] if torch else []
+    place = "benchmarks.pictures:alone"
+    return memory.peaks(place, kind, str(size), threads=threads, modes=modes)
 
 
 def lines(results: Sequence[harness.Result], path: Path) -> None:

@@ -9,7 +9,7 @@ see the same batch; tests/test_benchmarks.py sees that both compute the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -201,24 +201,20 @@ def alone(who: str, name: str, mode: str, threads: str) -> None:
 
 
 def peaks(name: str, *, threads: int, torch: bool) -> dict[str, float]:
-    """{who: peak memory in MiB}: ours, and PyTorch in its modes without a compiler."""
-    found = {"ours": memory.peak("benchmarks.training:alone", "ours", name, "", str(threads))}
+    """Peak memory of ours, and of PyTorch in its modes without a compiler."""
+    modes: list[str] = []
     if torch:
         from .torch_models import MODES
 
-        for mode in MODES:
-            if not mode.compiled:
-                found[mode.name] = memory.peak(
-                    "benchmarks.training:alone", "torch", name, mode.name, str(threads)
-                )
-    return found
+        modes = [mode.name for mode in MODES if not mode.compiled]
+    return memory.peaks("benchmarks.training:alone", name, threads=threads, modes=modes)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Time the rows, or measure their memory."""
+    """Time the rows, and measure their memory if that is asked for."""
     parser = options.parser(__doc__)
     parser.add_argument(
-        "--memory", action="store_true", help="peak memory over the imports, instead of time"
+        "--memory", action="store_true", help="also measure the peak memory over the imports"
     )
     chosen = options.begin(parser, arguments)
     names = options.selected(ROWS, chosen.only)
@@ -226,18 +222,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def results() -> Iterator[harness.Result]:
         for name in names:
             group, work = ROWS[name]
-            yield timed(
+            result = timed(
                 name, group, work(),
                 threads=chosen.threads, torch=chosen.torch,
                 compiled=not chosen.quick, rounds=chosen.rounds,
             )  # fmt: skip
+            if chosen.memory:
+                found = peaks(name, threads=chosen.threads, torch=chosen.torch)
+                result = replace(result, figures=found)
+            yield result
 
-    if not chosen.memory:
-        harness.report(results(), chosen.json, chosen.chart)
-        return
-    for name in names:
-        found = peaks(name, threads=chosen.threads, torch=chosen.torch)
-        print(f"{name:36}" + "  ".join(f"{who} {mib:.0f} MiB" for who, mib in found.items()))
+    harness.report(results(), chosen.json, chosen.chart)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,19 @@ def test_runs_make_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert (tmp_path / "page.png").read_bytes().startswith(PNG)
 
 
+def test_memory_has_a_table_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    figures = {"ours, MiB": 120.4, "PyTorch, MiB": 150.0, "PyTorch channels_last, MiB": 140.0}
+    rows = [replace(tiny_result("one"), figures=figures), tiny_result("two")]
+    rows.append(replace(tiny_result("three"), figures={"ours, MiB": 7.0}))
+    harness.write(rows, tmp_path / "r.json")
+    page.main([str(tmp_path / "r.json")])
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "|---|---|---|---|",
+        "| one | 1 | 120 | 140 (channels_last) |",
+        "| three | 1 | 7 |  |",
+    ]
+
+
 def test_nothing_compared_is_no_chart(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     harness.report([harness.Result("f", 1, 2.0)], None, tmp_path / "r.png")
     assert not (tmp_path / "r.png").exists() and "nothing was compared" in capsys.readouterr().out
@@ -213,7 +227,18 @@ def test_scaling_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_memory_is_over_the_imports(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "RUNS", 1)
-    assert 0 <= memory.peak("benchmarks.pictures:alone", "ours", "denoise", "16", "", "1") < 1000
+    found = pictures.peaks("denoise", 16, threads=1, torch=False)
+    assert list(found) == ["ours, MiB"] and 0 <= found["ours, MiB"] < 1000
+
+
+def test_training_tells_its_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory, "peak", lambda work, who, *rest: 1.0 + len(rest))
+    monkeypatch.setattr(options, "use_threads", lambda count, torch: None)
+    small = ("paper 1", lambda: training.pre_training(pixels=16, hidden=24, batch=10))
+    monkeypatch.setattr(training, "ROWS", {"small": small})
+    path = tmp_path / "t.json"
+    training.main(["--memory", "--quick", "--against", "none", "--json", str(path)])
+    assert json.loads(path.read_text())[0]["figures"] == {"ours, MiB": 4.0}
 
 
 def test_memory_tells_what_failed():
