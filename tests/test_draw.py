@@ -275,6 +275,16 @@ def test_saving_and_showing(tmp_path: Path):
     assert str(drawing) == str(draw(diamond()["loss"]))  # the same each time
 
 
+def test_the_picture_of_the_readme_is_of_today():
+    """docs/draw.svg, made by writing what this draws."""
+    x, w, b = (Tensor(np.array(value)) for value in (1.5, -2.0, 1.0))
+    y = ops.sigmoid(x * w + b)
+    loss = (y - 1.0) ** 2
+    drawing = draw(loss, names={"x": x, "w": w, "b": b, "y": y, "loss": loss}, gradients=[w, b])
+    saved = Path(__file__).resolve().parents[1] / "docs" / "draw.svg"
+    assert saved.read_text(encoding="utf-8") == f"{drawing}\n"
+
+
 def test_long_and_wide_graphs_are_drawn_soon(rng: np.random.Generator):
     x = Tensor(rng.standard_normal(3))
     y = x

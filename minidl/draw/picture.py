@@ -18,8 +18,13 @@ ROUND_IT = 8  # around the whole picture
 LONGEST = 34  # letters of a name; the rest is told when the mouse is over the box
 FONT = "'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
 
-INK, FAINT, LINES, RED = "#1b2430", "#4b5666", "#7d8794", "#b3202c"
-FILLS = {"op": ("#dfe9fb", "#4d73c4"), "leaf": ("#fbefd2", "#b98a2c"), "number": ("#eceef1", LINES)}
+INK, FAINT, RED = "#1b2430", "#4b5666", "#b3202c"  # within boxes
+LINES, RED_LINES = "#6e7682", "#cf3a45"  # on the page, of which the colour is not known
+FILLS = {
+    "op": ("#dfe9fb", "#4d73c4"),
+    "leaf": ("#fbefd2", "#b98a2c"),
+    "number": ("#eceef1", "#7d8794"),
+}
 
 Line = tuple[str, str]  # ("head" | "shape" | "value" | "gradient", text)
 _numbers = itertools.count()
@@ -117,7 +122,7 @@ def _box(graph: Graph, i: int, place: Place, shown: Shown | None) -> str:
     fill, stroke = FILLS[kind]
     width = 1.2
     if shown is not None and shown.turn == i:
-        stroke, width = RED, 3.0
+        stroke, width = RED_LINES, 3.0
     x, middle = place.x, place.x + place.width / 2
     lines = _lines(graph, i, shown)
     tip = "\n".join(line for _, line in _lines(graph, i, shown, whole=True))
@@ -152,7 +157,7 @@ def _colour(graph: Graph, shown: Shown | None, i: int, j: int) -> str:
     gradients = graph.gradients or {}
     if i not in gradients or j not in gradients:
         return LINES
-    return RED if shown is None or j in shown.done or j == shown.turn else LINES
+    return RED_LINES if shown is None or j in shown.done or j == shown.turn else LINES
 
 
 def _arrow(points: list[Point], role: str, colour: str, edge: tuple[int, int]) -> str:
