@@ -146,7 +146,7 @@ def test_values_and_gradients_are_those_computed():
     assert graph.gradients is not None
     expected = gradients(tensors["loss"], list(tensors.values()))
     for name, g in zip(tensors, expected, strict=True):
-        assert graph.boxes[named[name]].value is tensors[name].data
+        assert graph.boxes[named[name]].value == told(tensors[name].data)
         np.testing.assert_array_equal(graph.gradients[named[name]], g)
     number = next(i for i, box in enumerate(graph.boxes) if box.is_number)
     assert number not in graph.gradients
@@ -266,6 +266,13 @@ def test_every_op_loss_and_layer_can_be_drawn(case: Case, rng: np.random.Generat
     assert root.findtext(f"{SVG}title") and root.findtext(f"{SVG}desc")
     steps = draw(y.sum(), gradients=True).steps()
     assert all(parsed(step).tag == f"{SVG}svg" for step in steps)
+
+
+def test_a_function_is_drawn_as_what_it_computes():
+    tensors = diamond()
+    a, b = tensors["a"], tensors["b"]
+    of_function = draw(lambda: (a * b + a) * a, names=tensors, gradients=[b])
+    assert str(of_function) == str(draw((a * b + a) * a, names=tensors, gradients=[b]))
 
 
 def test_saving_and_showing(tmp_path: Path):

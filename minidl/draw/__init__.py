@@ -4,7 +4,8 @@ Every op and every leaf is a box, with its shape, its value and, if asked for, i
 run downward from what came first to what was made of it. `draw(loss, gradients=True).steps()` shows
 back-propagation box by box.
 
-graph.py tells what is to be seen, layout.py where it goes, picture.py writes it.
+history.py reads how a tensor was made, graph.py tells what is to be seen, layout.py where it goes,
+picture.py writes it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import overload
 from ..checkpoint import replacing
 from ..tensor import Tensor
 from .graph import Graph, Names, Shown, back_propagation, graph_of
+from .history import Computed
 from .layout import Layout, arrange
 from .picture import sizes, stepper, svg
 
@@ -80,7 +82,7 @@ class Steps(Sequence[Drawing]):
 
 
 def draw(
-    loss: Tensor, *, names: Names | None = None, gradients: bool | Sequence[Tensor] = False
+    loss: Computed, *, names: Names | None = None, gradients: bool | Sequence[Tensor] = False
 ) -> Drawing:
     """The graph of the computation that made `loss` (or any other tensor).
 
@@ -89,6 +91,8 @@ def draw(
         draw(loss, names=locals(), gradients=[w])    # only what is computed for d loss / d w
         draw(loss, gradients=True).steps()           # back-propagation, box by box
 
+    loss: a tensor, or a function that computes it, as in draw(lambda: loss_of(x)): then all values
+    in between are seen, however soon they are forgotten otherwise.
     names: a Module, for the paths of its parameters; or tensors and modules by name, as in
     {"x": x, "net": net} or locals(), whatever else is in it.
     gradients: True for those of all leaves but plain numbers and all that lies between; or the

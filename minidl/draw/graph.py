@@ -1,14 +1,11 @@
-"""What there is to be seen of a computation: its tensors, their names, values and gradients.
-
-This is the only file of the folder that knows how a Tensor remembers its history.
-"""
+"""What there is to be seen of a computation: its tensors, their names, values and gradients."""
 
 from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,27 +14,25 @@ from ..device import Array, to_cpu
 from ..nn import Module
 from ..tensor import OPS, Tensor
 from ..tensor import gradients as gradients_of
+from .history import Computed, Made, remembered
 
 Names: TypeAlias = "Module | Mapping[str, Any]"
 
 
 @dataclass(frozen=True)
 class Box:
-    """One tensor of the history: what made it (op, "" for a leaf), from which boxes (their numbers,
-    in the order of the op's inputs) and what the op calls these."""
+    """One tensor: what made it (op, "" for a leaf) from which boxes (their numbers, in the order of
+    the op's inputs) and what the op calls these. value: in few lines; none where it is not known.
+    """
 
     op: str
     name: str
     shape: tuple[int, ...]
-    value: Any
-    inputs: tuple[int, ...] = ()
-    roles: tuple[str, ...] = ()
-    tensor: Tensor | None = field(default=None, repr=False)
-
-    @property
-    def is_number(self) -> bool:
-        """Whether it is a constant such as the 2 in 2 * x."""
-        return not self.op and isinstance(self.value, float)
+    value: list[str]
+    inputs: tuple[int, ...]
+    roles: tuple[str, ...]
+    grad_functions: tuple[Callable[[Array], Array], ...]
+    is_number: bool  # a constant such as the 2 in 2 * x
 
 
 @dataclass(frozen=True)
@@ -45,7 +40,7 @@ class Graph:
     """Boxes in order of birth, the loss last; gradients by number of the box, None if unasked."""
 
     boxes: list[Box]
-    gradients: dict[int, np.ndarray] | None = None
+    gradients: dict[int, Array] | None = None
 
     def edges(self) -> list[tuple[int, int]]:
         """(older, younger), once for each input of each op."""
@@ -57,32 +52,34 @@ class Shown:
     """A moment of back-propagation: the gradients so far, the box whose turn it is, those that had
     theirs. unfinished: boxes whose gradient still lacks a term."""
 
-    gradients: Mapping[int, np.ndarray]
+    gradients: Mapping[int, Array]
     caption: str = ""
     turn: int | None = None
     done: frozenset[int] = frozenset()
     unfinished: frozenset[int] = frozenset()
 
 
-def graph_of(loss: Tensor, names: Names | None, gradients: bool | Sequence[Tensor]) -> Graph:
+def graph_of(computed: Computed, names: Names | None, gradients: bool | Sequence[Tensor]) -> Graph:
     """See `draw`."""
-    history, called = _history(loss), _named(names)
-    number = {t: i for i, t in enumerate(history)}
-    boxes = [_box(t, called.get(t, ""), [number[p] for p in t.parents]) for t in history]
+    called = _named(names)
+    given = [] if isinstance(gradients, bool) else list(gradients)
+    history = remembered(computed, [*called, *given])
+    boxes = [_box(made, called.get(made.tensor, "")) for made in history]
     if gradients is False:
         return Graph(boxes)
+    loss = history[-1].tensor
     if gradients is True:
-        wanted = [t for t, box in zip(history, boxes, strict=True) if _is_leaf(box)]
+        leaves = [not box.op and not box.is_number for box in boxes]
+        given = [made.tensor for made, leaf in zip(history, leaves, strict=True) if leaf]
     else:
-        wanted = list(gradients)
-        gradients_of(loss, wanted)  # for its errors: a wanted tensor that is not in the history
-    on_path = set(wanted)
-    for t in history:
-        if not on_path.isdisjoint(t.parents):
-            on_path.add(t)
-    path = [t for t in history if t in on_path]
-    found = gradients_of(loss, path)
-    return Graph(boxes, {number[t]: to_cpu(g) for t, g in zip(path, found, strict=True)})
+        gradients_of(loss, given)  # for its errors: the loss may not depend on one of these
+    wanted = set(given)
+    path: dict[int, None] = {}  # through these boxes the loss depends on what is wanted
+    for i, made in enumerate(history):
+        if made.tensor in wanted or not path.keys().isdisjoint(made.parents):
+            path[i] = None
+    found = gradients_of(loss, [history[i].tensor for i in path])
+    return Graph(boxes, dict(zip(path, found, strict=True)))
 
 
 def back_propagation(graph: Graph) -> list[Shown]:
@@ -119,7 +116,7 @@ def _caption(graph: Graph, turn: int, reached: list[int], waiting: frozenset[int
     return text + (f" {' and '.join(late)} waits for more: terms add up." if late else "")
 
 
-def _terms(graph: Graph) -> list[tuple[int, int, np.ndarray]]:
+def _terms(graph: Graph) -> list[tuple[int, int, Array]]:
     """(from, to, term): what each op gives each of its inputs that has a gradient."""
     totals, terms = graph.gradients or {}, []
     uses = Counter(i for i, _ in graph.edges())
@@ -129,7 +126,7 @@ def _terms(graph: Graph) -> list[tuple[int, int, np.ndarray]]:
                 continue
             # The term of a box that is used once is all of its gradient.
             alone = uses[i] == 1
-            terms.append((j, i, totals[i] if alone else _term(box, at, totals[j])))
+            terms.append((j, i, totals[i] if alone else box.grad_functions[at](totals[j])))
     return terms
 
 
@@ -140,42 +137,19 @@ def title(box: Box) -> str:
     return box.name or ("number" if box.is_number else "array")
 
 
-# --- how a Tensor remembers -----------------------------------------------------------------------
-
-
-def _history(loss: Tensor) -> list[Tensor]:
-    """All that loss was made of, in order of birth: parents before children."""
-    seen, todo = {loss}, [loss]
-    while todo:
-        for parent in todo.pop().parents:
-            if parent not in seen:
-                seen.add(parent)
-                todo.append(parent)
-    return sorted(seen, key=lambda t: t.birth)
-
-
-def _box(t: Tensor, name: str, inputs: list[int]) -> Box:
-    op = t.name if t.parents else ""
+def _box(made: Made, name: str) -> Box:
+    op = made.name if made.parents else ""
+    alone = not op and not name and not made.name
     return Box(
         op,
-        name or ("" if op else t.name),
-        t.shape,
-        t.data,
-        tuple(inputs),
-        tuple(_roles(op, len(inputs))),
-        t,
+        name or ("" if op else made.name),
+        made.shape,
+        [] if made.value is None else told(made.value),
+        made.parents,
+        tuple(_roles(op, len(made.parents))),
+        made.grad_functions,
+        alone and (made.shape == () if made.value is None else isinstance(made.value, float)),
     )
-
-
-def _term(box: Box, at: int, g: np.ndarray) -> np.ndarray:
-    """What an op whose gradient is g gives its input `at`."""
-    assert box.tensor is not None
-    like = np.asarray(g, like=box.tensor.data)
-    return to_cpu(box.tensor.grad_functions[at](like))
-
-
-def _is_leaf(box: Box) -> bool:
-    return not box.op and not box.is_number
 
 
 def _roles(op: str, count: int) -> Iterable[str]:

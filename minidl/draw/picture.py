@@ -95,14 +95,13 @@ def stepper(pictures: list[str], captions: list[str]) -> str:
 def _lines(graph: Graph, i: int, shown: Shown | None, *, whole: bool = False) -> list[Line]:
     """The text of a box."""
     box = graph.boxes[i]
-    if box.is_number and not box.name:
-        lines: list[Line] = [("head", told(box.value)[0])]
+    if box.is_number and box.value:
+        lines: list[Line] = [("head", box.value[0])]
     else:
         lines = [("head", title(box))]
         if box.shape:
             lines.append(("shape", str(box.shape)))
-        if box.value is not None:
-            lines += [("value", line) for line in told(box.value)]
+        lines += [("value", line) for line in box.value]
     gradients = (graph.gradients or {}) if shown is None else shown.gradients
     if i in gradients:
         caption, rows = ["gradient"], told(gradients[i])
@@ -200,7 +199,7 @@ def _described(graph: Graph, shown: Shown | None) -> str:
 
 
 def _told_name(box: Box, i: int) -> str:
-    what = told(box.value)[0] if box.is_number and not box.name else title(box)
+    what = box.value[0] if box.is_number and box.value else title(box)
     return f"{what} [{i}]"
 
 
