@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -11,37 +12,69 @@ import numpy as np
 import pytest
 
 from minidl import Tensor, draw, gradients, losses, nn, ops
+from minidl.draw import Drawing
 from minidl.draw.graph import back_propagation, graph_of, told
+from minidl.draw.history import Computed
 from minidl.draw.layout import arrange
 from minidl.gradcheck import CASES, Case
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def diamond() -> dict[str, Tensor]:
+Names = dict[str, Tensor]
+
+
+def diamond() -> tuple[Callable[[], Tensor], Names]:
     """a and c are used twice, e is multiplied by itself, 0.1 is a number."""
-    a, b = Tensor(np.array(2.0), "first"), Tensor(np.array(3.0))
-    c = a * b
-    e = c + a
-    return {"a": a, "b": b, "c": c, "e": e, "loss": e * e + ops.exp(c * 0.1)}
+    names = {"a": Tensor(np.array(2.0), "first"), "b": Tensor(np.array(3.0))}
+
+    def loss() -> Tensor:
+        names["c"] = names["a"] * names["b"]
+        names["e"] = names["c"] + names["a"]
+        names["loss"] = names["e"] * names["e"] + ops.exp(names["c"] * 0.1)
+        return names["loss"]
+
+    return loss, names
 
 
-def network(rng: np.random.Generator) -> tuple[nn.Module, Tensor]:
+def drawn(**options: Any) -> Drawing:
+    loss, names = diamond()
+    return draw(loss, names=names, **options)
+
+
+def network(rng: np.random.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
     net = nn.Sequential(
         nn.Conv2D(3, 4, window=3, stride=2, rng=rng), nn.BatchNorm(4), nn.LeakyReLU(),
         nn.UpSampleConv2D(4, 3, rng=rng), nn.Sigmoid(),
     )  # fmt: skip
     x = rng.random((2, 6, 6, 3)).astype(np.float32)
-    return net, losses.mean_squared_error(net(x), x)
+    return net, lambda: losses.mean_squared_error(net(x), x)
 
 
-def examples(rng: np.random.Generator) -> list[Tensor]:
-    x = Tensor(rng.standard_normal((4, 3)))
-    fan = ops.concatenate(*(x * (1.0 + i) for i in range(9)), axis=1)
-    far = x * x
+def fan(x: Tensor) -> Tensor:
+    return ops.concatenate(*(x * (1.0 + i) for i in range(9)), axis=1).sum()
+
+
+def far(x: Tensor) -> Tensor:
+    y = x * x
     for _ in range(6):
-        far = ops.tanh(far) + x
-    return [diamond()["loss"], network(rng)[1], fan.sum(), far.sum(), Tensor(np.ones(2)), x]
+        y = ops.tanh(y) + x
+    return y.sum()
+
+
+def examples(rng: np.random.Generator) -> list[tuple[Computed, list[str], int]]:
+    """(what to draw, its ops, how many leaves it has)"""
+    x = Tensor(rng.standard_normal((4, 3)))
+    of_network = ["conv2d", "batch_norm", "leaky_relu", "upsample_conv2d", "sigmoid", "subtract",
+                  "multiply", "mean"]  # fmt: skip
+    of_diamond = ["multiply", "add", "multiply", "multiply", "exp", "add"]
+    return [
+        (diamond()[0], of_diamond, 3),
+        (network(rng)[1], of_network, 8),
+        (lambda: fan(x), ["multiply"] * 9 + ["concatenate", "sum"], 10),
+        (lambda: far(x), ["multiply", *["tanh", "add"] * 6, "sum"], 1),
+        (x, [], 1),
+    ]
 
 
 def parsed(picture: object) -> ET.Element:
@@ -62,35 +95,35 @@ def rectangle(box: ET.Element) -> tuple[float, float, float, float]:
     return x, y, x + w, y + h
 
 
-def all_of(loss: Tensor) -> list[Tensor]:
-    seen, todo = {loss}, [loss]
-    while todo:
-        for parent in todo.pop().parents:
-            if parent not in seen:
-                seen.add(parent)
-                todo.append(parent)
-    return sorted(seen, key=lambda t: t.birth)
+def edges_of(root: ET.Element) -> list[tuple[int, int]]:
+    return [
+        (int(g.attrib["data-from"]), int(g.attrib["data-to"]))
+        for g in root.iter(f"{SVG}g")
+        if "data-from" in g.attrib
+    ]
 
 
-def test_every_op_and_leaf_is_drawn_once_and_every_use_is_a_line(rng: np.random.Generator):
-    for loss in examples(rng):
-        root, tensors = parsed(draw(loss)), all_of(loss)
-        heads = [lines_of(box)[0] for box in of_class(root, "op")]
-        assert heads == [t.name for t in tensors if t.parents]
-        assert len(of_class(root, "leaf", "number")) == sum(not t.parents for t in tensors)
-        edges = [
-            (int(g.attrib["data-from"]), int(g.attrib["data-to"]))
-            for g in root.iter(f"{SVG}g")
-            if "data-from" in g.attrib
-        ]
-        number = {t: i for i, t in enumerate(tensors)}
-        assert edges == [(number[p], number[t]) for t in tensors for p in t.parents]
-        assert all(older < younger for older, younger in edges)
+def test_every_op_and_leaf_is_drawn_once(rng: np.random.Generator):
+    for computed, names, leaves in examples(rng):
+        root = parsed(draw(computed))
+        assert [lines_of(box)[0] for box in of_class(root, "op")] == names
+        assert len(of_class(root, "leaf", "number")) == leaves
+        numbers = [int(b.attrib["data-box"]) for b in of_class(root, "op", "leaf", "number")]
+        assert numbers == list(range(len(names) + leaves))
+        assert all(older < younger for older, younger in edges_of(root))
+
+
+def test_every_use_is_a_line():
+    a, b, c, e, square, number, tenth, exp, loss = range(9)
+    assert edges_of(parsed(drawn())) == [
+        (a, c), (b, c), (c, e), (a, e), (e, square), (e, square), (c, tenth), (number, tenth),
+        (tenth, exp), (square, loss), (exp, loss),
+    ]  # fmt: skip
 
 
 def test_boxes_stand_apart_within_the_picture_and_in_order(rng: np.random.Generator):
-    for loss in examples(rng):
-        root = parsed(draw(loss))
+    for computed, _, _ in examples(rng):
+        root = parsed(draw(computed))
         boxes = [rectangle(b) for b in of_class(root, "op", "leaf", "number")]
         for a, b in combinations(boxes, 2):
             assert a[2] + 8 < b[0] or b[2] + 8 < a[0] or a[3] + 8 < b[1] or b[3] + 8 < a[1]
@@ -129,7 +162,7 @@ def test_two_crossed_chains_are_disentangled():
 
 def test_text_fits_its_box(rng: np.random.Generator):
     net, loss = network(rng)
-    for picture in (draw(loss, names=net, gradients=True), draw(diamond()["loss"])):
+    for picture in (draw(loss, names=net, gradients=True), drawn()):
         for box in of_class(parsed(picture), "op", "leaf", "number"):
             left, top, right, bottom = rectangle(box)
             for text in box.iter(f"{SVG}text"):
@@ -139,24 +172,35 @@ def test_text_fits_its_box(rng: np.random.Generator):
 
 
 def test_values_and_gradients_are_those_computed():
-    tensors = diamond()
-    graph = graph_of(tensors["loss"], tensors, True)
+    loss, names = diamond()
+    graph = graph_of(loss, names, True)
     named = {box.name: i for i, box in enumerate(graph.boxes) if box.name}
-    assert set(named) == set(tensors)
+    assert set(named) == {"a", "b", "c", "e", "loss"}
     assert graph.gradients is not None
-    expected = gradients(tensors["loss"], list(tensors.values()))
-    for name, g in zip(tensors, expected, strict=True):
-        assert graph.boxes[named[name]].value == told(tensors[name].data)
+    expected = gradients(names["loss"], list(names.values()))
+    for (name, tensor), g in zip(names.items(), expected, strict=True):
+        assert graph.boxes[named[name]].value == told(tensor.data)
         np.testing.assert_array_equal(graph.gradients[named[name]], g)
     number = next(i for i, box in enumerate(graph.boxes) if box.is_number)
     assert number not in graph.gradients
-    boxes = of_class(parsed(draw(tensors["loss"], names=tensors, gradients=True)), "op")
+    boxes = of_class(parsed(drawn(gradients=True)), "op")
     assert lines_of(boxes[0]) == ["c = multiply", "6", "gradient 16.2"]
+    assert lines_of(boxes[3]) == ["multiply", "0.6", "gradient 1.82"]
+
+
+def test_what_was_computed_before_can_be_drawn():
+    loss, names = diamond()
+    root = parsed(draw(loss(), names=names, gradients=True))
+    assert edges_of(root) == edges_of(parsed(drawn()))
+    heads = [lines_of(box)[:2] for box in of_class(root, "op")]
+    assert [
+        head for head in heads if "=" in head[0]
+    ] == [["c = multiply", "6"], ["e = add", "8"], ["loss = add", "65.8"]]
 
 
 def test_gradients_only_on_the_way_to_what_is_wanted():
-    tensors = diamond()
-    graph = graph_of(tensors["loss"], tensors, [tensors["b"]])
+    loss, names = diamond()
+    graph = graph_of(loss, names, [names["b"]])
     found = {graph.boxes[i].name for i in graph.gradients or {}}
     assert found >= {"b", "c", "e", "loss"} and "a" not in found
 
@@ -166,15 +210,14 @@ def test_names_of_parameters_and_of_variables(rng: np.random.Generator):
     paths = [path for path, _ in net.named_parameters()]
     of_net = {box.name for box in graph_of(loss, net, False).boxes}
     assert of_net >= set(paths)
-    inner = loss.parents[0]
-    everything: dict[str, Any] = {"net": net, "inner": inner, "loss": loss, "_": inner, "n": 3}
-    names = {box.name for box in graph_of(loss, everything, False).boxes}
-    assert names >= {f"net.{path}" for path in paths} | {"inner", "loss"}
+    result = loss()
+    everything: dict[str, Any] = {"net": net, "result": result, "_": result, "n": 3}
+    names = {box.name for box in graph_of(result, everything, False).boxes}
+    assert names >= {f"net.{path}" for path in paths} | {"result"}
 
 
 def test_steps_add_up_to_the_gradients():
-    tensors = diamond()
-    graph = graph_of(tensors["loss"], tensors, True)
+    graph = graph_of(*diamond(), True)
     moments = back_propagation(graph)
     assert graph.gradients is not None
     assert [set(m.gradients) for m in (moments[0], moments[-1])] == [
@@ -192,8 +235,7 @@ def test_terms_of_all_uses_add_up(rng: np.random.Generator):
     """Also where a sum is shown term by term, it ends at what `gradients` says."""
     from minidl.draw import graph as module
 
-    loss = examples(rng)[3]
-    graph = graph_of(loss, None, True)
+    graph = graph_of(far(Tensor(rng.standard_normal((4, 3)))), None, True)
     totals = graph.gradients
     assert totals is not None
     sums: dict[int, Any] = {}
@@ -204,7 +246,7 @@ def test_terms_of_all_uses_add_up(rng: np.random.Generator):
 
 
 def test_steps_are_pictures_of_one_size(rng: np.random.Generator):
-    steps = draw(diamond()["loss"], gradients=True).steps()
+    steps = drawn(gradients=True).steps()
     assert len(steps) == len(steps.captions) == 6 + 1
     assert len({parsed(step).attrib["viewBox"] for step in steps}) == 1
     assert [str(s) for s in steps[1:3]] == [str(steps[1]), str(steps[2])]
@@ -212,10 +254,10 @@ def test_steps_are_pictures_of_one_size(rng: np.random.Generator):
     assert counts == sorted(counts) and counts[0] == 1
     page = steps._repr_html_()
     assert page.count("<svg") == page.count('type="radio"') == len(steps)
-    other = draw(diamond()["loss"], gradients=True).steps()._repr_html_()
+    other = drawn(gradients=True).steps()._repr_html_()
     assert page.split('name="')[1].split('"')[0] not in other  # two on a page do not interfere
     with pytest.raises(ValueError, match="gradients=True"):
-        draw(diamond()["loss"]).steps()
+        drawn().steps()
 
 
 def test_names_are_escaped_cut_and_told_in_full():
@@ -261,33 +303,27 @@ def test_every_op_loss_and_layer_can_be_drawn(case: Case, rng: np.random.Generat
     if case.layer:
         case.layer.astype(np.float64)
     inputs = [Tensor(case.domain(rng, shape)) for shape in case.shapes]
-    y = case.function(*inputs)
-    root = parsed(draw(y.sum(), names=case.layer, gradients=True))
+    drawing = draw(lambda: case.function(*inputs).sum(), names=case.layer, gradients=True)
+    root, steps = parsed(drawing), drawing.steps()
     assert root.findtext(f"{SVG}title") and root.findtext(f"{SVG}desc")
-    steps = draw(y.sum(), gradients=True).steps()
     assert all(parsed(step).tag == f"{SVG}svg" for step in steps)
 
 
-def test_a_function_is_drawn_as_what_it_computes():
-    tensors = diamond()
-    a, b = tensors["a"], tensors["b"]
-    of_function = draw(lambda: (a * b + a) * a, names=tensors, gradients=[b])
-    assert str(of_function) == str(draw((a * b + a) * a, names=tensors, gradients=[b]))
-
-
 def test_saving_and_showing(tmp_path: Path):
-    drawing = draw(diamond()["loss"])
+    drawing = drawn()
     drawing.save(tmp_path / "graph.svg")
     assert (tmp_path / "graph.svg").read_text(encoding="utf-8").strip() == drawing._repr_svg_()
-    assert str(drawing) == str(draw(diamond()["loss"]))  # the same each time
+    assert str(drawing) == str(drawn())  # the same each time
 
 
 def test_the_picture_of_the_readme_is_of_today():
     """docs/draw.svg, made by writing what this draws."""
     x, w, b = (Tensor(np.array(value)) for value in (1.5, -2.0, 1.0))
-    y = ops.sigmoid(x * w + b)
-    loss = (y - 1.0) ** 2
-    drawing = draw(loss, names={"x": x, "w": w, "b": b, "y": y, "loss": loss}, gradients=[w, b])
+    drawing = draw(
+        lambda: (ops.sigmoid(x * w + b) - 1.0) ** 2,
+        names={"x": x, "w": w, "b": b},
+        gradients=[w, b],
+    )
     saved = Path(__file__).resolve().parents[1] / "docs" / "draw.svg"
     assert saved.read_text(encoding="utf-8") == f"{drawing}\n"
 

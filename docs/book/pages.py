@@ -89,8 +89,7 @@ def _index(
 ) -> str:
     a, b = Tensor(np.array(2.0)), Tensor(np.array(3.0))
     c = a * b
-    loss = (c + a) * c
-    steps = draw(loss, names={"a": a, "b": b, "c": c, "L": loss}, gradients=True).steps()
+    steps = draw(lambda: (c + a) * c, names={"a": a, "b": b, "c": c}, gradients=True).steps()
     parts = [
         INTRODUCTION,
         texts.paragraphs(NOTATION),

@@ -69,14 +69,17 @@ def drawing(subject: Subject) -> str:
     if case.layer:
         case.layer.astype(np.float64)
     inputs = [Tensor(case.domain(rng, shape)) for shape in case.shapes]
-    y = case.function(*inputs)
-    r = Tensor(rng.standard_normal(y.shape))
-    loss = ops.sum(y * r)
-    names = dict(zip(_input_names(subject, len(inputs)), inputs, strict=True))
     parameters = dict(case.layer.named_parameters()) if case.layer else {}
-    wanted = [*inputs, *parameters.values()]
-    named: dict[str, Any] = {**names, **parameters, "y": y, "r": r, "L": loss}
-    return str(draw(loss, names=named, gradients=wanted))
+    names: dict[str, Tensor] = dict(zip(_input_names(subject, len(inputs)), inputs, strict=True))
+    names |= parameters
+
+    def loss() -> Tensor:
+        y = names["y"] = case.function(*inputs)
+        r = names["r"] = Tensor(rng.standard_normal(y.shape))
+        names["L"] = ops.sum(y * r)
+        return names["L"]
+
+    return str(draw(loss, names=names, gradients=[*inputs, *parameters.values()]))
 
 
 def _input_names(subject: Subject, count: int) -> list[str]:

@@ -61,9 +61,10 @@ class Shown:
 
 def graph_of(computed: Computed, names: Names | None, gradients: bool | Sequence[Tensor]) -> Graph:
     """See `draw`."""
-    called = _named(names)
     given = [] if isinstance(gradients, bool) else list(gradients)
-    history = remembered(computed, [*called, *given])
+    # A function may fill in names while it computes: they are asked for afterwards.
+    history = remembered(computed, lambda: [*_named(names), *given])
+    called = _named(names)
     boxes = [_box(made, called.get(made.tensor, "")) for made in history]
     if gradients is False:
         return Graph(boxes)

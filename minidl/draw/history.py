@@ -28,9 +28,10 @@ class Made:
     grad_functions: tuple[Callable[[Array], Array], ...]
 
 
-def remembered(computed: Computed, known: Iterable[Tensor]) -> list[Made]:
+def remembered(computed: Computed, known: Callable[[], Iterable[Tensor]]) -> list[Made]:
     """All that a tensor was made of, itself last, parents before children. Of a function, the same
-    for what it returns; known: tensors of which the values are to be seen in any case."""
+    for what it returns. known: called after it, tensors of which the values are to be seen in any
+    case."""
     loss = computed() if callable(computed) else computed
     seen, todo = {loss}, [loss]
     while todo:
