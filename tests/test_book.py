@@ -90,6 +90,20 @@ def test_every_subject_has_a_text_and_every_text_a_subject():
     assert set(texts.all_sections()) == {s.name for s in ALL}
 
 
+def test_a_missing_text_is_named(monkeypatch: pytest.MonkeyPatch):
+    written = {name: text for name, text in texts.all_sections().items() if name != "tanh"}
+    monkeypatch.setattr(texts, "all_sections", lambda: written)
+    with pytest.raises(ValueError, match="no section '## tanh'"):
+        pages.book(times=False)
+
+
+def test_a_name_may_have_one_text(tmp_path: Path):
+    for file in ("a.md", "b.md"):
+        (tmp_path / file).write_text("## one\n\ntext\n")
+    with pytest.raises(ValueError, match=r"b\.md: the book has another section one"):
+        texts.all_sections(tmp_path)
+
+
 def test_no_link_is_broken(book: dict[str, str]):
     reached, todo = set(), ["index.html"]
     while todo:
@@ -144,6 +158,7 @@ def test_a_kernel_is_shown_three_times(name: str):
     ]  # fmt: skip
     assert cuda and "__global__" in cuda[0].text.partition("{")[0]
     assert cuda[0].text.count("{") == cuda[0].text.count("}")
+    assert set(cuda[0].goes_on) <= {"common.cu", "products.cu"}
 
 
 def test_what_a_kernel_is_made_of_is_shown():
@@ -167,6 +182,14 @@ def test_the_kernels_of_an_op_are_those_it_calls():
     assert by_name["add"] == []
     assert by_name["batch_norm"] == ["moments", "normalize", "channel_sums", "batch_norm_grad"]
     assert by_name["linear"] == ["matmul", "channel_sum"]
+
+
+def test_what_losses_and_layers_are_made_of():
+    by_name = {s.name: subjects.ops_of(s) for s in ALL if s.kind != "op"}
+    assert by_name["mean_squared_error"] == ["subtract", "multiply", "mean"]
+    assert by_name["BatchNorm"] == ["batch_norm", "normalize"]
+    assert by_name["Dropout"] == ["dropout"]
+    assert all(by_name.values())
 
 
 def test_times_are_taken_beside_the_plain_meaning():

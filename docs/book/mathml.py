@@ -128,8 +128,9 @@ class _Parser:
             fixed = ' stretchy="false"' if sign in STRETCH else ""
             return f"<mo{fixed}>{sign}</mo>", sign in UNDER and self.display
         if word in FUNCTIONS:
-            after = '<mspace width="0.17em"/>' if self.next() not in ("(", "_", "^") else ""
-            return f"<mi>{word}</mi>{after}", word in UNDER and self.display
+            space = "0" if self.next() in ("(", "_", "^") else "0.17em"
+            name = f'<mo lspace="0.17em" rspace="{space}" movablelimits="false">{word}</mo>'
+            return name, word in UNDER and self.display
         if word in SPACES:
             return f'<mspace width="{SPACES[word]}"/>', False
         raise self.fail(f"\\{word} is not understood")

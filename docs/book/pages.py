@@ -41,9 +41,17 @@ $body
 
 
 def book(*, threads: int = 1, machine: str = "", times: bool = True) -> dict[str, str]:
-    """Every file of the book: {path: text}. machine: what it is timed on, in words."""
-    all_ = subjects()
-    written = texts.all_sections()
+    """Every file of the book: {path: text}. machine: what it is timed on, in words.
+
+    Raises ValueError for a subject without a text.
+    """
+    all_, written = subjects(), texts.all_sections()
+    missing = [s.name for s in all_ if s.name not in written]
+    if missing:
+        raise ValueError(
+            f"docs/book/derivations: no section '## {missing[0]}'; write what it computes and why"
+            " its gradient is what it is"
+        )
     checks = {s.address: checked(s) for s in all_}
     pages = {"style.css": (HERE / "style.css").read_text("utf-8")}
     for before, subject, after in zip([None, *all_[:-1]], all_, [*all_[1:], None], strict=True):
@@ -89,7 +97,8 @@ def _index(
 ) -> str:
     a, b = Tensor(np.array(2.0)), Tensor(np.array(3.0))
     c = a * b
-    steps = draw(lambda: (c + a) * c, names={"a": a, "b": b, "c": c}, gradients=True).steps()
+    loss = (c + a) * c
+    steps = draw(loss, names={"a": a, "b": b, "c": c, "L": loss}, gradients=True).steps()
     parts = [
         INTRODUCTION,
         texts.paragraphs(NOTATION),

@@ -133,16 +133,16 @@ def _cuda(name: str, launcher: Source) -> list[Source]:
     used: set[str] = set()
     for kernel in named:
         used |= _closure(kernel, lambda n: _WORD.findall(_code(blocks.get(n, ""))))
-    order = sorted(blocks, key=lambda n: n not in named)  # kernels first, then what they use
+    # The kernel of this name first, then others that are launched, then what they use.
+    order = sorted(blocks, key=lambda n: (n != name, n not in named))
     parts = dict.fromkeys(blocks[n] for n in order if n in used)
     if not parts:
         return []
     goes_on = {}
-    for other, path in CUDA.items():
-        if other != stem:
-            there = sorted(used & cuda_blocks(path.read_text("utf-8")).keys())
-            if there:
-                goes_on[path.name] = there
+    for other in launch.FILES[: launch.FILES.index(stem)]:  # those compiled before it
+        there = sorted(used & cuda_blocks(CUDA[other].read_text("utf-8")).keys() - blocks.keys())
+        if there:
+            goes_on[CUDA[other].name] = there
     return [Source(_path(str(CUDA[stem])), "cuda", "\n\n".join(parts), goes_on)]
 
 

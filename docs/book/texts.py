@@ -22,10 +22,10 @@ def sections(file: Path) -> dict[str, str]:
     return {name.strip(): text.strip() for name, _, text in pairs}
 
 
-def all_sections() -> dict[str, str]:
+def all_sections(folder: Path = FOLDER) -> dict[str, str]:
     """The sections of all files. Raises ValueError if a name occurs twice."""
     found: dict[str, str] = {}
-    for file in sorted(FOLDER.glob("*.md")):
+    for file in sorted(folder.glob("*.md")):
         for name, text in sections(file).items():
             if name in found:
                 raise ValueError(f"{file.name}: the book has another section {name}")
