@@ -7,6 +7,7 @@ import inspect
 import json
 import re
 import subprocess
+import sys
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -226,6 +227,12 @@ def test_the_command_writes_a_book(
     with pytest.raises(SystemExit, match="book: cannot write"):
         main(["--out", str(tmp_path / "file")])
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_code_is_shown_without_pygments_too(monkeypatch: pytest.MonkeyPatch):
+    assert "<span" in pages._pre("def f(): pass", "python")
+    monkeypatch.setitem(sys.modules, "pygments", None)
+    assert "<code>x &lt; 1</code>" in pages._pre("x < 1", "python")
 
 
 # --- formulas ------------------------------------------------------------------------------------

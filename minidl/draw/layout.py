@@ -161,7 +161,7 @@ def _placed(
     for chain in chains:
         for a, b in pairwise(chain):
             # Long lines are to be straight, and so are chains of ops: leaves stand beside them.
-            stiff = 1.0 + 3.0 * (a >= boxes) + 3.0 * (b >= boxes) if a in made else 0.1
+            stiff = 1.0 + 3.0 * (a >= boxes) + 3.0 * (b >= boxes) if a in made else 0.01
             near[a].append((b, stiff))
             near[b].append((a, stiff))
     for row in rows:
