@@ -193,9 +193,11 @@ def test_what_was_computed_before_can_be_drawn():
     root = parsed(draw(loss(), names=names, gradients=True))
     assert edges_of(root) == edges_of(parsed(drawn()))
     heads = [lines_of(box)[:2] for box in of_class(root, "op")]
-    assert [
-        head for head in heads if "=" in head[0]
-    ] == [["c = multiply", "6"], ["e = add", "8"], ["loss = add", "65.8"]]
+    assert [head for head in heads if "=" in head[0]] == [
+        ["c = multiply", "6"],
+        ["e = add", "8"],
+        ["loss = add", "65.8"],
+    ]
 
 
 def test_gradients_only_on_the_way_to_what_is_wanted():
