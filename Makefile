@@ -4,11 +4,11 @@
 PYTHON ?= python3
 ARGS ?=
 BIN = .venv/bin
-CODE = $(wildcard minidl models tests benchmarks)
+CODE = $(wildcard minidl models tests benchmarks docs/book)
 STAMPS = .venv/.core .venv/.test .venv/.dev
 INSTALL = rm -f $(STAMPS) && $(BIN)/python -m pip install -q --disable-pip-version-check -e
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench book clean
 .NOTPARALLEL:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test    run the tests                     (make test ARGS=\"-k ops\")"
 	@echo "make lint    check style and types"
 	@echo "make bench   time kernels, training and pictures for about five minutes, into bench-out/"
+	@echo "make book    write a page about every op and layer, from the source, into book-out/"
 	@echo "make clean   remove .venv, build output and caches; runs/ and demo-out/ stay"
 
 demo: .venv/.core
@@ -33,6 +34,9 @@ bench: .venv/.core
 	$(BIN)/python -m benchmarks.kernels --quick $(call INTO,kernels) $(ARGS)
 	$(BIN)/python -m benchmarks.training --quick $(call INTO,training) $(ARGS)
 	$(BIN)/python -m benchmarks.pictures --quick --sizes 512 $(call INTO,pictures) $(ARGS)
+
+book: .venv/.test
+	$(BIN)/python -m docs.book --out book-out $(ARGS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

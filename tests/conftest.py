@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,11 +25,18 @@ SHARED = Path(
 )
 
 
+def chromium() -> str | None:
+    """The browser for tests marked `browser`, if this machine has one."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip, and say why, what this machine cannot run."""
     missing = {
         "gpu": devices.why_no_gpu(),
         "torch": "" if importlib.util.find_spec("torch") else "PyTorch is not installed",
+        "browser": "" if chromium() else "no chromium or google-chrome in the PATH",
         "shared": "" if SHARED.is_dir() else f"no folder {SHARED}; set MINIDL_SHARED_DATA",
     }
     for item in items:
