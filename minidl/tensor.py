@@ -193,7 +193,7 @@ def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Array]:
             raise ValueError(f"gradients: the loss does not depend on wanted[{i}], {x!r}")
 
     kept = {x.origin for x in wanted}
-    on_path = set(kept)  # what the loss depends on a wanted tensor through
+    on_path = set(kept)  # by what ways the loss depends on a wanted tensor
     for t in history:
         if any(x.origin in on_path for x in t.inputs):
             on_path.add(t)

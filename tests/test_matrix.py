@@ -123,8 +123,26 @@ def test_an_exception_waits_for_the_other_parts(three: None, bad: int) -> None:
     assert threads.split(lambda *part: part, 3, grain=1) == [(0, 1), (1, 2), (2, 3)]
 
 
-def test_blas_is_alone_only_inside() -> None:
+@pytest.mark.skipif(
+    not threads._getcpu or len(os.sched_getaffinity(0)) < 2, reason="needs Linux, two processors"
+)
+def test_the_pool_keeps_off_the_callers_processor(
+    three: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = os.sched_getaffinity(0)
+    for here in [*mine, *mine]:
+        monkeypatch.setattr(threads, "_getcpu", lambda here=here: here)
+        threads.split(lambda *part: part, 3, grain=1)
+        assert len(threads._pool) >= 2
+        for thread in threads._pool:
+            assert thread.native_id and os.sched_getaffinity(thread.native_id) == mine - {here}
+    assert os.sched_getaffinity(0) == mine
+
+
+def test_blas_is_alone_only_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     from threadpoolctl import threadpool_info
+
+    monkeypatch.setattr(threads, "_blas", None)  # SciPy's may have come since it was looked for
 
     def counts() -> list[int]:
         return [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
