@@ -13,7 +13,7 @@ import pytest
 from minidl.kernels import gpu, reference
 from minidl.kernels.gpu import launch, products
 from tests import emulated_gpu
-from tests.test_gpu_kernels import close, draw
+from tests.test_convolution import close, draw
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -11,22 +11,10 @@ import pytest
 from minidl.kernels import gpu, reference
 from minidl.kernels.gpu import elementwise, launch, normalisation, products
 from tests import emulated_gpu
+from tests.test_convolution import DTYPES, close, close_convolutions, draw
 from tests.test_kernels import ARGUMENTS, IN_PLACE, arrays, each
 
-DTYPES = [np.float32, np.float64]
 SHAPES = [(0,), (1,), (7,), (33, 65), (5, 3, 4), (3, 5000)]
-
-
-def close(found: Any, expected: Any, roundings: float = 20) -> None:
-    """Equal types and shapes, and equal values to a few roundings of the largest."""
-    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
-    bound = roundings * np.finfo(found.dtype).eps * np.abs(expected).max(initial=0)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=bound)
-
-
-def draw(dtype: Any, *shapes: tuple[int, ...]) -> list[np.ndarray]:
-    rng = np.random.default_rng(0)
-    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
 
 
 # --- element by element ---------------------------------------------------------------------------
@@ -163,15 +151,7 @@ def test_large_convolutions(
     pad: Any, shortest: int, dtype: Any,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(products, "SHORTEST", shortest)
-    x, w, b = draw(dtype, shape, (*window[:2], shape[3], window[2]), window[2:])
-    y = reference.conv2d(x, w, b, stride, pad)
-    (g,) = draw(dtype, y.shape)
-    close(gpu.conv2d(x, w, b, stride, pad), y)
-    close(gpu.conv2d(x, w, None, stride, pad), reference.conv2d(x, w, None, stride, pad))
-    at = (x.shape[1:3], stride, pad)
-    close(gpu.conv2d_grad_x(g, w, *at), reference.conv2d_grad_x(g, w, *at))
-    at = (w.shape[:2], stride, pad)
-    close(gpu.conv2d_grad_w(x, g, *at), reference.conv2d_grad_w(x, g, *at), 50)
+    close_convolutions(gpu, dtype, shape, window, stride, pad, of_w=50)
 
 
 def test_indices_beyond_32_bits(emulated: Any) -> None:

@@ -25,13 +25,8 @@ def _chunks(N: int, H: int, W: int, channels: int, itemsize: int) -> Iterator[sl
 def _factors(w: Array) -> Array:
     """U (9, C, O) of w (3, 3, C, O)."""
     U = launch.empty((9, *w.shape[2:]), w.dtype)
-    launch.launch("window_factors<T>", w.dtype, _each(U[0].size), w, U, U[0].size)
+    launch.launch("window_factors<T>", w.dtype, launch.blocks(U[0].size), w, U, U[0].size)
     return U
-
-
-def _each(size: int) -> tuple[int]:
-    """The grid with a thread for each number."""
-    return (-(-size // launch.THREADS),)
 
 
 def _transform(x: Array) -> Array:
@@ -88,5 +83,5 @@ def upsample_conv2d_grad_w(x: Array, g: Array) -> Array:
         product(_transform(x[n]).transpose(0, 2, 1), _combine_back(g[n]), out=part)
     dU, dw = launch.empty((9, C, O), x.dtype), launch.empty((3, 3, C, O), x.dtype)
     add(parts, dU)
-    launch.launch("window_back<T>", x.dtype, _each(C * O), dU, dw, C * O)
+    launch.launch("window_back<T>", x.dtype, launch.blocks(C * O), dU, dw, C * O)
     return dw
