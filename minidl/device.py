@@ -12,6 +12,7 @@ import ctypes
 import importlib
 import importlib.util
 import json
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -50,6 +51,10 @@ class Device:
         """A generator of this device that goes on from `rng`: on the CPU rng itself, elsewhere one
         that a number drawn from rng seeds. So the state of rng alone tells how to go on."""
         return rng if self.name == "cpu" else self.generator(int(rng.integers(2**62)))
+
+    def free_memory(self) -> float:
+        """Bytes that are free on the GPU; the CPU's are not counted, and have no end."""
+        return math.inf if self.name == "cpu" else self.xp.cuda.runtime.memGetInfo()[0]
 
     def synchronize(self) -> None:
         """Wait until everything asked of this device is done."""
