@@ -127,6 +127,12 @@ def pip_install(takes: tuple[int, int] | None) -> str:
     return f"pip install 'minidl[cuda{min(takes[0], 13)}{libraries}]'"
 
 
+def tf32() -> bool:
+    """Whether the GPU's products of float32 may go through its tensor cores, which round each
+    factor to ten bits: CuPy's own switch, the environment variable CUPY_TF32=1. Off by default."""
+    return os.environ.get("CUPY_TF32", "0") not in ("", "0")
+
+
 def of(array: Array) -> str:
     """ "cpu" or "gpu": where this array lives. Numbers and lists live on the CPU."""
     return "gpu" if type(array).__module__.partition(".")[0] == "cupy" else "cpu"

@@ -57,7 +57,7 @@ SMALL = {  # so small that every array is cut in many
     "cpu.upsampling": {"PIXELS": 3, "ROOM": 40, "SMALL": 60},
     "cpu.matrix": {"WORTH": 1},
     "gpu.products": {"SHORTEST": 8},
-    "gpu.upsampling": {"CHUNK": 400},
+    "gpu.launch": {"CHUNK": 400},
     "gpu.normalisation": {"ROWS": 1},
 }
 

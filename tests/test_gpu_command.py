@@ -32,11 +32,12 @@ class FakeGpu:
         self.cuda = SimpleNamespace(runtime=runtime, nvrtc=SimpleNamespace(getVersion=version))
 
 
-@pytest.mark.parametrize("compiles", [True, False])
+@pytest.mark.parametrize(("compiles", "tf32"), [(True, "0"), (False, "1")])
 def test_doctor_with_a_gpu(
-    compiles: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    compiles: bool, tf32: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command.device, "why_no_gpu", lambda: "")
+    monkeypatch.setenv("CUPY_TF32", tf32)
     gpu = Device("gpu", FakeGpu(compiles=compiles))
     monkeypatch.setattr(command.device, "choose", lambda name: gpu)
     assert main(["doctor", "--json"]) == 0
@@ -44,6 +45,7 @@ def test_doctor_with_a_gpu(
     assert answer["gpu"] == {
         "name": "NVIDIA A100", "memory": "3.0 of 4.0 GiB free", "driver": "12.8", "CUDA": "12.9",
         "compiler": "NVRTC 12.9" if compiles else "missing: pip install 'minidl[cuda12-ctk]'",
+        "TF32": "off; CUPY_TF32=1 is faster and less exact" if tf32 == "0" else "on",
     }  # fmt: skip
     assert answer["device"] == "auto means gpu"
 

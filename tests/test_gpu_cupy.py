@@ -15,7 +15,7 @@ from minidl import device as devices
 from minidl import kernels
 from minidl.device import DeviceError, of
 from minidl.kernels import reference
-from minidl.kernels.gpu import launch, philox, products, upsampling
+from minidl.kernels.gpu import launch, philox, products
 from tests import emulated_gpu
 
 pytestmark = pytest.mark.skipif(
@@ -103,7 +103,7 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     """Sums in parts and pictures in chunks, or neither."""
     if request.param:
         monkeypatch.setattr(products, "SHORTEST", 8)
-        monkeypatch.setattr(upsampling, "CHUNK", 400)
+        monkeypatch.setattr(launch, "CHUNK", 400)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

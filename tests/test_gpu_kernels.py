@@ -3,15 +3,18 @@ every sibling: sizes beyond a tile, tables of arrays, arrays that begin anywhere
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from minidl.device import tf32
 from minidl.kernels import gpu, reference
-from minidl.kernels.gpu import elementwise, launch, normalisation, products
+from minidl.kernels.gpu import convolution, elementwise, launch, normalisation, products
 from tests import emulated_gpu
-from tests.test_convolution import DTYPES, close, close_convolutions, draw
+from tests.test_convolution import CONVOLUTIONS, DTYPES, close, close_convolutions, draw
 from tests.test_kernels import ARGUMENTS, IN_PLACE, arrays, each
 
 SHAPES = [(0,), (1,), (7,), (33, 65), (5, 3, 4), (3, 5000)]
@@ -120,16 +123,80 @@ def test_products(
     close(gpu.matmul(a, b), reference.matmul(a, b))
 
 
-def test_products_by_a_library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outside of a capture cuBLAS multiplies: here NumPy's, by the same words."""
+@pytest.fixture
+def by_a_library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Outside of a capture cuBLAS multiplies: here NumPy, which notes the shapes and transposes."""
+    asked: list[tuple[Any, ...]] = []
+
+    def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        assert all(m.flags.c_contiguous or m.T.flags.c_contiguous for m in (a, b))  # or it copies
+        asked.append((a.shape, b.shape))
+        return np.matmul(a, b, out=out)
+
     monkeypatch.setattr(launch, "capturing", lambda: False)
+    monkeypatch.setattr(launch, "multiply", multiply)
+    return asked
+
+
+def test_products_by_a_library(by_a_library: list[Any]) -> None:
     a, b, c = draw(np.float32, (2, 6, 4), (2, 4, 3), (2, 3, 4))
     assert products.by_cublas(a, b) and products.by_cublas(a[0].T, b[0])
     assert not products.by_cublas(a, c.transpose(0, 2, 1))
     np.testing.assert_array_equal(gpu.matmul(a, b), a @ b)
+    assert by_a_library == [(a.shape, b.shape)]
     for wrong in ((a, c), (a, b[0]), (a, b[:1]), (a, b.astype(np.float64))):
         with pytest.raises(ValueError, match="matmul: expected"):
             gpu.matmul(*wrong)
+
+
+@pytest.mark.parametrize(("switch", "mode"), [("0", 0), ("1", 3)])
+def test_cublas_is_told(monkeypatch: pytest.MonkeyPatch, switch: str, mode: int) -> None:
+    """Before each product, on the handle of this thread, whether TF32 will do."""
+    told: list[tuple[int, int]] = []
+    cublas = SimpleNamespace(
+        CUBLAS_DEFAULT_MATH=0, setMathMode=lambda handle, mode: told.append((handle, mode))
+    )
+    device: Any = SimpleNamespace(get_cublas_handle=lambda: 7)
+    libraries: Any = SimpleNamespace(cublas=cublas)
+    monkeypatch.setitem(sys.modules, "cupy.cuda.device", device)
+    monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs", libraries)
+    monkeypatch.setenv("CUPY_TF32", switch)
+    a, b = draw(np.float32, (3, 4), (4, 5))
+    out = np.empty((3, 5), np.float32)
+    assert launch.multiply(a, b, out) is out
+    np.testing.assert_array_equal(out, launch.multiply(a, b))
+    assert told == [(7, mode)] * 2
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("chunk", [400, launch.CHUNK])
+@pytest.mark.parametrize(("shape", "window", "stride", "pad"), CONVOLUTIONS)
+def test_windows_laid_out(
+    by_a_library: list[Any], monkeypatch: pytest.MonkeyPatch, shape: Any, window: Any,
+    stride: int, pad: Any, chunk: int, dtype: Any,
+) -> None:  # fmt: skip
+    """Convolutions by cuBLAS give the same, all pictures together or a few at a time."""
+    monkeypatch.setattr(launch, "CHUNK", chunk)
+    monkeypatch.setattr(convolution, "unrolls", lambda dtype: True)
+    close_convolutions(gpu, dtype, shape, window, stride, pad)
+    assert len(by_a_library) >= 4
+
+
+@pytest.mark.parametrize(("switch", "capturing", "unrolled"), [
+    (None, False, False), ("0", False, False), ("", False, False), ("1", False, True),
+    ("1", True, False),
+])  # fmt: skip
+def test_tf32_is_a_choice(
+    monkeypatch: pytest.MonkeyPatch, switch: str | None, capturing: bool, unrolled: bool
+) -> None:
+    """CuPy's own switch; only cuBLAS heeds it, and there are no tensor cores for float64."""
+    monkeypatch.setattr(launch, "capturing", lambda: capturing)
+    monkeypatch.delenv("CUPY_TF32", raising=False)
+    if switch is not None:
+        monkeypatch.setenv("CUPY_TF32", switch)
+    assert tf32() == (switch == "1")
+    assert convolution.unrolls(np.dtype(np.float32)) == unrolled
+    assert not convolution.unrolls(np.dtype(np.float64))
 
 
 LARGE = [  # (N, H, W, C), (K, L, O), stride, pad: beyond a tile in rows, columns and taps

@@ -3,16 +3,6 @@
 // nine products. Each kernel gathers: a thread computes all that belongs to its own pixel and
 // channel, and nobody else writes there.
 
-struct Place {  // of number i in pictures (N, H, W, C)
-    int h, w, c;
-    __device__ Place(Index i, Index H, Index W, Index C) {
-        const Index pixel = quotient(i, C), row = quotient(pixel, W);
-        c = (int)(i - pixel * C);
-        w = (int)(pixel - row * W);
-        h = (int)(row - quotient(row, H) * H);
-    }
-};
-
 // along either axis (x[i], x[i] - x[i-1], x[i+1] - x[i])
 template <typename T>
 __device__ void differences(T before, T here, T after, T (&out)[3]) {
