@@ -8,6 +8,7 @@ its wheel installs on machines that have no GPU.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import importlib.util
@@ -15,7 +16,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -125,6 +127,24 @@ def pip_install(takes: tuple[int, int] | None) -> str:
         return f"first a newer driver: this one takes CUDA {takes[0]}.{takes[1]}, CuPy needs 12"
     libraries = "" if os.environ.get("CUDA_PATH") or shutil.which("nvcc") else "-ctk"
     return f"pip install 'minidl[cuda{min(takes[0], 13)}{libraries}]'"
+
+
+_recording: ContextVar[bool] = ContextVar("recording", default=False)
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[None]:
+    """Within, kernels are recorded for a graph, or tried before they are: see `minidl.graph`."""
+    before = _recording.set(True)
+    try:
+        yield
+    finally:
+        _recording.reset(before)
+
+
+def is_recording() -> bool:
+    """Whether only what can be recorded may be launched."""
+    return _recording.get()
 
 
 def tf32() -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from minidl.device import tf32
+from minidl.device import is_recording, recording, tf32
 from minidl.kernels import gpu, reference
 from minidl.kernels.gpu import convolution, launch, products
+from tests import emulated_gpu
 from tests.test_convolution import CONVOLUTIONS, DTYPES, close, close_convolutions, draw
 
 PRODUCTS = [((3, 4), (4, 5)), ((1, 7), (7, 1)), ((130, 9), (9, 70)), ((5, 3, 2), (5, 2, 4)),
@@ -46,7 +49,7 @@ def by_a_library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[A
         asked.append((a.shape, b.shape))
         return np.matmul(a, b, out=out)
 
-    monkeypatch.setattr(launch, "capturing", lambda: False)
+    monkeypatch.setattr(products, "is_recording", lambda: False)
     monkeypatch.setattr(launch, "multiply", multiply)
     return asked
 
@@ -95,21 +98,24 @@ def test_windows_laid_out(
     assert len(by_a_library) >= 4
 
 
-@pytest.mark.parametrize(("switch", "capturing", "unrolled"), [
+@pytest.mark.parametrize(("switch", "recorded", "unrolled"), [
     (None, False, False), ("0", False, False), ("", False, False), ("1", False, True),
     ("1", True, False),
 ])  # fmt: skip
 def test_tf32_is_a_choice(
-    monkeypatch: pytest.MonkeyPatch, switch: str | None, capturing: bool, unrolled: bool
+    monkeypatch: pytest.MonkeyPatch, switch: str | None, recorded: bool, unrolled: bool
 ) -> None:
     """CuPy's own switch; only cuBLAS heeds it, and there are no tensor cores for float64."""
-    monkeypatch.setattr(launch, "capturing", lambda: capturing)
     monkeypatch.delenv("CUPY_TF32", raising=False)
     if switch is not None:
         monkeypatch.setenv("CUPY_TF32", switch)
     assert tf32() == (switch == "1")
-    assert convolution.unrolls(np.dtype(np.float32)) == unrolled
-    assert not convolution.unrolls(np.dtype(np.float64))
+    with recording() if recorded else contextlib.nullcontext():
+        assert convolution.unrolls(np.dtype(np.float32)) == unrolled
+        assert not convolution.unrolls(np.dtype(np.float64))
+        a = np.ones((2, 2))
+        assert products.by_cublas(a, a) != recorded
+    assert not is_recording()
 
 
 LARGE = [  # (N, H, W, C), (K, L, O), stride, pad: beyond a tile in rows, columns and taps
@@ -146,6 +152,36 @@ def test_indices_beyond_32_bits(emulated: Any) -> None:
     y = gpu.conv2d(x, np.ones((1, 1, 1, 1), np.float32), None, *at)
     assert y.reshape(-1).tolist() == [0, 0, 0, 0, 0, 0, 3, 5]
     assert gpu.conv2d_grad_w(x, y, (1, 1), *at).tolist() == [[[[9 + 25]]]]
+
+
+DECODED = """
+__global__ void decoded(Index i, View v, Index* out) {
+    const Windows<float> windows = {(const float*)nullptr, v};
+    const auto pixel = windows.pixel(i);
+    const Place at(i, v.P, v.Q, v.C);
+    const Index found[7] = {pixel.picture - windows.x, pixel.h, pixel.w, at.picture, at.h, at.w,
+                            at.c};
+    for (int k = 0; k < 7 && threadIdx.x == 0; k++) out[k] = found[k];
+}
+"""
+
+
+def test_places_beyond_32_bits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Which window, and which number, is the i-th: of one huge picture, or of very many."""
+    if emulated_gpu.missing():
+        pytest.skip(emulated_gpu.missing())
+    emulator = emulated_gpu.Emulator(tmp_path, launch.source() + DECODED, ["decoded"])
+    emulated_gpu.stand_in(monkeypatch, emulator)
+    for P, Q, C in ((2**16, 2**16, 3), (5, 7, 4), (1, 1, 1)):
+        H, W, stride, top, left = 2 * P, 2 * Q, 2, 1, 3
+        view = np.array((H, W, C, 3, P, Q, stride, top, left), convolution.VIEW)
+        for i in (0, 2**31 - 1, 2**31, 2**32 + 12345, 2**33 + 7):
+            (row, q), (rest, c) = divmod(i, Q), divmod(i, C)
+            (n, p), (line, w) = divmod(row, P), divmod(rest, Q)
+            expected = [n * H * W * C, p * stride - top, q * stride - left, *divmod(line, P), w, c]
+            found = np.zeros(7, np.int64)
+            launch.function("decoded")((1,), (launch.THREADS,), (i, view, found))
+            assert found.tolist() == expected
 
 
 def test_nothing_to_convolve(emulated: Any) -> None:

@@ -20,11 +20,9 @@ struct Windows {
         int k, l, c;
     };
     __device__ Pixel pixel(Index i) const {
-        const int size = v.P * v.Q;
-        const Index n = quotient(i, size);
-        const int rest = (int)(i - n * size);
-        return {x + n * v.H * v.W * v.C, rest / v.Q * v.stride - v.top,
-                rest % v.Q * v.stride - v.left};
+        const Index row = quotient(i, v.Q), n = quotient(row, v.P);
+        return {x + n * v.H * v.W * v.C, (int)(row - n * v.P) * v.stride - v.top,
+                (int)(i - row * v.Q) * v.stride - v.left};
     }
     __device__ Tap tap(Index i) const {
         const int c = (int)i % v.C, place = (int)i / v.C;

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from ...device import Array, tf32
+from ...device import Array, is_recording, tf32
 from . import launch
 from .products import ROWS, add, in_parts, matmul, product
 
@@ -34,7 +34,7 @@ def is_product(size: tuple[int, int], window: tuple[int, int], stride: int, pad:
 def unrolls(dtype: np.dtype) -> bool:
     """Whether all other windows are laid out for cuBLAS: for TF32, which our kernels have not.
     `benchmarks.convolutions` times both ways. Never while a graph is recorded, see `products`."""
-    return dtype == np.float32 and tf32() and not launch.capturing()
+    return dtype == np.float32 and tf32() and not is_recording()
 
 
 def _unroll(x: Array, view: np.ndarray, taps: int) -> Array:

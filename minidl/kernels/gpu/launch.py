@@ -102,13 +102,6 @@ def numbers(array: Array) -> np.ndarray:
     return array.get()
 
 
-def capturing() -> bool:
-    """Whether launches are being recorded for a graph, not run: see `minidl.graph`."""
-    import cupy
-
-    return cupy.cuda.get_current_stream().is_capturing()
-
-
 def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
     """a b by cuBLAS: its tensor cores' TF32, for all that is float32, if `tf32` says so."""
     from cupy.cuda.device import get_cublas_handle

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...device import Array
+from ...device import Array, is_recording
 from . import launch
 
 ROWS, COLUMNS = 128, 64  # of the result, that a block computes: as in products.cu
@@ -21,7 +21,7 @@ def by_cublas(a: Array, b: Array) -> bool:
     """Whether cuBLAS multiplies. Not for a graph, into which CuPy's cuBLAS cannot be recorded; nor
     for transposed batches, which CuPy copies into order first."""
     in_order = a.flags.c_contiguous and b.flags.c_contiguous
-    return (a.ndim == 2 or in_order) and not launch.capturing()
+    return (a.ndim == 2 or in_order) and not is_recording()
 
 
 def matmul(a: Array, b: Array) -> Array:
