@@ -39,7 +39,8 @@ def unrolls(dtype: np.dtype) -> bool:
 
 def _unroll(x: Array, view: np.ndarray, taps: int) -> Array:
     """The windows of x (N, H, W, C), (N P Q, taps)."""
-    columns = launch.empty((len(x) * int(view["P"] * view["Q"]), taps), x.dtype)
+    pixels = len(x) * int(view["P"]) * int(view["Q"])
+    columns = launch.empty((pixels, taps), x.dtype)
     size = columns.size
     launch.launch("unroll<T>", x.dtype, launch.blocks(size), x, columns, view, size, taps)
     return columns
