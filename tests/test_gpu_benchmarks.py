@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import convolutions, gpu, harness, kernels, options, training
+from benchmarks import convolutions, gpu, harness, kernels, options, pictures, training
 from minidl import device as devices
 from minidl.device import CPU, Device
 from minidl.kernels.gpu import convolution
@@ -56,7 +56,7 @@ def test_the_clock_waits_for_the_gpu() -> None:
     assert result.ours_ms == pytest.approx(10) and result.ratio == pytest.approx(1)
 
 
-@pytest.mark.parametrize("module", [kernels, training, convolutions])
+@pytest.mark.parametrize("module", [kernels, training, pictures, convolutions])
 def test_without_a_gpu_it_says_so(
     module: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,13 +75,16 @@ def works() -> dict[str, training.Work]:
         "ssda": training.fine_tuning(pixels=16, hidden=24, batch=10),
         "players": training.both_players(Settings(batch=2, width=0.05)),
         "in use": training.in_use(Settings(batch=2, width=0.05)),
+        "denoise": pictures.denoising(20, patch=4, hidden=8),
+        "fill": pictures.filling(64, width=0.1),
     }
 
 
 def test_rows_as_written_and_as_a_graph(works: dict[str, training.Work]) -> None:
     """On a device that is the CPU in disguise: which rows there are, and samples a second."""
     now = iter(range(10**6))
-    for name, graphs in (("da", 2), ("ssda", 2), ("players", 1), ("in use", 2)):
+    graphs_of = {"da": 2, "ssda": 2, "players": 1, "in use": 2, "denoise": 1, "fill": 1}
+    for name, graphs in graphs_of.items():
         results = list(gpu.timed(
             name, "", works[name], place=CPU, clock=lambda: next(now) * 0.25,
             torch=False, compiled=False, rounds=1,
@@ -135,7 +138,7 @@ def test_peaks_of_this_gpu() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", ["da", "ssda", "players", "in use"])
+@pytest.mark.parametrize("name", ["da", "ssda", "players", "in use", "denoise", "fill"])
 def test_rows_on_this_gpu(name: str, works: dict[str, training.Work]) -> None:
     place = devices.choose("gpu")
     for result in gpu.timed(
