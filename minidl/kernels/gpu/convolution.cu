@@ -21,8 +21,8 @@ struct Windows {
     };
     __device__ Pixel pixel(Index i) const {
         const Index row = quotient(i, v.Q), n = quotient(row, v.P);
-        return {x + n * v.H * v.W * v.C, (int)(row - n * v.P) * v.stride - v.top,
-                (int)(i - row * v.Q) * v.stride - v.left};
+        const int p = (int)(row - n * v.P), q = (int)(i - row * v.Q);
+        return {x + n * ((Index)v.H * v.W * v.C), p * v.stride - v.top, q * v.stride - v.left};
     }
     __device__ Tap tap(Index i) const {
         const int c = (int)i % v.C, place = (int)i / v.C;
