@@ -149,7 +149,10 @@ def is_recording() -> bool:
 
 def tf32() -> bool:
     """Whether the GPU's products of float32 may go through its tensor cores, which round each
-    factor to ten bits: CuPy's own switch, the environment variable CUPY_TF32=1. Off by default."""
+    factor to ten bits: CuPy's own switch, the environment variable CUPY_TF32=1. Off by default.
+
+    Only cuBLAS heeds it. Our own products, which graphs and transposed batches take, are float32.
+    """
     return os.environ.get("CUPY_TF32", "0") not in ("", "0")
 
 

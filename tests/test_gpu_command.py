@@ -46,7 +46,7 @@ def test_doctor_with_a_gpu(
     assert answer["gpu"] == {
         "name": "NVIDIA A100", "memory": "3.0 of 4.0 GiB free", "driver": "12.8", "CUDA": "12.9",
         "compiler": "NVRTC 12.9" if compiles else "missing: pip install 'minidl[cuda12-ctk]'",
-        "TF32": "off; CUPY_TF32=1 is faster and less exact" if tf32 == "0" else "on",
+        "TF32": "off; CUPY_TF32=1 is for tensor cores, and less exact" if tf32 == "0" else "on",
     }  # fmt: skip
     assert answer["device"] == "auto means gpu"
 

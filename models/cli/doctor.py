@@ -82,7 +82,7 @@ def _gpu() -> dict[str, Any]:
         "driver": _dotted(driver),
         "CUDA": _dotted(runtime),
         "compiler": _compiler(cupy) or f"missing: pip install 'minidl[cuda{runtime // 1000}-ctk]'",
-        "TF32": "on" if device.tf32() else "off; CUPY_TF32=1 is faster and less exact",
+        "TF32": "on" if device.tf32() else "off; CUPY_TF32=1 is for tensor cores, and less exact",
     }
 
 
