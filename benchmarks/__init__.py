@@ -4,6 +4,7 @@ python -m benchmarks.kernels     every kernel
 python -m benchmarks.training    whole training steps, and networks in use
 python -m benchmarks.pictures    whole pictures, by size
 python -m benchmarks.scaling     by batch, by size and by threads
+python -m benchmarks.convolutions    on a GPU: both ways to a convolution
 python -m benchmarks.page        several runs as one table and chart
 
 `harness` times, `options` is the command line that they share, `charts` draws, `memory` measures

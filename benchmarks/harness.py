@@ -19,6 +19,7 @@ import numpy as np
 from minidl.checkpoint import replacing
 
 Call = Callable[[], object]
+Clock = Callable[[], float]  # seconds, from any beginning
 
 BLOCK_SECONDS = 0.05  # a function is called for about so long before it is another's turn
 SLOW_SECONDS = 1.0  # one call of a function that takes longer is a block
@@ -64,9 +65,9 @@ def compare(
     group: str = "",
     rounds: int = 9,
     block_seconds: float = BLOCK_SECONDS,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Clock = time.perf_counter,
 ) -> Result:
-    """Time all in alternate blocks of calls; each must leave its device idle when it returns.
+    """Time all in alternate blocks of calls. The clock has to wait for what they leave behind.
 
     With several threads the first call of a block is not counted: for a while the workers of the
     library before it spin, and take a core each.
@@ -112,9 +113,7 @@ def summary(
     )
 
 
-def _calls_in_a_block(
-    function: Call, block_seconds: float, threads: int, clock: Callable[[], float]
-) -> int:
+def _calls_in_a_block(function: Call, block_seconds: float, threads: int, clock: Clock) -> int:
     function()  # compiles, fills caches
     once = seconds(function, clock)
     if once >= SLOW_SECONDS:
@@ -122,7 +121,7 @@ def _calls_in_a_block(
     return max(1 if threads == 1 else 2, round(block_seconds / max(1e-6, once)))
 
 
-def _block(function: Call, calls: int, warm: bool, clock: Callable[[], float]) -> float:
+def _block(function: Call, calls: int, warm: bool, clock: Clock) -> float:
     """Seconds per call; warm: one call more goes before them."""
     if warm:
         function()
@@ -132,9 +131,15 @@ def _block(function: Call, calls: int, warm: bool, clock: Callable[[], float]) -
     return (clock() - began) / calls
 
 
-def seconds(function: Call, clock: Callable[[], float] = time.perf_counter) -> float:
+def seconds(function: Call, clock: Clock = time.perf_counter) -> float:
     """Of one call."""
     return _block(function, 1, False, clock)
+
+
+def best(call: Call, rounds: int, clock: Clock = time.perf_counter) -> float:
+    """Seconds of the fastest of so many calls, the first one apart."""
+    call()
+    return min(seconds(call, clock) for _ in range(rounds))
 
 
 def copied(value: Any, put: Callable[[np.ndarray], Any] = np.copy) -> Any:

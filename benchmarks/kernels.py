@@ -1,6 +1,6 @@
 """Every kernel beside its meaning in NumPy and, where it has the operation, PyTorch.
 
-python -m benchmarks.kernels [--threads N] [--only NAME ...] [--quick] ...
+python -m benchmarks.kernels [--threads N | --device gpu] [--only NAME ...] [--quick] ...
 
 Products and convolutions are told in GFLOP/s of the sum that defines them, all else in GB/s of the
 arrays that come and go, both also as a share of the largest rate seen in the same run: of a large
@@ -9,6 +9,7 @@ matrix product, of a large copy. What stays in a cache, or saves multiplications
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,10 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from minidl import device, kernels
+from minidl import kernels
+from minidl.device import CPU, Device
 from minidl.kernels import reference
 
-from . import harness, options
+from . import gpu, harness, options
 from .harness import copied
 
 ELEMENTS, CHANNELS = "element by element", "channels"
@@ -83,15 +85,19 @@ def rows(scale: int = 1) -> dict[str, Row]:
     }
 
 
-def references(name: str, arguments: tuple[Any, ...], *, torch: bool) -> dict[str, harness.Call]:
+def references(
+    name: str, arguments: tuple[Any, ...], *, torch: bool, place: Device = CPU
+) -> dict[str, harness.Call]:
     """What is timed beside a kernel. Each has arrays of its own: some kernels work in place."""
     found: dict[str, harness.Call] = {}
-    found["NumPy's meaning"] = partial(getattr(reference, name), *copied(arguments))
+    if place is CPU:
+        found["NumPy's meaning"] = partial(getattr(reference, name), *copied(arguments))
     if torch:
         from .torch_kernels import KERNELS
 
         if name in KERNELS:
-            found |= KERNELS[name](*copied(arguments))
+            on = "cpu" if place is CPU else "cuda"
+            found |= KERNELS[name](*copied(arguments), device=on)
     return found
 
 
@@ -103,35 +109,29 @@ def _bytes(value: Any) -> float:
 
 
 def measured(
-    name: str, row: Row, *, threads: int, torch: bool, rounds: int, peaks: dict[str, float]
+    name: str,
+    row: Row,
+    *,
+    threads: int,
+    torch: bool,
+    rounds: int,
+    peaks: dict[str, float],
+    place: Device = CPU,
+    clock: harness.Clock = time.perf_counter,
 ) -> harness.Result:
     """The kernel beside its references, and what it makes of the machine."""
-    ours = partial(getattr(kernels, name), *row.arguments)
+    arguments = copied(row.arguments, place.put) if place is not CPU else row.arguments
+    ours = partial(getattr(kernels, name), *arguments)
     moved = _bytes(row.arguments) + _bytes(ours())
     if name == "adam":  # writes what it has read, but for the gradient
         moved *= 7 / 4
     result = harness.compare(
-        name, ours, references(name, row.arguments, torch=torch),
-        threads=threads, group=row.group, rounds=rounds,
+        name, ours, references(name, row.arguments, torch=torch, place=place),
+        threads=threads, group=row.group, rounds=rounds, clock=clock,
     )  # fmt: skip
     unit = "GFLOP/s" if row.flops else "GB/s"
     rate = (row.flops or moved) / result.ours_ms / 1e6
-    figures = {unit: rate, "of the peak": rate / peaks[unit]}
-    return replace(result, figures=figures | _on_gpu(name, row, threads, rounds))
-
-
-def _on_gpu(name: str, row: Row, threads: int, rounds: int) -> dict[str, float]:
-    """The same kernel's time on the GPU, where there is one."""
-    if device.why_no_gpu():
-        return {}
-    gpu = device.choose("gpu")
-    arguments = copied(row.arguments, gpu.put)
-
-    def call() -> None:
-        getattr(kernels, name)(*arguments)
-        gpu.synchronize()
-
-    return {"CuPy, ms": harness.compare(name, call, {}, threads=threads, rounds=rounds).ours_ms}
+    return replace(result, figures={unit: rate, "of the peak": rate / peaks[unit]})
 
 
 def measure_peaks(
@@ -143,20 +143,17 @@ def measure_peaks(
     target, out = source.copy(), np.empty_like(a[0])
     parts = [np.array_split(array, threads) for array in (target, source)]
     with threadpool_limits(threads, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        product = _best(lambda: np.matmul(a[0], a[1], out=out), rounds)
-        copy = _best(lambda: list(pool.map(np.copyto, *parts)), rounds)
+        product = harness.best(lambda: np.matmul(a[0], a[1], out=out), rounds)
+        copy = harness.best(lambda: list(pool.map(np.copyto, *parts)), rounds)
     return {"GFLOP/s": 2 * side**3 / product / 1e9, "GB/s": 2 * source.nbytes / copy / 1e9}
-
-
-def _best(call: harness.Call, rounds: int) -> float:
-    call()
-    return min(harness.seconds(call) for _ in range(rounds))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """A line for each kernel."""
-    chosen = options.begin(options.parser(__doc__), arguments)
-    table, peaks = rows(), measure_peaks(chosen.threads)
+    chosen = options.begin(options.parser(__doc__, on_gpu=True), arguments)
+    on_cpu = chosen.place is CPU
+    peaks = measure_peaks(chosen.threads) if on_cpu else gpu.peaks(chosen.place, chosen.clock)
+    table = rows()
     print("the peak: " + ", ".join(f"{rate:.0f} {unit}" for unit, rate in peaks.items()))
 
     def results() -> Iterator[harness.Result]:
@@ -164,6 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             yield measured(
                 name, table[name],
                 threads=chosen.threads, torch=chosen.torch, rounds=chosen.rounds, peaks=peaks,
+                place=chosen.place, clock=chosen.clock,
             )  # fmt: skip
 
     harness.report(results(), chosen.json, chosen.chart)

@@ -7,17 +7,21 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import minidl
+from minidl.device import CPU
 from minidl.kernels.cpu import threads as cpu_threads
+
+from . import gpu
 
 QUICK_ROUNDS, ROUNDS = 3, 9
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """The shared options; a benchmark adds its own and calls `begin`."""
+def parser(description: str | None, *, on_gpu: bool = False) -> argparse.ArgumentParser:
+    """The shared options; a benchmark adds its own and calls `begin`. on_gpu: with --device."""
     made = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
     made.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N")
     made.add_argument(
@@ -25,6 +29,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         choices=("torch", "none"),
         help="what is timed beside ours; by default PyTorch, where it is installed",
     )
+    if on_gpu:
+        made.add_argument("--device", choices=("cpu", "gpu"), default="cpu", help="(%(default)s)")
     made.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="rows whose name holds one of these"
     )
@@ -39,7 +45,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def begin(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse, set the number of threads and print the header.
 
-    The namespace has two more names: torch, whether it is timed too; and rounds.
+    The namespace has more names: torch, whether it is timed too; rounds; the place of the arrays;
+    and its clock.
     """
     chosen = parser.parse_args(arguments)
     if chosen.threads < 1:
@@ -52,8 +59,15 @@ def begin(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
     for path in (chosen.json, chosen.chart):
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
+    chosen.place, chosen.clock = CPU, time.perf_counter
     use_threads(chosen.threads, torch=chosen.torch)
     print(header(chosen.threads, torch=chosen.torch))
+    if getattr(chosen, "device", "cpu") == "gpu":
+        chosen.place = gpu.choose()
+        chosen.clock, chosen.threads = gpu.Clock(chosen.place), 1
+        print(gpu.header(chosen.place))
+        if chosen.torch:
+            gpu.same_precision()
     if chosen.against is None and not installed:
         print("PyTorch is not installed: ours is timed alone.")
     if chosen.torch and chosen.quick:

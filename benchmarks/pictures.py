@@ -1,6 +1,6 @@
 """Whole pictures: taking noise out, and filling a hole; seconds and peak memory by size.
 
-python -m benchmarks.pictures [--sizes 256 512] [--threads N] [--only NAME ...] [--quick] ...
+python -m benchmarks.pictures [--sizes 256 512] [--threads N | --device gpu] [--only NAME ...] ...
 
 The chart has lines over the size, or bars where there is a single one.
 
@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minidl.device import CPU, Device
 from models.context_encoder.filling import Filler
 from models.ssda.coding import Coding
 from models.ssda.damage import Noise
 from models.ssda.network import SSDA
 from models.ssda.restoring import STRIDE, Restorer
 
-from . import charts, harness, memory, options
+from . import charts, gpu, harness, memory, options
 from .training import Step, Work, timed
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ def denoising(size: int, *, patch: int = 16, hidden: int = 1280) -> Work:
         network = SSDA(patch * patch, (hidden, hidden), rng=np.random.default_rng(0))
         return Restorer(network, patch, Coding(), Noise(25))
 
-    def ours() -> Step:
+    def ours(place: Device = CPU) -> Step:
         made = restorer()
+        made.network.to(place)
         return lambda: made.repair_channel(image)
 
     def theirs(mode: Mode) -> Step:
@@ -57,7 +59,7 @@ def denoising(size: int, *, patch: int = 16, hidden: int = 1280) -> Work:
         denoise = denoiser(mode, restorer(), STRIDE)
         return lambda: denoise(image)
 
-    return Work(ours, theirs, pictures=False)
+    return Work(ours, theirs, pictures=False, batch=1)
 
 
 def filling(size: int, *, width: float = 1.0) -> Work:
@@ -72,8 +74,9 @@ def filling(size: int, *, width: float = 1.0) -> Work:
         )
         return made
 
-    def ours() -> Step:
+    def ours(place: Device = CPU) -> Step:
         made = filler()
+        made.generator.to(place)
         return lambda: made.fill(pixels, mask)
 
     def theirs(mode: Mode) -> Step:
@@ -83,7 +86,7 @@ def filling(size: int, *, width: float = 1.0) -> Work:
         made.generator = Generator(mode, made.generator)
         return lambda: made.fill(pixels, mask)
 
-    return Work(ours, theirs)
+    return Work(ours, theirs, batch=1)
 
 
 KINDS: dict[str, Callable[[int], Work]] = {"denoise": denoising, "fill": filling}
@@ -132,7 +135,7 @@ def lines(results: Sequence[harness.Result], path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Time every kind at every size, with peak memory beside."""
-    parser = options.parser(__doc__)
+    parser = options.parser(__doc__, on_gpu=True)
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, metavar="PIXELS")
     chosen = options.begin(parser, arguments)
     names = {f"{kind} {size}": (kind, size) for kind in KINDS for size in chosen.sizes}
@@ -141,16 +144,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def results() -> Iterator[harness.Result]:
         for name in options.selected(names, chosen.only):
             kind, size = names[name]
+            work, compiled = KINDS[kind](size), not chosen.quick
+            rounds = min(chosen.rounds, LARGE_ROUNDS) if size >= LARGE else chosen.rounds
+            if chosen.place is not CPU:
+                yield from gpu.timed(
+                    name, kind, work, place=chosen.place, clock=chosen.clock,
+                    torch=chosen.torch, compiled=compiled, rounds=rounds,
+                )  # fmt: skip
+                continue
             result = timed(
-                name, kind, KINDS[kind](size),
-                threads=chosen.threads, torch=chosen.torch, compiled=not chosen.quick,
-                rounds=min(chosen.rounds, LARGE_ROUNDS) if size >= LARGE else chosen.rounds,
+                name, kind, work,
+                threads=chosen.threads, torch=chosen.torch, compiled=compiled, rounds=rounds,
             )  # fmt: skip
             found = peaks(kind, size, threads=chosen.threads, torch=chosen.torch)
             done.append(replace(result, figures=found))
             yield done[-1]
 
-    several = len(set(chosen.sizes)) > 1
+    several = len(set(chosen.sizes)) > 1 and chosen.place is CPU
     harness.report(results(), chosen.json, None if several else chosen.chart)
     if several and chosen.chart:
         lines(done, chosen.chart)

@@ -7,6 +7,7 @@ Kernels without an operation of the same meaning are not named.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,8 @@ EAGER = [mode for mode in MODES if not mode.compiled]
 def _plain(function: Callable[..., Any]) -> Callable[..., dict[str, Call]]:
     """For operations that take our arguments as they are."""
 
-    def calls(*arguments: Any) -> dict[str, Call]:
-        given = copied(arguments, torch.from_numpy)
+    def calls(*arguments: Any, device: str = "cpu") -> dict[str, Call]:
+        given = copied(arguments, replace(EAGER[0], device=device).array)
         return {EAGER[0].name: lambda: function(*given)}
 
     return calls
@@ -33,7 +34,11 @@ def _plain(function: Callable[..., Any]) -> Callable[..., dict[str, Call]]:
 
 def _pictures(prepare: Callable[..., Call]) -> Callable[..., dict[str, Call]]:
     """For convolutions: `prepare(mode, *arguments)` in both orders of channels."""
-    return lambda *arguments: {mode.name: prepare(mode, *arguments) for mode in EAGER}
+
+    def calls(*arguments: Any, device: str = "cpu") -> dict[str, Call]:
+        return {m.name: prepare(replace(m, device=device), *arguments) for m in EAGER}
+
+    return calls
 
 
 def _weights(mode: Mode, w: np.ndarray) -> torch.Tensor:
@@ -51,7 +56,7 @@ def _of_weights(dw: torch.Tensor) -> torch.Tensor:
 
 def _adam(p: Any, g: Any, m: Any, v: Any, rate: float, b1: float, b2: float, eps: float) -> Any:
     # Far into training the corrections of the bias, which our rate already holds, are 1.
-    steps = torch.tensor(1e9)
+    steps = torch.tensor(1e9, device=p[0].device)
     torch._fused_adam_(
         p, g, m, v, [], [steps] * len(p),
         lr=rate, beta1=b1, beta2=b2, weight_decay=0.0, eps=eps, amsgrad=False, maximize=False,
@@ -59,7 +64,7 @@ def _adam(p: Any, g: Any, m: Any, v: Any, rate: float, b1: float, b2: float, eps
 
 
 def _conv2d(mode: Mode, x: Any, w: Any, b: Any, stride: int, pad: tuple[int, ...]) -> Call:
-    x, w, b = mode.pictures(x), _weights(mode, w), torch.from_numpy(b)
+    x, w, b = mode.pictures(x), _weights(mode, w), mode.array(b)
     return lambda: _back(F.conv2d(x, w, b, stride, pad[0]))
 
 
@@ -80,7 +85,7 @@ def _double(x: torch.Tensor) -> torch.Tensor:
 
 
 def _upsample_conv2d(mode: Mode, x: Any, w: Any, b: Any) -> Call:
-    x, w, b = mode.pictures(x), _weights(mode, w), torch.from_numpy(b)
+    x, w, b = mode.pictures(x), _weights(mode, w), mode.array(b)
     return lambda: _back(F.conv2d(_double(x), w, b, padding=1))
 
 
@@ -102,9 +107,10 @@ def _upsample_conv2d_grad_w(mode: Mode, x: Any, g: Any) -> Call:
     return lambda: _of_weights(G.conv2d_weight(_double(x), shape, g, padding=1))
 
 
-def _moments(x: Any) -> dict[str, Call]:
+def _moments(x: Any, device: str = "cpu") -> dict[str, Call]:
     """By the function of that name, and by batch norm, which does more and is faster."""
-    x, pictures = torch.from_numpy(x), MODES[1].pictures(x)
+    mode = replace(MODES[1], device=device)
+    x, pictures = mode.array(x), mode.pictures(x)
 
     def var_mean() -> tuple[torch.Tensor, torch.Tensor]:
         variance, mean = torch.var_mean(x, (0, 1, 2), correction=0)
@@ -119,7 +125,7 @@ def _moments(x: Any) -> dict[str, Call]:
 
 
 def _channel_sums(mode: Mode, g: Any, x: Any, mean: Any) -> Call:
-    g, x, mean = mode.pictures(g), mode.pictures(x), torch.from_numpy(mean)
+    g, x, mean = mode.pictures(g), mode.pictures(x), mode.array(mean)
     ones, only_sums = torch.ones_like(mean), [False, True, True]
 
     def call() -> tuple[torch.Tensor, torch.Tensor]:

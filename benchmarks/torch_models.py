@@ -7,7 +7,7 @@ The counterparts are what a PyTorch user would write: up-sampling and then a con
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from minidl.ops.convolution import padding
 
 Step = Callable[[], Any]
 COMPILATIONS = 64  # of one function; beyond it, PyTorch would silently run it uncompiled
+GRAPH_CALLS = 3  # the first compiles, the second records a CUDA graph, the third replays it
 EVEN = (2, 2)  # every picture in these networks has even sides: that decides how 'same' pads
 
 
@@ -34,20 +35,34 @@ class Mode:
     channels_last: bool = False
     compiled: bool = False
     exact: bool = False
+    device: str = "cpu"
 
     def put(self, module: tn.Module) -> tn.Module:
         """The module with its weights laid out for this mode; its parameters are those to train."""
+        module.to(self.device)
         if self.channels_last:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return module
 
     def runner(self, module: tn.Module) -> Callable[..., torch.Tensor]:
         """What is called in the module's place."""
-        return torch.compile(module, dynamic=False) if self.compiled else module
+        if not self.compiled:
+            return module
+        graphs = None if self.device == "cpu" else "reduce-overhead"  # as CUDA graphs
+        return torch.compile(module, dynamic=False, mode=graphs)
+
+    def begin(self) -> None:
+        """To be called before each step: what the last one's graphs have given may be lost."""
+        if self.compiled and self.device != "cpu":
+            torch.compiler.cudagraph_mark_step_begin()
+
+    def array(self, array: np.ndarray) -> torch.Tensor:
+        """The same numbers on this mode's device."""
+        return torch.from_numpy(array).to(self.device)
 
     def pictures(self, array: np.ndarray) -> torch.Tensor:
         """(N, H, W, C) -> (N, C, H, W), in this mode's order in memory."""
-        moved = torch.from_numpy(array).permute(0, 3, 1, 2)
+        moved = self.array(array).permute(0, 3, 1, 2)
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         return moved.clone(memory_format=layout)
 
@@ -62,7 +77,11 @@ MODES = (
 
 
 def modes(
-    build: Callable[[Mode], Step], *, pictures: bool = True, compiled: bool = True
+    build: Callable[[Mode], Step],
+    *,
+    pictures: bool = True,
+    compiled: bool = True,
+    device: str = "cpu",
 ) -> dict[str, Step]:
     """{name: what `build` makes} for all modes that work here.
 
@@ -77,8 +96,9 @@ def modes(
         if (mode.channels_last and not pictures) or (mode.compiled and not compiled):
             continue
         try:
-            step = build(mode)
-            step()
+            step = build(replace(mode, device=device))
+            for _ in range(1 if device == "cpu" else GRAPH_CALLS):
+                step()
         except Exception as error:  # the compiler can raise almost anything
             if not mode.compiled:
                 raise

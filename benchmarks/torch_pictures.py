@@ -28,22 +28,23 @@ def denoiser(mode: Mode, restorer: Restorer, stride: int) -> Callable[[np.ndarra
     """
     run, size = mode.runner(counterpart(layers(restorer.network), mode)), restorer.patch
     coding, bell = restorer.coding, gaussian_window(size, spread=WINDOW_SPREAD)
-    window = torch.from_numpy(bell)
-    side = torch.from_numpy(bell[size // 2] / bell[size // 2, size // 2] ** 0.5)[None, None]
+    window = mode.array(bell)
+    side = mode.array(bell[size // 2] / bell[size // 2, size // 2] ** 0.5)[None, None]
 
     def repaired(patches: torch.Tensor) -> torch.Tensor:
+        mode.begin()
         centres = patches.mean(1, keepdim=True)
         output = run(coding.gain * (patches - centres))
         return (output - 0.5) / coding.contrast + centres
 
     def weight(count: int) -> torch.Tensor:
         """The sum of the windows along a side, of which their sum over the picture is a product."""
-        return F.conv_transpose1d(torch.ones(1, 1, count), side, stride=stride).flatten()
+        return F.conv_transpose1d(side.new_ones(1, 1, count), side, stride=stride).flatten()
 
     def denoise(image: np.ndarray) -> np.ndarray:
         height, width = image.shape
         pad = (0, -(width - size) % stride, 0, -(height - size) % stride)
-        whole = F.pad(torch.from_numpy(image)[None], pad, mode="reflect")[0]
+        whole = F.pad(mode.array(image)[None], pad, mode="reflect")[0]
         places = whole.unfold(0, size, stride).unfold(1, size, stride)  # (R, C, size, size), a view
         rows, columns = places.shape[:2]
         total, step = torch.zeros_like(whole), max(1, TOGETHER // columns)
@@ -54,7 +55,7 @@ def denoiser(mode: Mode, restorer: Restorer, stride: int) -> Callable[[np.ndarra
             strip = F.fold(weighted.T[None], (high, whole.shape[1]), size, stride=stride)
             total[start * stride : start * stride + high] += strip[0, 0]
         whole = total / (weight(rows)[:, None] * weight(columns))
-        return whole[:height, :width].numpy()
+        return whole[:height, :width].cpu().numpy()
 
     def in_use(image: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
@@ -72,9 +73,10 @@ class Generator:
         self.mode, self.run = mode, mode.runner(counterpart(network, mode).eval())
 
     def __call__(self, context: np.ndarray) -> Any:
+        self.mode.begin()
         with torch.inference_mode():
             y = self.run(self.mode.pictures(context)).permute(0, 2, 3, 1)
-        return SimpleNamespace(data=y.numpy())
+        return SimpleNamespace(data=y.cpu().numpy())
 
     def train(self, on: bool) -> None:
         """It is always in use."""

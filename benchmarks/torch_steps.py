@@ -7,7 +7,6 @@ gives, as (N, H, W, C).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +49,7 @@ def pre_training(
             kl = rho * (rho / mean).log() + (1 - rho) * ((1 - rho) / (1 - mean)).log()
             return _half_squared_error(module[1](h), y) + penalty.beta * kl.sum()
 
-    return _step(mode.runner(Loss()), adam, x, y)
+    return _step(mode, Loss(), adam, x, y)
 
 
 def fine_tuning(mode: Mode, network: SSDA, x: np.ndarray, y: np.ndarray, rate: float) -> Step:
@@ -63,7 +62,7 @@ def fine_tuning(mode: Mode, network: SSDA, x: np.ndarray, y: np.ndarray, rate: f
         def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
             return _half_squared_error(module(x), y)
 
-    return _step(mode.runner(Loss()), _adam(module, rate, 0.9), x, y)
+    return _step(mode, Loss(), _adam(module, rate, 0.9), x, y)
 
 
 def layers(network: SSDA) -> nn.Sequential:
@@ -73,10 +72,13 @@ def layers(network: SSDA) -> nn.Sequential:
     return nn.Sequential(*(layer for one in linear for layer in (one, nn.Sigmoid())))
 
 
-def _step(loss_of: Any, adam: torch.optim.Adam, x: np.ndarray, y: np.ndarray) -> Step:
-    inputs, targets = torch.from_numpy(x), torch.from_numpy(y)
+def _step(
+    mode: Mode, loss: torch.nn.Module, adam: torch.optim.Adam, x: np.ndarray, y: np.ndarray
+) -> Step:
+    loss_of, inputs, targets = mode.runner(loss), mode.array(x), mode.array(y)
 
     def step() -> tuple[torch.Tensor]:
+        mode.begin()
         adam.zero_grad(set_to_none=True)
         loss = loss_of(inputs, targets)
         loss.backward()
@@ -101,10 +103,11 @@ def both_players(
     judges = list(modules[1].parameters())
     context, target = mode.pictures(batch.context), mode.pictures(batch.target)
     weight = mode.pictures(batch.weight)  # above 0 everywhere: the mean is over all pixels
-    ones, zeros = torch.ones(len(context), 1), torch.zeros(len(context), 1)
+    ones, zeros = (mode.array(np.full((len(context), 1), v, np.float32)) for v in (1, 0))
     entropy = F.binary_cross_entropy_with_logits
 
     def step() -> tuple[torch.Tensor, ...]:
+        mode.begin()
         prediction = g(context)
         reconstruction = ((prediction - target).square() * weight).mean()
 
@@ -132,6 +135,7 @@ def in_use(mode: Mode, network: nn.Sequential, pictures: np.ndarray) -> Step:
     x = mode.pictures(pictures)
 
     def step() -> tuple[torch.Tensor]:
+        mode.begin()
         with torch.inference_mode():
             return (run(x).permute(0, 2, 3, 1),)
 

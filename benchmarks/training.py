@@ -1,6 +1,6 @@
 """Whole training steps, optimiser included, and generators in use, beside PyTorch's best mode.
 
-python -m benchmarks.training [--threads N] [--only NAME ...] [--quick] [--memory] ...
+python -m benchmarks.training [--threads N | --device gpu] [--only NAME ...] [--quick] ...
 
 Ours are the library's own losses and `take_step`. The counterparts begin with the same weights and
 see the same batch; tests/test_benchmarks.py sees that both compute the same.
@@ -16,19 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl import Tensor, gradients, nn, no_grad, optim
-from minidl.device import CPU
+from minidl.device import CPU, Device
 from models.context_encoder import networks
 from models.context_encoder.data import Batch, Photographs, with_holes
 from models.context_encoder.masks import Holes
 from models.context_encoder.training import REPORT, Settings, Trainer
 from models.ssda.network import SSDA, DenoisingAutoencoder, Penalty
 
-from . import harness, memory, options
+from . import gpu, harness, memory, options
 
 if TYPE_CHECKING:
     from .torch_models import Mode
 
 Step = Callable[[], Any]
+Record = Callable[[Step, Device], Step]
 SPARSE = Penalty(beta=1e-2)
 RATE = 1e-3  # of the auto-encoders
 
@@ -36,11 +37,15 @@ RATE = 1e-3  # of the auto-encoders
 @dataclass(frozen=True)
 class Work:
     """One piece of work: `ours()` and `theirs(mode)` each make it anew, as a function that does it
-    and returns what it found. Both draw their weights and data from the same seed."""
+    and returns what it found. Both draw their weights and data from the same seed.
 
-    ours: Callable[[], Step]
+    ours takes the device, and what may wrap a part of the step, `minidl.graph.captured` or nothing.
+    """
+
+    ours: Callable[..., Step]
     theirs: Callable[[Mode], Step]
     pictures: bool = True  # whether PyTorch has an order of channels to choose
+    batch: int = 0  # samples
 
 
 def _patches(batch: int, pixels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,13 +53,26 @@ def _patches(batch: int, pixels: int) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _learning(loss_of: Callable[[], Tensor], parameters: list[Tensor]) -> Step:
+def plain(compute: Step, place: Device) -> Step:
+    """In the place of `captured`: nothing is recorded."""
+    return compute
+
+
+def _learning(
+    loss_of: Callable[[], Tensor], parameters: list[Tensor], record: Record, place: Device
+) -> Step:
     adam = optim.Adam(parameters, rate=RATE)
 
-    def step() -> tuple[Any]:
+    def compute() -> tuple[Any, list[Any]]:
         loss = loss_of()
-        adam.step(gradients(loss, parameters))
-        return (loss.data,)
+        return loss.data, gradients(loss, parameters)
+
+    recorded = record(compute, place)
+
+    def step() -> tuple[Any]:
+        loss, grads = recorded()
+        adam.step(grads)
+        return (loss,)
 
     return step
 
@@ -66,16 +84,17 @@ def pre_training(*, pixels: int = 256, hidden: int = 1280, batch: int = 500) -> 
     def network() -> DenoisingAutoencoder:
         return DenoisingAutoencoder(pixels, hidden, rng=np.random.default_rng(0))
 
-    def ours() -> Step:
-        autoencoder = network()
-        return _learning(lambda: autoencoder.loss(x, y, SPARSE), autoencoder.parameters())
+    def ours(place: Device = CPU, record: Record = plain) -> Step:
+        autoencoder, a, b = network().to(place), place.put(x), place.put(y)
+        parameters = autoencoder.parameters()
+        return _learning(lambda: autoencoder.loss(a, b, SPARSE), parameters, record, place)
 
     def theirs(mode: Mode) -> Step:
         from . import torch_steps
 
         return torch_steps.pre_training(mode, network(), x, y, SPARSE, RATE)
 
-    return Work(ours, theirs, pictures=False)
+    return Work(ours, theirs, pictures=False, batch=batch)
 
 
 def fine_tuning(*, pixels: int = 256, hidden: int = 1280, batch: int = 500) -> Work:
@@ -85,16 +104,16 @@ def fine_tuning(*, pixels: int = 256, hidden: int = 1280, batch: int = 500) -> W
     def network() -> SSDA:
         return SSDA(pixels, (hidden, hidden), rng=np.random.default_rng(0))
 
-    def ours() -> Step:
-        ssda = network()
-        return _learning(lambda: ssda.loss(x, y, Penalty()), ssda.parameters())
+    def ours(place: Device = CPU, record: Record = plain) -> Step:
+        ssda, a, b = network().to(place), place.put(x), place.put(y)
+        return _learning(lambda: ssda.loss(a, b, Penalty()), ssda.parameters(), record, place)
 
     def theirs(mode: Mode) -> Step:
         from . import torch_steps
 
         return torch_steps.fine_tuning(mode, network(), x, y, RATE)
 
-    return Work(ours, theirs, pictures=False)
+    return Work(ours, theirs, pictures=False, batch=batch)
 
 
 class _NoPhotographs(Photographs):
@@ -115,11 +134,11 @@ def both_players(settings: Settings) -> Work:
     """The discriminator's and the generator's turn."""
     rates = settings.generator_rate, settings.discriminator_rate
 
-    def ours() -> Step:
+    def ours(place: Device = CPU) -> Step:
         rng = np.random.default_rng(0)
-        trainer = Trainer(settings, _NoPhotographs(), steps=1, rng=rng, device=CPU)
+        trainer = Trainer(settings, _NoPhotographs(), steps=1, rng=rng, device=place)
         trainer.g_optimizer.rate, trainer.d_optimizer.rate = rates
-        batch = _batch(settings)
+        batch = _batch(settings).on(place)
         return lambda: trainer.take_step(batch)[:3]
 
     def theirs(mode: Mode) -> Step:
@@ -129,7 +148,7 @@ def both_players(settings: Settings) -> Work:
             mode, _pair(settings), _batch(settings), rates=rates, share=settings.adversarial
         )
 
-    return Work(ours, theirs)
+    return Work(ours, theirs, batch=settings.batch)
 
 
 def _pair(settings: Settings) -> tuple[nn.Sequential, nn.Sequential]:
@@ -139,21 +158,22 @@ def _pair(settings: Settings) -> tuple[nn.Sequential, nn.Sequential]:
 def in_use(settings: Settings) -> Work:
     """A generator at inference."""
 
-    def ours() -> Step:
-        generator, context = _pair(settings)[0].train(False).read_only(), _batch(settings).context
+    def ours(place: Device = CPU, record: Record = plain) -> Step:
+        generator = _pair(settings)[0].train(False).to(place).read_only()
+        context = place.put(_batch(settings).context)
 
         def step() -> tuple[Any]:
             with no_grad():
                 return (generator(context).data,)
 
-        return step
+        return record(step, place)
 
     def theirs(mode: Mode) -> Step:
         from . import torch_steps
 
         return torch_steps.in_use(mode, _pair(settings)[0], _batch(settings).context)
 
-    return Work(ours, theirs)
+    return Work(ours, theirs, batch=settings.batch)
 
 
 def _report(batch: int) -> Settings:
@@ -169,6 +189,13 @@ ROWS: dict[str, tuple[str, Callable[[], Work]]] = {
     "compact 128 px, 16": ("paper 2, training", partial(both_players, Settings())),
     "report in use, 8": ("paper 2, in use", partial(in_use, _report(8))),
     "report in use, 1": ("paper 2, in use", partial(in_use, _report(1))),
+}
+
+# batches that a GPU has more to do with
+LARGE: dict[str, tuple[str, Callable[[], Work]]] = {
+    "ssda fine-tuning, 8192": ("paper 1, training", partial(fine_tuning, batch=8192)),
+    "report 256 px, 64": ("paper 2, training", partial(both_players, _report(64))),
+    "compact 128 px, 64": ("paper 2, training", partial(both_players, Settings(batch=64))),
 }
 
 
@@ -212,16 +239,29 @@ def peaks(name: str, *, threads: int, torch: bool) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Time the rows, and measure their memory if that is asked for."""
-    parser = options.parser(__doc__)
+    parser = options.parser(__doc__, on_gpu=True)
     parser.add_argument(
         "--memory", action="store_true", help="also measure the peak memory over the imports"
     )
     chosen = options.begin(parser, arguments)
-    names = options.selected(ROWS, chosen.only)
+    on_gpu = chosen.place is not CPU
+    if on_gpu and chosen.memory:
+        parser.error("--memory: measures the CPU's; drop it or --device gpu")
+    table = ROWS | LARGE if on_gpu else ROWS
+    names = options.selected(table, chosen.only)
+    if on_gpu:
+        limits = gpu.peaks(chosen.place, chosen.clock)
+        print("the peak: " + ", ".join(f"{rate:.0f} {unit}" for unit, rate in limits.items()))
 
     def results() -> Iterator[harness.Result]:
         for name in names:
-            group, work = ROWS[name]
+            group, work = table[name]
+            if on_gpu:
+                yield from gpu.timed(
+                    name, group, work(), place=chosen.place, clock=chosen.clock,
+                    torch=chosen.torch, compiled=not chosen.quick, rounds=chosen.rounds,
+                )  # fmt: skip
+                continue
             result = timed(
                 name, group, work(),
                 threads=chosen.threads, torch=chosen.torch,

@@ -8,13 +8,16 @@ its wheel installs on machines that have no GPU.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import importlib.util
 import json
+import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -50,6 +53,10 @@ class Device:
         """A generator of this device that goes on from `rng`: on the CPU rng itself, elsewhere one
         that a number drawn from rng seeds. So the state of rng alone tells how to go on."""
         return rng if self.name == "cpu" else self.generator(int(rng.integers(2**62)))
+
+    def free_memory(self) -> float:
+        """Bytes that are free on the GPU; the CPU's are not counted, and have no end."""
+        return math.inf if self.name == "cpu" else self.xp.cuda.runtime.memGetInfo()[0]
 
     def synchronize(self) -> None:
         """Wait until everything asked of this device is done."""
@@ -120,6 +127,33 @@ def pip_install(takes: tuple[int, int] | None) -> str:
         return f"first a newer driver: this one takes CUDA {takes[0]}.{takes[1]}, CuPy needs 12"
     libraries = "" if os.environ.get("CUDA_PATH") or shutil.which("nvcc") else "-ctk"
     return f"pip install 'minidl[cuda{min(takes[0], 13)}{libraries}]'"
+
+
+_recording: ContextVar[bool] = ContextVar("recording", default=False)
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[None]:
+    """Within, kernels are recorded for a graph, or tried before they are: see `minidl.graph`."""
+    before = _recording.set(True)
+    try:
+        yield
+    finally:
+        _recording.reset(before)
+
+
+def is_recording() -> bool:
+    """Whether only what can be recorded may be launched."""
+    return _recording.get()
+
+
+def tf32() -> bool:
+    """Whether the GPU's products of float32 may go through its tensor cores, which round each
+    factor to ten bits: CuPy's own switch, the environment variable CUPY_TF32=1. Off by default.
+
+    Only cuBLAS heeds it. Our own products, which graphs and transposed batches take, are float32.
+    """
+    return os.environ.get("CUPY_TF32", "0") not in ("", "0")
 
 
 def of(array: Array) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from .device import Device
+from .device import Device, recording
 
 R = TypeVar("R")
 
@@ -35,8 +35,8 @@ def captured(compute: Callable[[], R], device: Device) -> Callable[[], R]:
     cuda = device.xp.cuda
     device.synchronize()  # a new stream waits for nobody
     stream, pool = cuda.Stream(non_blocking=True), cuda.MemoryPool()
-    with cuda.using_allocator(pool.malloc), stream:
-        compute()  # compiles kernels, and leaves in the pool the memory that the recording takes
+    with cuda.using_allocator(pool.malloc), stream, recording():
+        compute()  # loads the same kernels, and leaves in the pool the memory that they take
         stream.synchronize()
         stream.begin_capture()
         try:

@@ -57,7 +57,7 @@ SMALL = {  # so small that every array is cut in many
     "cpu.upsampling": {"PIXELS": 3, "ROOM": 40, "SMALL": 60},
     "cpu.matrix": {"WORTH": 1},
     "gpu.products": {"SHORTEST": 8},
-    "gpu.upsampling": {"CHUNK": 400},
+    "gpu.launch": {"CHUNK": 400},
     "gpu.normalisation": {"ROWS": 1},
 }
 
@@ -82,12 +82,27 @@ def draw(dtype: Any, *shapes: tuple[int, ...]) -> list[np.ndarray]:
     return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
 
 
-def close(found: np.ndarray, expected: np.ndarray) -> None:
-    """Equal type and shape, and equal values to a few roundings of the largest."""
-    assert found.dtype == expected.dtype
-    assert found.shape == expected.shape
-    error = np.abs(found - expected).max() / np.abs(expected).max()
-    assert error < 20 * np.finfo(found.dtype).eps
+def close(found: Any, expected: Any, roundings: float = 20) -> None:
+    """Equal types and shapes, and equal values to a few roundings of the largest."""
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    bound = roundings * np.finfo(found.dtype).eps * np.abs(expected).max(initial=0)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=bound, equal_nan=False)
+
+
+def close_convolutions(
+    sibling: Any, dtype: Any, shape: Any, window: Any, stride: int, pad: Any, of_w: float = 20
+) -> None:
+    """A convolution, with a bias and without, and both gradients; of_w: roundings of the one of w,
+    whose sums are the longest."""
+    x, w, b = draw(dtype, shape, (*window[:2], shape[3], window[2]), window[2:])
+    y = reference.conv2d(x, w, b, stride, pad)
+    (g,) = draw(dtype, y.shape)
+    close(sibling.conv2d(x, w, b, stride, pad), y)
+    close(sibling.conv2d(x, w, None, stride, pad), reference.conv2d(x, w, None, stride, pad))
+    at = (x.shape[1:3], stride, pad)
+    close(sibling.conv2d_grad_x(g, w, *at), reference.conv2d_grad_x(g, w, *at))
+    at = (w.shape[:2], stride, pad)
+    close(sibling.conv2d_grad_w(x, g, *at), reference.conv2d_grad_w(x, g, *at), of_w)
 
 
 def by_loops(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: int, pad: Any) -> np.ndarray:
@@ -128,15 +143,7 @@ def test_meaning_of_the_gradients(shape: Any, window: Any, stride: int, pad: Any
 def test_conv2d_kernels(
     sibling: Any, blocks: None, shape: Any, window: Any, stride: int, pad: Any, dtype: Any
 ) -> None:
-    x, w, b = draw(dtype, shape, (*window[:2], shape[3], window[2]), window[2:])
-    y = reference.conv2d(x, w, b, stride, pad)
-    (g,) = draw(dtype, y.shape)
-    close(sibling.conv2d(x, w, b, stride, pad), y)
-    close(sibling.conv2d(x, w, None, stride, pad), reference.conv2d(x, w, None, stride, pad))
-    at = (x.shape[1:3], stride, pad)
-    close(sibling.conv2d_grad_x(g, w, *at), reference.conv2d_grad_x(g, w, *at))
-    at = (w.shape[:2], stride, pad)
-    close(sibling.conv2d_grad_w(x, g, *at), reference.conv2d_grad_w(x, g, *at))
+    close_convolutions(sibling, dtype, shape, window, stride, pad)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

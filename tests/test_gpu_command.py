@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import models.cli.doctor as command
 from minidl import device as devices
 from minidl.device import Device
-from models.cli import main
+from models.cli import main, parser
 
 
 class FakeGpu:
@@ -32,11 +33,12 @@ class FakeGpu:
         self.cuda = SimpleNamespace(runtime=runtime, nvrtc=SimpleNamespace(getVersion=version))
 
 
-@pytest.mark.parametrize("compiles", [True, False])
+@pytest.mark.parametrize(("compiles", "tf32"), [(True, "0"), (False, "1")])
 def test_doctor_with_a_gpu(
-    compiles: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    compiles: bool, tf32: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command.device, "why_no_gpu", lambda: "")
+    monkeypatch.setenv("CUPY_TF32", tf32)
     gpu = Device("gpu", FakeGpu(compiles=compiles))
     monkeypatch.setattr(command.device, "choose", lambda name: gpu)
     assert main(["doctor", "--json"]) == 0
@@ -44,6 +46,7 @@ def test_doctor_with_a_gpu(
     assert answer["gpu"] == {
         "name": "NVIDIA A100", "memory": "3.0 of 4.0 GiB free", "driver": "12.8", "CUDA": "12.9",
         "compiler": "NVRTC 12.9" if compiles else "missing: pip install 'minidl[cuda12-ctk]'",
+        "TF32": "off; CUPY_TF32=1 is for tensor cores, and less exact" if tf32 == "0" else "on",
     }  # fmt: skip
     assert answer["device"] == "auto means gpu"
 
@@ -55,16 +58,48 @@ def test_doctor_on_this_gpu(capsys: pytest.CaptureFixture[str]) -> None:
     assert devices.driver_cuda()
 
 
-@pytest.mark.parametrize(("given", "advice"), [("", "N"), ("--batch 48", "24"), ("--batch 1", "1")])
+FULL = "Out of memory allocating 4,096 bytes"
+SMALLER = "; a smaller batch needs less: --batch "
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ("train ssda --out new", f"{SMALLER}128"),
+        ("train ssda --out new --batch 48", f"{SMALLER}24"),
+        ("train ssda --out new --batch 1", "; --device cpu may have more"),
+        ("train ssda --out new --batch 1 --device cpu", ""),
+        ("train ssda --resume old", "; a new run with a smaller --batch needs less"),
+        ("train context-encoder --data photos --out new", f"{SMALLER}8"),
+        ("train context-encoder --data photos --out new --batch 6", f"{SMALLER}3"),
+        ("denoise photo.png -o new.png", "; --device cpu may have more"),
+    ],
+)
 def test_memory_that_is_full(
     given: str, advice: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(options: Any) -> int:
-        raise MemoryError("Out of memory allocating 4,096 bytes")  # CuPy's error is one of these
+    def full(*arguments: Any, **named: Any) -> Any:
+        raise MemoryError(FULL)  # CuPy's error is one of these
 
-    monkeypatch.setattr("models.cli.train.ssda", full)
-    assert main(["train", "ssda", "--out", "nowhere", *given.split()]) == 2
-    assert capsys.readouterr().err == (
-        "minidl train: Out of memory allocating 4,096 bytes; a smaller batch needs less: "
-        f"--batch {advice}\n"
-    )
+    for name in ("ssda.fit.start", "ssda.fit.resume", "context_encoder.fit.start"):
+        monkeypatch.setattr(f"models.{name}", full)
+    monkeypatch.setattr("models.cli.repair.denoise", full)
+    assert main(given.split()) == 2
+    said = capsys.readouterr().err
+    assert said == f"minidl {given.split()[0]}: {FULL}{advice}\n"
+
+
+def commands(parser: argparse.ArgumentParser, words: str = "") -> dict[str, set[str]]:
+    """{command: its options} of all commands that do something."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            rows = (commands(p, f"{words} {name}".strip()) for name, p in action.choices.items())
+            return {name: options for row in rows for name, options in row.items()}
+    return {words: set(parser._option_string_actions)}
+
+
+def test_every_command_has_a_device() -> None:
+    """But for doctor, which tells of all devices."""
+    found = commands(parser())
+    assert len(found) >= 10
+    assert [name for name, options in found.items() if "--device" not in options] == ["doctor"]

@@ -6,6 +6,7 @@ import importlib.util
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,22 +25,54 @@ def nvrtc_is_there() -> bool:
         return False
 
 
-@pytest.mark.skipif(not shutil.which("nvcc"), reason="nvcc is not installed")
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])  # A100; H100 and H200
-def test_kernels_stay_in_registers(architecture: str, tmp_path: Path) -> None:
-    """As CUDA's compiler reports it: nothing is spilled to memory."""
+def by_nvcc(architecture: str, folder: Path) -> str:
+    """What CUDA's compiler reports of the kernels, of registers and of what is spilled."""
     instances = ", ".join(f"(void*)&{name}" for name in launch.expressions())
     source = f"{launch.source()}\nvoid* instances[] = {{{instances}}};\n"
-    (tmp_path / "kernels.cu").write_text(source, "utf-8")
+    (folder / "kernels.cu").write_text(source, "utf-8")
     done = subprocess.run(
         ["nvcc", "-std=c++17", f"-arch={architecture}", "-cubin", "-Xptxas", "-v", "kernels.cu"],
-        cwd=tmp_path, capture_output=True, text=True,
+        cwd=folder, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "warning" not in done.stderr
+    return done.stderr
+
+
+def by_nvrtc(architecture: str, folder: Path) -> str:
+    """The same, of the compiler that CuPy uses."""
+    from cupy.cuda import nvrtc
+
+    program = nvrtc.createProgram(launch.source(), "kernels.cu", (), ())
+    for name in launch.expressions():
+        nvrtc.addNameExpression(program, name)
+    options = ("-std=c++17", f"-arch={architecture}", "--ptxas-options=-v")
+    try:
+        nvrtc.compileProgram(program, options)
+    except nvrtc.NVRTCError:
+        pytest.fail(nvrtc.getProgramLog(program))
+    assert all(nvrtc.getLoweredName(program, name) for name in launch.expressions())
+    return nvrtc.getProgramLog(program)
+
+
+NVCC = pytest.mark.skipif(not shutil.which("nvcc"), reason="nvcc is not installed")
+NVRTC = pytest.mark.skipif(
+    not nvrtc_is_there(), reason="no CuPy with NVRTC (pip install 'minidl[cuda-check]')"
+)
+
+
+@pytest.mark.parametrize(
+    "compiled", [pytest.param(by_nvcc, marks=NVCC), pytest.param(by_nvrtc, marks=NVRTC)]
+)
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])  # A100; H100 and H200
+def test_kernels_stay_in_registers(
+    architecture: str, compiled: Callable[[str, Path], str], tmp_path: Path
+) -> None:
+    """They compile, without a warning, and nothing is spilled to memory."""
+    said = compiled(architecture, tmp_path)
+    assert "warning" not in said
     report = re.findall(
         r"Compiling entry function '(\w+)'.*?(\d+) bytes spill stores.*?Used (\d+) registers",
-        done.stderr, re.DOTALL,
+        said, re.DOTALL,
     )  # fmt: skip
     assert len(report) == len(launch.expressions())
     assert {name: spilled for name, spilled, _ in report if spilled != "0"} == {}
@@ -47,23 +80,6 @@ def test_kernels_stay_in_registers(architecture: str, tmp_path: Path) -> None:
     hot = [int(count) for name, _, count in report if re.search("(conv2d|matmul).*If", name)]
     assert len(hot) == 10
     assert max(hot) <= 128
-
-
-@pytest.mark.skipif(
-    not nvrtc_is_there(), reason="no CuPy with NVRTC (pip install nvidia-cuda-nvrtc-cu12)"
-)
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
-def test_kernels_compile_as_cupy_does_it(architecture: str) -> None:
-    from cupy.cuda import nvrtc
-
-    program = nvrtc.createProgram(launch.source(), "kernels.cu", (), ())
-    for name in launch.expressions():
-        nvrtc.addNameExpression(program, name)
-    try:
-        nvrtc.compileProgram(program, ("-std=c++17", f"-arch={architecture}"))
-    except nvrtc.NVRTCError:
-        pytest.fail(nvrtc.getProgramLog(program))
-    assert all(nvrtc.getLoweredName(program, name) for name in launch.expressions())
 
 
 def test_every_kernel_is_listed() -> None:

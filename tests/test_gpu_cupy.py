@@ -15,7 +15,7 @@ from minidl import device as devices
 from minidl import kernels
 from minidl.device import DeviceError, of
 from minidl.kernels import reference
-from minidl.kernels.gpu import launch, philox, products, upsampling
+from minidl.kernels.gpu import convolution, launch, philox, products
 from tests import emulated_gpu
 
 pytestmark = pytest.mark.skipif(
@@ -50,7 +50,7 @@ def put(emulator: emulated_gpu.Emulator, monkeypatch: pytest.MonkeyPatch) -> Ite
 
     monkeypatch.setattr(launch, "function", emulator.function)
     monkeypatch.setattr(launch, "numbers", to_cpu)
-    monkeypatch.setattr(launch, "capturing", lambda: True)
+    monkeypatch.setattr(products, "is_recording", lambda: True)
     before = cupy.cuda.get_allocator()
     cupy.cuda.set_allocator(allocate)
     yield put
@@ -103,7 +103,7 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     """Sums in parts and pictures in chunks, or neither."""
     if request.param:
         monkeypatch.setattr(products, "SHORTEST", 8)
-        monkeypatch.setattr(upsampling, "CHUNK", 400)
+        monkeypatch.setattr(launch, "CHUNK", 400)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -113,14 +113,24 @@ def test_kernels(put: Put, small: None, name: str, dtype: Any) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("capturing", [False, True])  # by cuBLAS, and by our own products
+@pytest.mark.parametrize("recording", [False, True])  # by cuBLAS, and by our own products
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", SHAPES)
 def test_kernels_on_the_gpu(
-    small: None, name: str, dtype: Any, capturing: bool, monkeypatch: pytest.MonkeyPatch
+    small: None, name: str, dtype: Any, recording: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "capturing", lambda: capturing)
+    monkeypatch.setattr(products, "is_recording", lambda: recording)
     check(name, dtype, devices.choose("gpu").put, devices.to_cpu)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", [name for name in SHAPES if name.startswith("conv2d")])
+def test_windows_laid_out_on_the_gpu(
+    small: None, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convolution, "unrolls", lambda dtype: True)
+    for dtype in (np.float32, np.float64):
+        check(name, dtype, devices.choose("gpu").put, devices.to_cpu)
 
 
 @pytest.mark.gpu

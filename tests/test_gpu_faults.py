@@ -13,7 +13,7 @@ import pytest
 from minidl.kernels import gpu, reference
 from minidl.kernels.gpu import launch, products
 from tests import emulated_gpu
-from tests.test_gpu_kernels import close, draw
+from tests.test_convolution import close, draw
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -94,7 +94,7 @@ NOT_AGAIN = pytest.mark.skipif(
 @pytest.mark.slow
 def test_no_kernel_leaves_its_arrays() -> None:
     """Most tests with emulated kernels once more."""
-    files = ("tests/test_gpu_kernels.py", "tests/test_convolution.py")
+    files = [f"tests/test_{name}.py" for name in ("gpu_kernels", "gpu_products", "convolution")]
     chosen = "forwards or gpu-emulated-blocks"
     done = sanitized("-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", chosen)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minidl import gradients, losses, nn, optim
-from minidl.device import CPU, Device, to_cpu
+from minidl.device import CPU, Device, is_recording, to_cpu
 from minidl.graph import captured
 
 
@@ -39,6 +39,7 @@ def test_the_order_of_a_recording() -> None:
 
     def compute() -> str:
         cuda.said.append("compute")
+        assert is_recording()  # the first time too: the same kernels are then loaded
         return "result"
 
     step = captured(compute, cuda.device)
@@ -47,6 +48,7 @@ def test_the_order_of_a_recording() -> None:
         "enter", "enter", "compute", "synchronize", "begin_capture", "compute", "end_capture",
         "exit", "exit",
     ]  # fmt: skip
+    assert not is_recording()
     cuda.said.clear()
     assert step() == step() == "result"
     assert cuda.said == ["get_current_stream", "launch"] * 2

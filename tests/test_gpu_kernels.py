@@ -1,5 +1,5 @@
-"""The GPU's kernels on a GPU in software, where they differ from what `test_convolution` asks of
-every sibling: sizes beyond a tile, tables of arrays, arrays that begin anywhere."""
+"""The GPU's kernels on a GPU in software, where they differ from what `test_kernels` asks of every
+sibling: tables of arrays, arrays that begin anywhere, statistics in parts."""
 
 from __future__ import annotations
 
@@ -9,24 +9,12 @@ import numpy as np
 import pytest
 
 from minidl.kernels import gpu, reference
-from minidl.kernels.gpu import elementwise, launch, normalisation, products
+from minidl.kernels.gpu import elementwise, normalisation
 from tests import emulated_gpu
+from tests.test_convolution import DTYPES, close, draw
 from tests.test_kernels import ARGUMENTS, IN_PLACE, arrays, each
 
-DTYPES = [np.float32, np.float64]
 SHAPES = [(0,), (1,), (7,), (33, 65), (5, 3, 4), (3, 5000)]
-
-
-def close(found: Any, expected: Any, roundings: float = 20) -> None:
-    """Equal types and shapes, and equal values to a few roundings of the largest."""
-    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
-    bound = roundings * np.finfo(found.dtype).eps * np.abs(expected).max(initial=0)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=bound)
-
-
-def draw(dtype: Any, *shapes: tuple[int, ...]) -> list[np.ndarray]:
-    rng = np.random.default_rng(0)
-    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
 
 
 # --- element by element ---------------------------------------------------------------------------
@@ -106,100 +94,6 @@ def test_adam_is_one_launch(
     gpu.adam(*many, *rest)
     assert emulator.launched == ["adam<double>"] * 3
     np.testing.assert_allclose(many[0], expected[0], rtol=1e-14)
-
-
-# --- products and convolutions larger than a tile -------------------------------------------------
-
-PRODUCTS = [((3, 4), (4, 5)), ((1, 7), (7, 1)), ((130, 9), (9, 70)), ((5, 3, 2), (5, 2, 4)),
-            ((200, 37), (37, 129)), ((2, 0), (0, 3)), ((0, 2), (2, 3)), ((3, 140, 300),
-            (3, 300, 66))]  # fmt: skip
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("transposed", ["neither", "left", "right", "both"])
-@pytest.mark.parametrize(("left", "right"), PRODUCTS)
-@pytest.mark.parametrize("shortest", [8, 256])
-def test_products(
-    emulated: Any, monkeypatch: pytest.MonkeyPatch, shortest: int, left: Any, right: Any,
-    transposed: str, dtype: Any,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(products, "SHORTEST", shortest)
-    a, b = draw(dtype, left, right)
-    if transposed in ("left", "both"):
-        a = np.swapaxes(np.swapaxes(a, -1, -2).copy(), -1, -2)
-    if transposed in ("right", "both"):
-        b = np.swapaxes(np.swapaxes(b, -1, -2).copy(), -1, -2)
-    close(gpu.matmul(a, b), reference.matmul(a, b))
-
-
-def test_products_by_a_library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outside of a capture cuBLAS multiplies: here NumPy's, by the same words."""
-    monkeypatch.setattr(launch, "capturing", lambda: False)
-    a, b, c = draw(np.float32, (2, 6, 4), (2, 4, 3), (2, 3, 4))
-    assert products.by_cublas(a, b) and products.by_cublas(a[0].T, b[0])
-    assert not products.by_cublas(a, c.transpose(0, 2, 1))
-    np.testing.assert_array_equal(gpu.matmul(a, b), a @ b)
-    for wrong in ((a, c), (a, b[0]), (a, b[:1]), (a, b.astype(np.float64))):
-        with pytest.raises(ValueError, match="matmul: expected"):
-            gpu.matmul(*wrong)
-
-
-LARGE = [  # (N, H, W, C), (K, L, O), stride, pad: beyond a tile in rows, columns and taps
-    ((2, 11, 13, 17), (3, 3, 70), 1, (1, 1, 1, 1)),
-    ((3, 12, 9, 9), (4, 4, 20), 2, (1, 1, 1, 1)),
-    ((2, 13, 8, 33), (5, 3, 16), 3, (2, 0, 1, 3)),
-    ((1, 9, 31, 70), (3, 3, 3), 1, (1, 1, 1, 1)),
-    ((5, 9, 9, 20), (1, 1, 70), 1, (0, 0, 0, 0)),
-    ((9, 4, 4, 24), (4, 4, 65), 1, (0, 0, 0, 0)),
-    ((2, 5, 3, 4), (2, 3, 5), 4, (0, 0, 1, 0)),
-]
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shortest", [8, 256])
-@pytest.mark.parametrize(("shape", "window", "stride", "pad"), LARGE)
-def test_large_convolutions(
-    emulated: Any, monkeypatch: pytest.MonkeyPatch, shape: Any, window: Any, stride: int,
-    pad: Any, shortest: int, dtype: Any,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(products, "SHORTEST", shortest)
-    x, w, b = draw(dtype, shape, (*window[:2], shape[3], window[2]), window[2:])
-    y = reference.conv2d(x, w, b, stride, pad)
-    (g,) = draw(dtype, y.shape)
-    close(gpu.conv2d(x, w, b, stride, pad), y)
-    close(gpu.conv2d(x, w, None, stride, pad), reference.conv2d(x, w, None, stride, pad))
-    at = (x.shape[1:3], stride, pad)
-    close(gpu.conv2d_grad_x(g, w, *at), reference.conv2d_grad_x(g, w, *at))
-    at = (w.shape[:2], stride, pad)
-    close(gpu.conv2d_grad_w(x, g, *at), reference.conv2d_grad_w(x, g, *at), 50)
-
-
-def test_indices_beyond_32_bits(emulated: Any) -> None:
-    """Of two pictures of 2^30 pixels and more, the corners alone: nothing else is touched."""
-    side = 33_000
-    try:
-        x = np.zeros((2, side, side, 1), np.float32)
-    except MemoryError:
-        pytest.skip("8 GB of addresses are too many here")
-    x[1, -1, 0], x[1, -1, -1] = 3, 5
-    at = (side - 1, (0, 0, 0, 0))
-    y = gpu.conv2d(x, np.ones((1, 1, 1, 1), np.float32), None, *at)
-    assert y.reshape(-1).tolist() == [0, 0, 0, 0, 0, 0, 3, 5]
-    assert gpu.conv2d_grad_w(x, y, (1, 1), *at).tolist() == [[[[9 + 25]]]]
-
-
-def test_nothing_to_convolve(emulated: Any) -> None:
-    x, w, g = np.zeros((0, 5, 5, 3)), np.ones((3, 3, 3, 4)), np.zeros((0, 5, 5, 4))
-    pad = (1, 1, 1, 1)
-    assert gpu.conv2d(x, w, None, 1, pad).shape == (0, 5, 5, 4)
-    assert gpu.conv2d_grad_x(g, w, (5, 5), 1, pad).shape == x.shape
-    assert not gpu.conv2d_grad_w(x, g, (3, 3), 1, pad).any()
-    doubled = np.zeros((0, 10, 10, 4))
-    assert gpu.upsample_conv2d(x, w, np.ones(4)).shape == doubled.shape
-    assert gpu.upsample_conv2d_grad_x(doubled, w).shape == x.shape
-    assert not gpu.upsample_conv2d_grad_w(x, doubled).any()
-    assert gpu.channel_sum(x).tolist() == [0, 0, 0]
-    assert gpu.normalize(x, *np.ones((3, 3))).shape == x.shape
 
 
 # --- statistics -----------------------------------------------------------------------------------

@@ -67,8 +67,13 @@ def test_whole_numbers(emulated: Any) -> None:
     assert set(rng.integers(4, size=1000).tolist()) == {0, 1, 2, 3}
     wide = rng.integers(0, 2**32, 1000)
     assert wide.dtype == np.int64 and wide.min() >= 0 and 2**31 < wide.max() < 2**32
-    for wrong in ((0,), (3, 3), (0, 2**32 + 1)):
-        with pytest.raises(ValueError, match=r"integers: from .* expected 1 to 2\^32 numbers"):
+    for many in (2**32, 2**32 + 1, 3 * 2**40):  # as positions in thousands of photographs
+        found = philox.Generator(6).integers(-7, many - 7, (3, 5)).reshape(-1)
+        expected = philox.integers(words(6, 0, 8), -7, many - 7)[:15]
+        np.testing.assert_array_equal(found, expected)
+        assert found.min() >= -7 and many / 2 < found.max() < many - 7
+    for wrong in ((0,), (3, 3), (0, 2**48 + 1)):
+        with pytest.raises(ValueError, match=r"integers: from .* expected 1 to 2\^48 numbers"):
             rng.integers(*wrong)
     with pytest.raises(ValueError, match="expected arrays of one type, float32 or float64"):
         rng.random(3, dtype=np.int32)

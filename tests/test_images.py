@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
+from minidl import device as devices
 from minidl import kernels
 from models.images import corruptions, files, patches, samples, scores
 from models.images.files import Picture, PictureError
@@ -578,9 +579,12 @@ class Foreign(np.lib.mixins.NDArrayOperatorsMixin):
         raise TypeError("implicit conversion to a NumPy array is not allowed")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        assert not any(isinstance(a, np.ndarray) for a in inputs), f"{ufunc}: of two devices"
         return wrap(getattr(ufunc, method)(*unwrap(inputs), **unwrap(options)))
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        mixed = any(isinstance(a, np.ndarray) for a in args)
+        assert not mixed or function is np.asarray, f"{function}: of two devices"
         return wrap(function(*unwrap(args), **unwrap(options)))
 
     def __getitem__(self, key: Any) -> Any:
@@ -642,7 +646,7 @@ def gpu_device() -> SimpleNamespace:
     cupy = pytest.importorskip("cupy")
     if not cupy.cuda.is_available():
         pytest.skip("no GPU")
-    rng = cupy.random.default_rng(0)
+    rng = devices.choose("gpu").generator(0)
     return SimpleNamespace(to=cupy.asarray, back=cupy.asnumpy, rng=rng, kind=cupy.ndarray)
 
 

@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--out", default="demo-out", help="folder for the pictures (%(default)s)")
     demo.add_argument("--seed", type=seed, default=0, help="of all chance (%(default)s)")
+    _device(demo)
 
     denoise = _repair(
         commands, "denoise", "take noise out of pictures", "minidl denoise photo.jpg -o clean.png"
@@ -177,10 +178,14 @@ def _command(
     return command
 
 
-def _machine(command: argparse.ArgumentParser) -> None:
+def _device(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--device", choices=("auto", "cpu", "gpu"), default="auto", help="where (%(default)s)"
     )
+
+
+def _machine(command: argparse.ArgumentParser) -> None:
+    _device(command)
     command.add_argument("--json", action="store_true", help="answer in JSON")
 
 

@@ -108,7 +108,16 @@ def share(text: str) -> float:
 def complain(options: argparse.Namespace, error: BaseException) -> None:
     """Tell of a fault in one line."""
     message = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, MemoryError) and "batch" in options:  # the CPU's, or the GPU's
-        batch = options.batch
-        message += f"; a smaller batch needs less: --batch {max(1, batch // 2) if batch else 'N'}"
+    if isinstance(error, MemoryError):  # the CPU's, or the GPU's
+        message += _with_less(options)
     print(f"minidl {options.command}: {message}", file=sys.stderr)
+
+
+def _with_less(options: argparse.Namespace) -> str:
+    """What a user can do about memory that is full."""
+    batch = getattr(options, "batch", None)
+    if getattr(options, "resume", None):  # its batch is that of its beginning
+        return "; a new run with a smaller --batch needs less"
+    if batch and batch > 1:
+        return f"; a smaller batch needs less: --batch {batch // 2}"
+    return "; --device cpu may have more" if getattr(options, "device", "cpu") != "cpu" else ""

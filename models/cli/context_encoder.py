@@ -40,10 +40,12 @@ def train(options: argparse.Namespace) -> int:
 def _start(options: argparse.Namespace) -> Filler:
     if not options.data:
         raise TrainingError("--data is missing: expected a folder of photographs")
+    settings = _settings(options)
+    options.batch = settings.batch  # so that full memory can name a smaller one
     return fit.start(
         options.out,
         options.data,
-        _settings(options),
+        settings,
         seed=options.seed or 0,
         steps=options.steps,
         minutes=options.minutes or 60.0,

@@ -17,6 +17,7 @@ from skimage.restoration import inpaint_biharmonic
 from tqdm import tqdm
 
 from minidl import device
+from minidl.device import Device
 from models import plots, zoo
 from models.context_encoder import Filler
 from models.context_encoder.masks import MEAN_COLOUR
@@ -62,7 +63,7 @@ TASKS = {
 
 def run(options: argparse.Namespace) -> int:
     """Train, repair, print a table, write one picture for each task."""
-    out = Path(options.out)
+    out, place = Path(options.out), device.choose(options.device)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -74,25 +75,25 @@ def run(options: argparse.Namespace) -> int:
     for name, task in TASKS.items():
         clean = photograph(HELD_OUT[name])
         damaged = _spoil(clean, task.damage, options.seed)
-        restorer = _train(task, training, options.seed)
+        restorer = _train(task, training, options.seed, place)
         began = time.perf_counter()
         pictures = {"damaged": damaged, OURS: restorer.repair(damaged)}
         seconds = time.perf_counter() - began
-        pictures |= _others(name, damaged)
+        pictures |= _others(name, damaged, place)
         _print_table(f"{HELD_OUT[name]}, {task.title}", clean, pictures)
         print(f"(repaired in {seconds:.1f} s, {clean.shape[1]}x{clean.shape[0]} pixels)\n")
         plots.side_by_side(out / f"{name}.png", _rows(clean, pictures))
         write(out / f"{name}-damaged.png", damaged)
         write(out / f"{name}-repaired.png", pictures[OURS])
-    _fill(out)
+    _fill(out, place)
     print(f"Look at the pictures in {out}.")
     return 0
 
 
-def _fill(out: Path) -> None:
+def _fill(out: Path, place: Device) -> None:
     """A hole in a photograph, filled by the weights that come along: training that takes longer."""
     try:
-        filler = Filler.load(zoo.filler())
+        filler = Filler.load(zoo.filler(), device=place)
     except zoo.NoWeightsError:
         return
     clean = photograph(HELD_OUT["hole"])
@@ -126,12 +127,13 @@ def _spoil(clean: np.ndarray, damage: Damage, seed: int) -> np.ndarray:
     return spoil(clean, damage, rng)
 
 
-def _train(task: Task, images: list[np.ndarray], seed: int) -> Restorer:
+def _train(task: Task, images: list[np.ndarray], seed: int, place: Device) -> Restorer:
     rng = np.random.default_rng(seed)
     recipe = task.recipe
     restorer = recipe.untrained(task.damage, rng)
-    draw = task.damage.draw_from(images, recipe.patch, rng, device.CPU)
-    trainer = Trainer(restorer, recipe, draw, steps=task.steps, rng=rng, device=device.CPU)
+    restorer.network.to(place)
+    draw = task.damage.draw_from(images, recipe.patch, rng, place)
+    trainer = Trainer(restorer, recipe, draw, steps=task.steps, rng=rng, device=place)
     with tqdm(total=trainer.total, unit="step", desc=f"against {task.title}") as bar:
         for stage in trainer.run():
             if trainer.done % 20 == 0 or trainer.done == trainer.total:
@@ -140,12 +142,12 @@ def _train(task: Task, images: list[np.ndarray], seed: int) -> Restorer:
     return restorer
 
 
-def _others(name: str, damaged: np.ndarray) -> dict[str, np.ndarray]:
+def _others(name: str, damaged: np.ndarray, place: Device) -> dict[str, np.ndarray]:
     """What the weights that come along and the classical methods make of it."""
     pictures: dict[str, np.ndarray] = {}
     try:
         path = zoo.denoiser(25) if name == "noise" else zoo.text_remover()
-        pictures["ours, shipped weights"] = Restorer.load(path).repair(damaged)
+        pictures["ours, shipped weights"] = Restorer.load(path, device=place).repair(damaged)
     except zoo.NoWeightsError:
         pass
     if name == "noise":  # against text there is no classical method that is not told where it is

@@ -70,8 +70,8 @@ def _findings() -> dict[str, Any]:
 
 
 def _gpu() -> dict[str, Any]:
-    """The GPU, its memory, the CUDA that the driver takes and that CuPy uses, and the compiler of
-    kernels, which comes with CUDA's libraries and not with CuPy."""
+    """The GPU, its memory, the CUDA that the driver takes and that CuPy uses, the compiler of
+    kernels, which comes with CUDA's libraries and not with CuPy, and how exact products are."""
     cupy = device.choose("gpu").xp
     name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
     free, total = cupy.cuda.runtime.memGetInfo()
@@ -79,10 +79,16 @@ def _gpu() -> dict[str, Any]:
     return {
         "name": name,
         "memory": f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free",
-        "driver": f"{driver // 1000}.{driver % 1000 // 10}",
-        "CUDA": f"{runtime // 1000}.{runtime % 1000 // 10}",
+        "driver": _dotted(driver),
+        "CUDA": _dotted(runtime),
         "compiler": _compiler(cupy) or f"missing: pip install 'minidl[cuda{runtime // 1000}-ctk]'",
+        "TF32": "on" if device.tf32() else "off; CUPY_TF32=1 is for tensor cores, and less exact",
     }
+
+
+def _dotted(version: int) -> str:
+    """12080, as CUDA tells its version, is 12.8."""
+    return f"{version // 1000}.{version % 1000 // 10}"
 
 
 def _compiler(cupy: Any) -> str:

@@ -60,6 +60,7 @@ def told(options: argparse.Namespace, use: str) -> int:
 
 def _start(options: argparse.Namespace) -> Restorer:
     recipe = _recipe(options)
+    options.batch = recipe.batch  # so that full memory can name a smaller one
     place = device.choose(options.device)
     Run.check_new(options.out)  # before the pictures are read, which may take a while
     return fit.start(

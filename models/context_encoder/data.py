@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from minidl.device import Array, Device, generator_state, set_generator_state
+from minidl.device import CPU, Array, Device, generator_state, set_generator_state
 from models.images.files import PictureError, find, read
 
-from .masks import MEAN_COLOUR, Holes
+from .masks import MEAN_COLOUR, Holes, cut
 
 MARGIN = 16  # photographs are kept 1/16 larger than the network takes, and cropped at random
 KEPT = 4 << 30  # bytes: what is larger together is decoded anew each time
@@ -102,15 +102,26 @@ def split(folder: str | Path, *, share: int = 40, most: int = 128) -> tuple[list
 class Batches:
     """Batches of photographs with holes, cropped and flipped at random; one is always ready.
 
-    All chance is drawn here from `rng`, in order; a thread turns the drawn numbers into pixels. So
-    the next step need not wait, and the same rng gives the same batches. `state` is the state of
-    rng from which `go_on` makes the same batches follow.
+    All chance is drawn here from `rng`, in order; a thread turns the drawn numbers into pixels on
+    `device`, where the photographs are, if there is room for them. So the next step need not wait,
+    and the same rng gives the same batches, on any device. `state` is the state of rng from which
+    `go_on` makes the same batches follow.
     """
 
     def __init__(
-        self, photographs: Photographs, holes: Holes, batch: int, rng: np.random.Generator
+        self,
+        photographs: Photographs,
+        holes: Holes,
+        batch: int,
+        rng: np.random.Generator,
+        device: Device = CPU,
     ) -> None:
         self.photographs, self.holes, self.batch, self.rng = photographs, holes, batch, rng
+        self.device = device
+        self._kept: Array | None = None  # the photographs, on the device
+        pixels = photographs.pixels
+        if pixels is not None and pixels.nbytes <= device.free_memory() / 4:
+            self._kept = device.put(pixels)
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._coming: Future[Batch] | None = None
         self.state = generator_state(rng)
@@ -135,34 +146,38 @@ class Batches:
         which = self.rng.integers(0, len(self.photographs), n)
         shifts = self.rng.integers(0, spare, (n, 2), endpoint=True)
         flips = self.rng.integers(0, 2, n).astype(bool)
-        masks, corners = self.holes.draw(n, self.rng)
-        self._coming = self._pool.submit(self._make, which, shifts, flips, masks, corners)
+        places, corners = self.holes.choose(n, self.rng)
+        self._coming = self._pool.submit(self._make, which, shifts, flips, places, corners)
 
     def _make(
         self,
         which: np.ndarray,
         shifts: np.ndarray,
         flips: np.ndarray,
-        masks: np.ndarray,
+        places: np.ndarray,
         corners: np.ndarray,
     ) -> Batch:
-        size = self.holes.size
-        pixels = np.empty((len(which), size, size, 3), np.uint8)
-        for i, (top, left) in enumerate(shifts):
-            crop = self.photographs[which[i]][top : top + size, left : left + size]
-            pixels[i] = crop[:, ::-1] if flips[i] else crop
-        return with_holes(pixels, masks, corners, self.holes)
+        pictures = self._kept
+        if pictures is None:
+            pictures = self.device.put(np.stack([self.photographs[i] for i in which]))
+            which = np.arange(len(which))
+        steps, (top, left) = np.arange(self.holes.size), shifts.T[..., None]
+        columns = left + np.where(flips[:, None], steps[::-1], steps)
+        pixels = cut(pictures, which, top + steps, columns)
+        return with_holes(pixels, self.holes.masks(places, self.device), corners, self.holes)
 
 
-def with_holes(pixels: np.ndarray, masks: np.ndarray, corners: np.ndarray, holes: Holes) -> Batch:
-    """pixels (N, size, size, 3) uint8 or in [0, 1], masks and corners as `Holes.draw` gave them."""
-    scale = 2 / 255 if pixels.dtype == np.uint8 else 2
-    x = pixels.astype(np.float32) * np.float32(scale) - np.float32(1)
-    context = np.where(masks[..., None], 2 * MEAN_COLOUR - 1, x)
+def with_holes(pixels: Array, masks: Array, corners: np.ndarray, holes: Holes) -> Batch:
+    """pixels (N, size, size, 3) uint8 or in [0, 1], masks and corners as `Holes.draw` gave them.
+
+    The batch is where the pixels and masks are.
+    """
+    x = pixels.astype(np.float32)
+    x *= np.float32(2 / 255 if pixels.dtype == np.uint8 else 2)
+    x -= np.float32(1)
+    context = np.where(masks[..., None], np.asarray(2 * MEAN_COLOUR - 1, like=x), x)
     target = x
     if not holes.whole:
-        side = holes.side
-        target = np.stack(
-            [p[t : t + side, l : l + side] for p, (t, l) in zip(x, corners, strict=True)]
-        )
+        steps, (top, left) = np.arange(holes.side), corners.T[..., None]
+        target = cut(x, np.arange(len(x)), top + steps, left + steps)
     return Batch(context, target, holes.weight(masks))

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from minidl.device import CPU, Array, Device
 from models.images.files import PictureError, read
 
 KINDS = ("centre", "random", "block", "region")
@@ -53,8 +54,12 @@ class Holes:
         """Whether the generator gives a whole picture."""
         return self.kind in ("block", "region")
 
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """n masks (n, size, size), and the top left corner (n, 2) of what is predicted for each."""
+    def choose(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """(places, corners): what n holes are made of, all that chance has to say about them.
+
+        places (n, R, 4): rectangles by top, left, bottom and right; for region, of the pattern.
+        corners (n, 2): where what is predicted begins, top and left.
+        """
         corners = np.zeros((n, 2), np.int64)
         if self.kind == "block":
             return np.stack([blocks(self.size, rng) for _ in range(n)]), corners
@@ -63,36 +68,65 @@ class Holes:
         corners += (self.size - self.side) // 2
         if self.kind == "random":
             corners = rng.integers(0, self.size - self.side, (n, 2), endpoint=True)
-        masks = np.zeros((n, self.size, self.size), bool)
-        for mask, (top, left) in zip(masks, corners, strict=True):
-            inner = slice(self.overlap, self.side - self.overlap)
-            mask[top : top + self.side, left : left + self.side][inner, inner] = True
-        return masks, corners
+        inner = corners + self.overlap, corners + self.side - self.overlap
+        return np.concatenate(inner, axis=1)[:, None], corners
 
-    def weight(self, masks: np.ndarray) -> np.ndarray:
-        """What each predicted pixel weighs in the loss: (n, size, size, 1), or one square for all,
-        (1, side, side, 1)."""
+    def masks(self, places: np.ndarray, device: Device = CPU) -> Array:
+        """The masks (n, size, size) of chosen places, made on the device."""
+        if self.kind == "region":
+            which, (top, left) = np.zeros(len(places), np.int64), places[:, 0, :2].T
+            steps = np.arange(self.size)
+            return cut(_pattern(device), which, top[:, None] + steps, left[:, None] + steps)[..., 0]
+        return _inside(places, self.size, device)
+
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """n masks (n, size, size), and the top left corner (n, 2) of what is predicted for each."""
+        places, corners = self.choose(n, rng)
+        return self.masks(places), corners
+
+    def weight(self, masks: Array) -> Array:
+        """What each predicted pixel weighs in the loss, where the masks are: (n, size, size, 1), or
+        one square for all, (1, side, side, 1)."""
         if self.whole:
             return masks[..., None].astype(np.float32)
         weight = np.full((1, self.side, self.side, 1), RIM_WEIGHT, np.float32)
         inner = slice(self.overlap, self.side - self.overlap)
         weight[:, inner, inner] = 1
-        return weight
+        return np.asarray(weight, like=masks)
+
+
+def cut(pictures: Array, which: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Array:
+    """pictures (M, H, W, C) -> (n, h, w, C), where they are: of each picture of which (n,), rows
+    (n, h) by columns (n, w). Only these short lists of numbers move to its device."""
+    _, H, W, C = pictures.shape
+    lines = np.asarray(W * (H * which[:, None] + rows), like=pictures)
+    index = lines[:, :, None] + np.asarray(columns, like=pictures)[:, None, :]
+    return np.take(pictures.reshape(-1, C), index, axis=0)
+
+
+def _inside(places: np.ndarray, size: int, device: Device = CPU) -> Array:
+    """(n, size, size) bool: whether a pixel is in one of the rectangles (n, R, 4)."""
+    steps, (top, left, bottom, right) = np.arange(size), np.moveaxis(places, -1, 0)[..., None]
+    rows = device.put((steps >= top) & (steps < bottom))  # (n, R, size)
+    columns = device.put((steps >= left) & (steps < right))
+    return (rows[..., :, None] & columns[..., None, :]).any(axis=1)
+
+
+BLOCKS = 5  # at most, in a picture
 
 
 def blocks(size: int, rng: np.random.Generator) -> np.ndarray:
-    """(size, size): one to five rectangles, each side an eighth to a third of the picture's,
-    together at most a quarter of it."""
-    mask = np.zeros((size, size), bool)
-    for _ in range(int(rng.integers(1, 5, endpoint=True))):
+    """(5, 4): one to five rectangles, each side an eighth to a third of the picture's, together at
+    most a quarter of it; the others are empty."""
+    places, mask = np.zeros((BLOCKS, 4), np.int64), np.zeros((size, size), bool)
+    for place in places[: int(rng.integers(1, BLOCKS, endpoint=True))]:
         height, width = rng.integers(size // 8, size // 3, 2, endpoint=True)
         top, left = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
-        larger = mask.copy()
-        larger[top : top + height, left : left + width] = True
-        if larger.sum() > size * size / 4:
+        mask[top : top + height, left : left + width] = True
+        if mask.sum() > size * size / 4:
             break
-        mask = larger
-    return mask
+        place[:] = top, left, top + height, left + width
+    return places
 
 
 # From the authors' code: noise at 6 % of the resolution, enlarged, below a threshold of 0.25.
@@ -101,25 +135,29 @@ _LEAST, _MOST = 0.2, 0.3
 
 
 def region(size: int, rng: np.random.Generator) -> np.ndarray:
-    """(size, size): a piece of one large pattern, drawn until 20 to 30 % of it are hole."""
-    pattern, sums = _pattern()
+    """(1, 4): a piece of one large pattern, drawn until 20 to 30 % of it are hole."""
+    sums = _sums()
     while True:
         top, left = rng.integers(0, _PATTERN - size, 2, endpoint=True)
         bottom, right = top + size, left + size
         area = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
         if _LEAST <= area / size**2 <= _MOST:
-            return pattern[top:bottom, left:right].copy()
+            return np.array([[top, left, bottom, right]])
 
 
-@lru_cache(maxsize=1)
-def _pattern() -> tuple[np.ndarray, np.ndarray]:
-    """The pattern, the same in every process; and the sums over all that is above and left."""
+@lru_cache(maxsize=2)
+def _pattern(device: Device = CPU) -> Array:
+    """(1, side, side, 1) bool: the pattern, the same in every process, on the device."""
     coarse = round(_RESOLUTION * _PATTERN)
     noise = np.random.default_rng(0).random((coarse, coarse), dtype=np.float32)
     smooth = Image.fromarray(noise).resize((_PATTERN, _PATTERN), Image.Resampling.BICUBIC)
-    pattern = np.asarray(smooth) < _DENSITY
-    sums = np.pad(pattern.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    return pattern, sums
+    return device.put((np.asarray(smooth) < _DENSITY)[None, :, :, None])
+
+
+@lru_cache(maxsize=1)
+def _sums() -> np.ndarray:
+    """Over all of the pattern that is above and left of a place."""
+    return np.pad(_pattern()[0, :, :, 0].cumsum(0).cumsum(1), ((1, 0), (1, 0)))
 
 
 # --- a user's masks -------------------------------------------------------------------------------

@@ -83,7 +83,8 @@ class Trainer:
         self.d_optimizer = optim.Adam(self.discriminator.parameters(), rate=0, beta1=0.5)
         self.rng = rng  # from here on that of dropout, which was given it
         numbers = np.random.default_rng(int(rng.integers(2**62)))
-        self.batches = Batches(photographs, self.filler.holes, settings.batch, numbers)
+        self.batches = Batches(photographs, self.filler.holes, settings.batch, numbers, device)
+        self._drop_on_device()
         self._unseen: list[Losses] = []  # since the last look
         self._seen: list[Losses] = []  # since `mean_losses` was asked for, on the CPU
 
@@ -96,12 +97,18 @@ class Trainer:
             share = self.rate_share()
             self.g_optimizer.rate = self.settings.generator_rate * share
             self.d_optimizer.rate = self.settings.discriminator_rate * share
-            self._unseen.append(self.take_step(self.batches.next().on(self.device)))
+            self._unseen.append(self.take_step(self.batches.next()))
             self.step += 1
             if self.step % CHECK_EVERY == 0:
                 self.look()
             yield self.step
         self.look()
+
+    def _drop_on_device(self) -> None:
+        """Dropout draws where the network is, from here on as the state of `rng` says."""
+        for layer in self.filler.generator.layers:
+            if isinstance(layer, nn.Dropout):
+                layer.rng = self.device.follow(self.rng)
 
     def rate_share(self) -> float:
         """The part of the rates that this step takes: all, then falling linearly to 0."""
@@ -180,6 +187,7 @@ class Trainer:
             "batches": self.batches.state,
             "dropout": generator_state(self.rng),
         }
+        self._drop_on_device()  # as it will be after load_state
         return groups, {**self.filler.about(), "progress": progress}
 
     def load_state(self, groups: dict[str, dict[str, np.ndarray]], about: dict[str, Any]) -> None:
@@ -191,6 +199,7 @@ class Trainer:
             progress = about["progress"]
             self.step = int(progress["step"])
             set_generator_state(self.rng, progress["dropout"])
+            self._drop_on_device()
             self.batches.go_on(progress["batches"])
         except (KeyError, ValueError, TypeError) as error:
             raise checkpoint.CheckpointError(f"not a checkpoint of this run: {error}") from error

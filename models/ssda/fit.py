@@ -101,6 +101,7 @@ def steps_in(minutes: float, make: Callable[[int], Trainer]) -> int:
     clock: dict[str, list[float]] = {}
     for stage in trial.run():
         times = clock.setdefault(stage.name, [])
+        trial.device.synchronize()
         times.append(time.perf_counter())
         if len(times) > 2 and times[-1] - times[0] > TRIAL_SECONDS:
             trial.step = stage.steps  # enough is known of this one

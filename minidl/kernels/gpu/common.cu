@@ -19,3 +19,15 @@ __device__ Index quotient(Index a, Index b) {
 // All threads of the grid share a loop: for (Index i = start(); i < n; i += stride())
 __device__ Index start() { return (Index)blockIdx.x * THREADS + threadIdx.x; }
 __device__ Index stride() { return (Index)gridDim.x * THREADS; }
+
+struct Place {  // of number i in pictures (N, H, W, C)
+    Index picture;
+    int h, w, c;
+    __device__ Place(Index i, Index H, Index W, Index C) {
+        const Index pixel = quotient(i, C), row = quotient(pixel, W);
+        picture = quotient(row, H);
+        c = (int)(i - pixel * C);
+        w = (int)(pixel - row * W);
+        h = (int)(row - picture * H);
+    }
+};

@@ -20,11 +20,9 @@ struct Windows {
         int k, l, c;
     };
     __device__ Pixel pixel(Index i) const {
-        const int size = v.P * v.Q;
-        const Index n = quotient(i, size);
-        const int rest = (int)(i - n * size);
-        return {x + n * v.H * v.W * v.C, rest / v.Q * v.stride - v.top,
-                rest % v.Q * v.stride - v.left};
+        const Index row = quotient(i, v.Q), n = quotient(row, v.P);
+        const int p = (int)(row - n * v.P), q = (int)(i - row * v.Q);
+        return {x + n * ((Index)v.H * v.W * v.C), p * v.stride - v.top, q * v.stride - v.left};
     }
     __device__ Tap tap(Index i) const {
         const int c = (int)i % v.C, place = (int)i / v.C;
@@ -146,4 +144,36 @@ conv2d_grad_x(const T* g, const T* w, T* dx, Geometry n, Index N, Index parts) {
     };
     const Part sum(part, parts, (Index)f.taps * n.O);
     multiply<T, COLUMNS>(left, right, (const T*)nullptr, place, rows, n.C, sum.first, sum.last);
+}
+
+// The other way to the same products: the matrix of windows is laid out in memory, for cuBLAS.
+// columns (pixels, taps), size numbers in all
+template <typename T>
+__global__ void unroll(const T* x, T* columns, View view, Index size, Index taps) {
+    const Windows<T> windows = {x, view};
+    for (Index i = start(); i < size; i += stride()) {
+        const Index pixel = quotient(i, taps);
+        columns[i] = windows.number(windows.pixel(pixel), windows.tap(i - pixel * taps));
+    }
+}
+
+// The transpose: each number of dx (N, H, W, C) is the sum over the windows that it was in.
+template <typename T>
+__global__ void roll_up(const T* columns, T* dx, Geometry n, Index size) {
+    const Index taps = (Index)n.K * n.L * n.C;
+    for (Index i = start(); i < size; i += stride()) {
+        const Place at(i, n.H, n.W, n.C);
+        T sum = 0;
+        for (int k = (at.h + n.top) % n.stride; k < n.K; k += n.stride) {
+            const int p = (at.h + n.top - k) / n.stride;
+            if (at.h + n.top < k || p >= n.P) continue;
+            for (int l = (at.w + n.left) % n.stride; l < n.L; l += n.stride) {
+                const int q = (at.w + n.left - l) / n.stride;
+                if (at.w + n.left < l || q >= n.Q) continue;
+                const Index pixel = (at.picture * n.P + p) * n.Q + q;
+                sum += columns[pixel * taps + (k * n.L + l) * n.C + at.c];
+            }
+        }
+        dx[i] = sum;
+    }
 }

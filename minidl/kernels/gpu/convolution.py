@@ -1,4 +1,9 @@
-"""Convolution: a matrix product, one factor of which lies in the pictures (see convolution.cu)."""
+"""Convolution: a matrix product, one factor of which lies in the pictures (see convolution.cu).
+
+There are three ways to it. Where the windows are the pictures as they lie, it is a plain product.
+Elsewhere our own kernels read the windows in the pictures, or the windows are laid out, chunk by
+chunk, for cuBLAS.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +11,9 @@ import math
 
 import numpy as np
 
-from ...device import Array
+from ...device import Array, is_recording, tf32
 from . import launch
-from .products import ROWS, add, in_parts, matmul
+from .products import ROWS, add, in_parts, matmul, product
 
 Pad = tuple[int, int, int, int]
 
@@ -22,9 +27,23 @@ GEOMETRY = _ints("H", "W", "C", "K", "L", "O", "P", "Q", "stride", "top", "left"
 
 
 def is_product(size: tuple[int, int], window: tuple[int, int], stride: int, pad: Pad) -> bool:
-    """Whether the windows are the pictures' own memory, as they lie: then cuBLAS multiplies them.
-    Everything else is up to the kernels of convolution.cu."""
+    """Whether the windows are the pictures' own memory, as they lie."""
     return not any(pad) and (window == size or (window == (1, 1) and stride == 1))
+
+
+def unrolls(dtype: np.dtype) -> bool:
+    """Whether all other windows are laid out for cuBLAS: for TF32, which our kernels have not.
+    `benchmarks.convolutions` times both ways. Never while a graph is recorded, see `products`."""
+    return dtype == np.float32 and tf32() and not is_recording()
+
+
+def _unroll(x: Array, view: np.ndarray, taps: int) -> Array:
+    """The windows of x (N, H, W, C), (N P Q, taps)."""
+    pixels = len(x) * int(view["P"]) * int(view["Q"])
+    columns = launch.empty((pixels, taps), x.dtype)
+    size = columns.size
+    launch.launch("unroll<T>", x.dtype, launch.blocks(size), x, columns, view, size, taps)
+    return columns
 
 
 def _outputs(
@@ -55,6 +74,13 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: int, pad: Pad) -> Array:
             add(y[None], y, bias)
         return y
     view = np.array((H, W, C, L, P, Q, stride, top, left), VIEW)
+    if unrolls(x.dtype):
+        y = launch.empty((N, P, Q, O), x.dtype)
+        for n in launch.chunks(N, P * Q * taps, x.dtype):
+            product(_unroll(x[n], view, taps), w.reshape(taps, O), out=y[n].reshape(-1, O))
+        if rest:
+            add(y[None], y, bias)
+        return y
     tiles = math.ceil(pixels / ROWS), math.ceil(O / columns)
 
     def run(y: Array, bias: Array | int, parts: int) -> None:
@@ -75,6 +101,14 @@ def conv2d_grad_x(g: Array, w: Array, size: tuple[int, int], stride: int, pad: P
     if is_product((H, W), (K, L), stride, pad):
         return matmul(g.reshape(-1, O), w.reshape(-1, O).T).reshape(N, H, W, C)
     geometry = np.array((H, W, C, K, L, O, P, Q, stride, top, left), GEOMETRY)
+    if unrolls(g.dtype):
+        dx, back = launch.empty((N, H, W, C), g.dtype), w.reshape(-1, O).T
+        for n in launch.chunks(N, P * Q * K * L * C, g.dtype):
+            windows, part = product(g[n].reshape(-1, O), back), dx[n]
+            launch.launch(
+                "roll_up<T>", g.dtype, launch.blocks(part.size), windows, part, geometry, part.size
+            )
+        return dx
     columns, phases = _columns(C), stride * stride
     pixels = N * math.ceil(H / stride) * math.ceil(W / stride)  # of the first phase, the largest
     tiles = math.ceil(pixels / ROWS), math.ceil(C / columns)
@@ -98,6 +132,16 @@ def conv2d_grad_w(x: Array, g: Array, window: tuple[int, int], stride: int, pad:
     if is_product((H, W), window, stride, pad):
         return matmul(x.reshape(pixels, taps).T, g.reshape(pixels, O)).reshape(K, L, C, O)
     view = np.array((H, W, C, L, P, Q, stride, top, left), VIEW)
+    if unrolls(x.dtype):
+        chunks, dw = (
+            list(launch.chunks(N, P * Q * taps, x.dtype)),
+            launch.empty((K, L, C, O), x.dtype),
+        )
+        parts = launch.empty((len(chunks), taps, O), x.dtype)
+        for part, n in zip(parts, chunks, strict=True):
+            product(_unroll(x[n], view, taps).T, g[n].reshape(-1, O), out=part)
+        add(parts, dw)
+        return dw
     tiles = math.ceil(taps / ROWS), math.ceil(O / columns)
 
     def run(dw: Array, bias: Array | int, parts: int) -> None:

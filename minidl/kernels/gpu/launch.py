@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...device import Array
+from ...device import Array, tf32
 
 THREADS = 256  # of a block, as in common.cu
 BLOCKS = 4096  # of a loop that all threads share; more would only wait
+CHUNK = 256 << 20  # bytes of what is kept between two kernels for some of the pictures of a batch
+
+TF32_MATH = 3  # CUBLAS_TF32_TENSOR_OP_MATH, which CuPy does not name
 
 FILES = ("common", "elementwise", "products", "convolution", "normalisation", "upsampling",
          "patches", "philox")  # fmt: skip
@@ -28,7 +31,7 @@ KERNELS = (
     "matmul<T, false, false>", "matmul<T, false, true>", "matmul<T, true, false>",
     "matmul<T, true, true>",
     "conv2d<T, 16>", "conv2d<T, 64>", "conv2d_grad_x<T, 16>", "conv2d_grad_x<T, 64>",
-    "conv2d_grad_w<T, 16>", "conv2d_grad_w<T, 64>",
+    "conv2d_grad_w<T, 16>", "conv2d_grad_w<T, 64>", "unroll<T>", "roll_up<T>",
     "channel_sum<T>", "channel_sums<T>", "moments<T>", "totals<T>", "moments_totals<T>",
     "normalize<T>", "batch_norm_grad<T>",
     "transform<T>", "transform_back<T>", "combine<T>", "combine_back<T>", "window_factors<T>",
@@ -99,11 +102,14 @@ def numbers(array: Array) -> np.ndarray:
     return array.get()
 
 
-def capturing() -> bool:
-    """Whether launches are being recorded for a graph, not run: see `minidl.graph`."""
-    import cupy
+def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
+    """a b by cuBLAS: its tensor cores' TF32, for all that is float32, if `tf32` says so."""
+    from cupy.cuda.device import get_cublas_handle
+    from cupy_backends.cuda.libs import cublas
 
-    return cupy.cuda.get_current_stream().is_capturing()
+    # every thread has a handle of its own; CuPy itself heeds CUPY_TF32 in products of two axes only
+    cublas.setMathMode(get_cublas_handle(), TF32_MATH if tf32() else cublas.CUBLAS_DEFAULT_MATH)
+    return np.matmul(a, b, out=out)
 
 
 # --- launching ------------------------------------------------------------------------------------
@@ -124,6 +130,13 @@ def launch(kernel: str, dtype: np.dtype, grid: tuple[int, ...], *arguments: Any)
 def blocks(numbers: int) -> tuple[int]:
     """The grid for a loop over so many numbers that all threads share."""
     return (min(BLOCKS, math.ceil(numbers / THREADS)),)
+
+
+def chunks(pictures: int, numbers: int, dtype: np.dtype) -> Iterator[slice]:
+    """Pieces of so many pictures, each of which needs room for so many numbers: CHUNK in all."""
+    size = max(1, CHUNK // max(1, numbers * dtype.itemsize))
+    for start in range(0, pictures, size):
+        yield slice(start, min(pictures, start + size))
 
 
 def check_types(what: str, *arrays: Array) -> None:

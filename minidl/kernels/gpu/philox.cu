@@ -25,11 +25,12 @@ __device__ void uniforms(const Four& words, float (&out)[4]) {
     for (int k = 0; k < 4; k++) out[k] = (words.at[k] >> 8) * 0x1p-24f;
 }
 
+__device__ Word64 pair(const Four& words, int k) {
+    return (Word64)words.at[2 * k] << 32 | words.at[2 * k + 1];
+}
+
 __device__ void uniforms(const Four& words, double (&out)[2]) {
-    for (int k = 0; k < 2; k++) {
-        const Word64 both = (Word64)words.at[2 * k] << 32 | words.at[2 * k + 1];
-        out[k] = (both >> 11) * 0x1p-53;
-    }
+    for (int k = 0; k < 2; k++) out[k] = (pair(words, k) >> 11) * 0x1p-53;
 }
 
 template <typename T, bool NORMAL>
@@ -49,13 +50,17 @@ __global__ void random_floats(T* out, Index n, Word64 seed, const Word64* counte
     }
 }
 
-// Whole numbers from low to below low + range, which is at most 2^32.
+// Whole numbers from low to below low + range: a word's share of it, or, of ranges above 2^32, the
+// rest of two words, of which some are more likely than others by range / 2^64.
 __global__ void random_integers(Index* out, Index n, Index low, Index range, Word64 seed,
                                 const Word64* counter) {
-    for (Index i = start(); i * 4 < n; i += stride()) {
+    const int size = range > (Index)1 << 32 ? 2 : 4;
+    for (Index i = start(); i * size < n; i += stride()) {
         const Four words = philox(*counter + i, seed);
-        for (int k = 0; k < 4 && i * 4 + k < n; k++)
-            out[i * 4 + k] = low + (Index)((Word64)words.at[k] * (Word64)range >> 32);
+        for (int k = 0; k < size && i * size + k < n; k++)
+            out[i * size + k] =
+                low + (Index)(size == 4 ? (Word64)words.at[k] * (Word64)range >> 32
+                                        : pair(words, k) % (Word64)range);
     }
 }
 

@@ -39,8 +39,13 @@ def uniforms(words: np.ndarray, dtype: Any) -> np.ndarray:
     """Numbers in [0, 1) from words (n, 4): (4 n,) of float32, or (2 n,) of float64."""
     if dtype == np.float32:
         return (words >> np.uint32(8)).reshape(-1).astype(np.float32) * np.float32(2.0**-24)
+    return (_pairs(words) >> np.uint64(11)).astype(dtype) * 2.0**-53
+
+
+def _pairs(words: np.ndarray) -> np.ndarray:
+    """Two words in one: (2 n,) of uint64."""
     pairs = words.astype(np.uint64).reshape(-1, 2)
-    return ((pairs[:, 0] << np.uint64(32) | pairs[:, 1]) >> np.uint64(11)).astype(dtype) * 2.0**-53
+    return pairs[:, 0] << np.uint64(32) | pairs[:, 1]
 
 
 def normals(words: np.ndarray, dtype: Any) -> np.ndarray:
@@ -52,7 +57,10 @@ def normals(words: np.ndarray, dtype: Any) -> np.ndarray:
 
 
 def integers(words: np.ndarray, low: int, high: int) -> np.ndarray:
-    """Whole numbers from low to high - 1 from words (n, 4): (4 n,) of int64."""
+    """Whole numbers from low to high - 1 from words (n, 4): (4 n,) of int64, or (2 n,) where there
+    are more than 2^32 of them."""
+    if high - low > 2**32:
+        return low + (_pairs(words) % np.uint64(high - low)).astype(np.int64)
     share = words.reshape(-1).astype(np.uint64) * np.uint64(high - low) >> np.uint64(32)
     return low + share.astype(np.int64)
 
@@ -84,13 +92,14 @@ class Generator:
     def integers(self, low: int, high: int | None = None, size: Shape = 1) -> Array:
         """Whole numbers from low to high - 1, or from 0 to low - 1; int64.
 
-        Raises ValueError for more than 2^32 of them, or none.
+        Raises ValueError for more than 2^48 of them, which would not be equally likely, or none.
         """
         low, high = (0, low) if high is None else (low, high)
-        if not 0 < high - low <= 2**32:
-            raise ValueError(f"integers: from {low} to below {high}, expected 1 to 2^32 numbers")
+        if not 0 < high - low <= 2**48:
+            raise ValueError(f"integers: from {low} to below {high}, expected 1 to 2^48 numbers")
         out = launch.empty(size, np.int64)
-        self._draw("random_integers", out, 4, int(low), int(high - low))
+        at_once = 4 if high - low <= 2**32 else 2
+        self._draw("random_integers", out, at_once, int(low), int(high - low))
         return out
 
     def _floats(self, kernel: str, size: Shape, dtype: Any) -> Array:

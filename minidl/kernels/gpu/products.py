@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...device import Array
+from ...device import Array, is_recording
 from . import launch
 
 ROWS, COLUMNS = 128, 64  # of the result, that a block computes: as in products.cu
@@ -21,7 +21,7 @@ def by_cublas(a: Array, b: Array) -> bool:
     """Whether cuBLAS multiplies. Not for a graph, into which CuPy's cuBLAS cannot be recorded; nor
     for transposed batches, which CuPy copies into order first."""
     in_order = a.flags.c_contiguous and b.flags.c_contiguous
-    return (a.ndim == 2 or in_order) and not launch.capturing()
+    return (a.ndim == 2 or in_order) and not is_recording()
 
 
 def matmul(a: Array, b: Array) -> Array:
@@ -29,15 +29,17 @@ def matmul(a: Array, b: Array) -> Array:
         raise ValueError(f"matmul: expected (M, K) and (K, N), got {a.shape} and {b.shape}")
     if a.shape[:-2] != b.shape[:-2]:
         raise ValueError(f"matmul: expected as many of a as of b, got {a.shape} and {b.shape}")
-    if by_cublas(a, b):
-        launch.check_types("matmul", a, b)
-        return a @ b
+    launch.check_types("matmul", a, b)
     return product(a, b)
 
 
 def product(a: Array, b: Array, out: Array | None = None) -> Array:
+    """a b as in `matmul`, by whoever is better at it."""
+    return launch.multiply(a, b, out) if by_cublas(a, b) else by_tiles(a, b, out)
+
+
+def by_tiles(a: Array, b: Array, out: Array | None = None) -> Array:
     """a b as in `matmul`, by our own kernel, which takes views as they are."""
-    launch.check_types("matmul", a, b)
     shape = (*a.shape[:-1], b.shape[-1])
     if a.ndim == 2:
         a, b = a[None], b[None]

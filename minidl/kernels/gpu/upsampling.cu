@@ -3,16 +3,6 @@
 // nine products. Each kernel gathers: a thread computes all that belongs to its own pixel and
 // channel, and nobody else writes there.
 
-struct Place {  // of number i in pictures (N, H, W, C)
-    int h, w, c;
-    __device__ Place(Index i, Index H, Index W, Index C) {
-        const Index pixel = quotient(i, C), row = quotient(pixel, W);
-        c = (int)(i - pixel * C);
-        w = (int)(pixel - row * W);
-        h = (int)(row - quotient(row, H) * H);
-    }
-};
-
 // along either axis (x[i], x[i] - x[i-1], x[i+1] - x[i])
 template <typename T>
 __device__ void differences(T before, T here, T after, T (&out)[3]) {
@@ -96,33 +86,34 @@ __global__ void combine_back(const T* g, T* P, Index size, Index W, Index O) {
 // U (9, size) of a window w (3, 3, size), size = C O: (w0 + w1 + w2, -w0, w2) along both axes.
 template <typename T>
 __global__ void window_factors(const T* w, T* U, Index size) {
-    const Index i = start();
-    if (i >= size) return;
-    T rows[3][3];
-    for (int l = 0; l < 3; l++) {
-        const T w0 = w[l * size + i], w1 = w[(3 + l) * size + i], w2 = w[(6 + l) * size + i];
-        rows[0][l] = w0 + w1 + w2, rows[1][l] = -w0, rows[2][l] = w2;
-    }
-    for (int a = 0; a < 3; a++) {
-        U[3 * a * size + i] = rows[a][0] + rows[a][1] + rows[a][2];
-        U[(3 * a + 1) * size + i] = -rows[a][0];
-        U[(3 * a + 2) * size + i] = rows[a][2];
+    for (Index i = start(); i < size; i += stride()) {
+        T rows[3][3];
+        for (int l = 0; l < 3; l++) {
+            const T w0 = w[l * size + i], w1 = w[(3 + l) * size + i], w2 = w[(6 + l) * size + i];
+            rows[0][l] = w0 + w1 + w2, rows[1][l] = -w0, rows[2][l] = w2;
+        }
+        for (int a = 0; a < 3; a++) {
+            U[3 * a * size + i] = rows[a][0] + rows[a][1] + rows[a][2];
+            U[(3 * a + 1) * size + i] = -rows[a][0];
+            U[(3 * a + 2) * size + i] = rows[a][2];
+        }
     }
 }
 
 // The transpose: dw (3, 3, size) from dU (9, size).
 template <typename T>
 __global__ void window_back(const T* dU, T* dw, Index size) {
-    const Index i = start();
-    if (i >= size) return;
-    T columns[3][3];
-    for (int a = 0; a < 3; a++) {
-        const T* u = dU + 3 * a * size + i;
-        columns[a][0] = u[0] - u[size], columns[a][1] = u[0], columns[a][2] = u[0] + u[2 * size];
-    }
-    for (int l = 0; l < 3; l++) {
-        dw[l * size + i] = columns[0][l] - columns[1][l];
-        dw[(3 + l) * size + i] = columns[0][l];
-        dw[(6 + l) * size + i] = columns[0][l] + columns[2][l];
+    for (Index i = start(); i < size; i += stride()) {
+        T columns[3][3];
+        for (int a = 0; a < 3; a++) {
+            const T* u = dU + 3 * a * size + i;
+            columns[a][0] = u[0] - u[size], columns[a][1] = u[0];
+            columns[a][2] = u[0] + u[2 * size];
+        }
+        for (int l = 0; l < 3; l++) {
+            dw[l * size + i] = columns[0][l] - columns[1][l];
+            dw[(3 + l) * size + i] = columns[0][l];
+            dw[(6 + l) * size + i] = columns[0][l] + columns[2][l];
+        }
     }
 }

@@ -12,26 +12,18 @@ from ...device import Array
 from . import launch
 from .products import add, matmul, product
 
-CHUNK = 256 << 20  # bytes of a chunk's V and P together
 
-
-def _chunks(N: int, H: int, W: int, channels: int, itemsize: int) -> Iterator[slice]:
-    """Pictures of a chunk; channels: of V and of P together."""
-    size = max(1, CHUNK // max(1, 9 * H * W * channels * itemsize))
-    for start in range(0, N, size):
-        yield slice(start, min(N, start + size))
+def _chunks(x: Array, O: int) -> Iterator[slice]:
+    """Pieces of the pictures (N, H, W, C) whose V and P fit into a chunk."""
+    N, H, W, C = x.shape
+    return launch.chunks(N, 9 * H * W * (C + O), x.dtype)
 
 
 def _factors(w: Array) -> Array:
     """U (9, C, O) of w (3, 3, C, O)."""
     U = launch.empty((9, *w.shape[2:]), w.dtype)
-    launch.launch("window_factors<T>", w.dtype, _each(U[0].size), w, U, U[0].size)
+    launch.launch("window_factors<T>", w.dtype, launch.blocks(U[0].size), w, U, U[0].size)
     return U
-
-
-def _each(size: int) -> tuple[int]:
-    """The grid with a thread for each number."""
-    return (-(-size // launch.THREADS),)
 
 
 def _transform(x: Array) -> Array:
@@ -56,7 +48,7 @@ def upsample_conv2d(x: Array, w: Array, b: Array) -> Array:
     launch.check_shape("upsample_conv2d: b", b, (O,))
     x, w, b = launch.check("upsample_conv2d", x, w, b)
     U, y = _factors(w), launch.empty((N, 2 * H, 2 * W, O), x.dtype)
-    for n in _chunks(N, H, W, C + O, x.dtype.itemsize):
+    for n in _chunks(x, O):
         P = matmul(_transform(x[n]), U)
         size = P[0].size
         launch.launch("combine<T>", x.dtype, launch.blocks(size), P, b, y[n], size, W, O)
@@ -70,7 +62,7 @@ def upsample_conv2d_grad_x(g: Array, w: Array) -> Array:
     g, w = launch.check("upsample_conv2d_grad_x", g, w)
     H, W = H2 // 2, W2 // 2
     back, dx = _factors(w).transpose(0, 2, 1), launch.empty((N, H, W, C), g.dtype)
-    for n in _chunks(N, H, W, C + O, g.dtype.itemsize):
+    for n in _chunks(dx, O):
         V, part = matmul(_combine_back(g[n]), back), dx[n]
         launch.launch(
             "transform_back<T>", g.dtype, launch.blocks(part.size), V, part, part.size, H, W, C
@@ -82,11 +74,11 @@ def upsample_conv2d_grad_w(x: Array, g: Array) -> Array:
     (N, H, W, C), O = x.shape, g.shape[3]
     launch.check_shape("upsample_conv2d_grad_w: g", g, (N, 2 * H, 2 * W, O))
     x, g = launch.check("upsample_conv2d_grad_w", x, g)
-    chunks = list(_chunks(N, H, W, C + O, x.dtype.itemsize))
+    chunks = list(_chunks(x, O))
     parts = launch.empty((len(chunks), 9, C, O), x.dtype)
     for part, n in zip(parts, chunks, strict=True):
         product(_transform(x[n]).transpose(0, 2, 1), _combine_back(g[n]), out=part)
     dU, dw = launch.empty((9, C, O), x.dtype), launch.empty((3, 3, C, O), x.dtype)
     add(parts, dU)
-    launch.launch("window_back<T>", x.dtype, _each(C * O), dU, dw, C * O)
+    launch.launch("window_back<T>", x.dtype, launch.blocks(C * O), dU, dw, C * O)
     return dw
