@@ -4,11 +4,11 @@
 PYTHON ?= python3
 ARGS ?=
 BIN = .venv/bin
-CODE = $(wildcard minidl models tests benchmarks)
-STAMPS = .venv/.core .venv/.test .venv/.dev
+CODE = $(wildcard minidl models tests benchmarks tutorials)
+STAMPS = .venv/.core .venv/.test .venv/.dev .venv/.notebooks
 INSTALL = rm -f $(STAMPS) && $(BIN)/python -m pip install -q --disable-pip-version-check -e
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench tutorials clean
 .NOTPARALLEL:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test    run the tests                     (make test ARGS=\"-k ops\")"
 	@echo "make lint    check style and types"
 	@echo "make bench   time kernels, training and pictures for about five minutes, into bench-out/"
+	@echo "make tutorials   run the lessons and write their notebooks (ARGS=04: one; CHECK=1: only run)"
 	@echo "make clean   remove .venv, build output and caches; runs/ and demo-out/ stay"
 
 demo: .venv/.core
@@ -33,6 +34,9 @@ bench: .venv/.core
 	$(BIN)/python -m benchmarks.kernels --quick $(call INTO,kernels) $(ARGS)
 	$(BIN)/python -m benchmarks.training --quick $(call INTO,training) $(ARGS)
 	$(BIN)/python -m benchmarks.pictures --quick --sizes 512 $(call INTO,pictures) $(ARGS)
+
+tutorials: .venv/.notebooks
+	$(BIN)/python -m tutorials.build $(if $(CHECK),--check) $(ARGS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
@@ -53,7 +57,12 @@ clean:
 .venv/.dev: .venv/.made setup.cfg pyproject.toml
 	@echo "Installing minidl and its development tools into .venv (a minute or two the first time) ..."
 	@$(INSTALL) '.[dev]'
-	@touch $(STAMPS)
+	@touch .venv/.core .venv/.test .venv/.dev
+
+.venv/.notebooks: .venv/.made setup.cfg pyproject.toml
+	@echo "Installing minidl and Jupyter into .venv (a minute or two the first time) ..."
+	@$(INSTALL) '.[notebooks]'
+	@touch .venv/.core .venv/.notebooks
 
 .venv/.made:
 	@command -v $(PYTHON) >/dev/null || { \
