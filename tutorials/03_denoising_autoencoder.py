@@ -231,7 +231,7 @@ def smooth(curve, width=50):
     return np.convolve(curve, np.ones(width) / width, mode="valid")
 
 
-COUNT = 4000
+COUNT = 3000
 plain = Autoencoder(np.random.default_rng(0))
 sgd = optim.SGD(plain.parameters, rate=0.05)
 begin = time.perf_counter()
@@ -358,7 +358,7 @@ for clean, noisy in [(camera, noisy_camera), (cat, noisy_cat)]:
             f"noisy: {psnr(clean, noisy):.2f} dB",
             f"repaired: {psnr(clean, repaired):.2f} dB",
         ],
-        height=3.2,
+        height=2.8,
     )
 
 # %% [markdown]
@@ -382,7 +382,7 @@ show(
         f"trained without noise: {psnr(cat, copied):.2f} dB",
         f"trained with noise: {psnr(cat, repaired):.2f} dB",
     ],
-    height=3,
+    height=2.6,
 )
 draw_filters([copier.W.data], ["without noise"])
 draw_filters([network.W.data], ["with noise"])
