@@ -4,11 +4,11 @@
 PYTHON ?= python3
 ARGS ?=
 BIN = .venv/bin
-CODE = $(wildcard minidl models tests benchmarks docs/book)
-STAMPS = .venv/.core .venv/.test .venv/.dev
+CODE = $(wildcard minidl models tests benchmarks tutorials docs/book)
+STAMPS = .venv/.core .venv/.test .venv/.dev .venv/.notebooks
 INSTALL = rm -f $(STAMPS) && $(BIN)/python -m pip install -q --disable-pip-version-check -e
 
-.PHONY: help demo test lint bench book clean
+.PHONY: help demo test lint bench tutorials book clean
 .NOTPARALLEL:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test    run the tests                     (make test ARGS=\"-k ops\")"
 	@echo "make lint    check style and types"
 	@echo "make bench   time kernels, training and pictures for about five minutes, into bench-out/"
+	@echo "make tutorials   run the lessons and write their notebooks (ARGS=04: one; CHECK=1: only run)"
 	@echo "make book    write a page about every op and layer, from the source, into book-out/"
 	@echo "make clean   remove .venv, build output and caches; runs/ and demo-out/ stay"
 
@@ -38,6 +39,9 @@ bench: .venv/.core
 book: .venv/.test
 	$(BIN)/python -m docs.book --out book-out $(ARGS)
 
+tutorials: .venv/.notebooks
+	$(BIN)/python -m tutorials.build $(if $(CHECK),--check) $(ARGS)
+
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -57,7 +61,12 @@ clean:
 .venv/.dev: .venv/.made setup.cfg pyproject.toml
 	@echo "Installing minidl and its development tools into .venv (a minute or two the first time) ..."
 	@$(INSTALL) '.[dev]'
-	@touch $(STAMPS)
+	@touch .venv/.core .venv/.test .venv/.dev
+
+.venv/.notebooks: .venv/.made setup.cfg pyproject.toml
+	@echo "Installing minidl and Jupyter into .venv (a minute or two the first time) ..."
+	@$(INSTALL) '.[notebooks]'
+	@touch .venv/.core .venv/.notebooks
 
 .venv/.made:
 	@command -v $(PYTHON) >/dev/null || { \

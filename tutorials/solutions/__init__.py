@@ -1,0 +1,1 @@
+"""One solution of every exercise, and mistakes that its tests must see."""
