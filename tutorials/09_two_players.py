@@ -263,7 +263,7 @@ def play(g_rate, d_rate, moments):
     print(told)
 
 
-play(1e-3, 1e-3, [0, 100, 300, 700, 1999])
+play(1e-3, 1e-3, [0, 100, 300, 700, 1499])
 
 # %% [markdown]
 # Black: real, yellow: drawn. The drawn points go where it is red; the red moves away from where
@@ -275,7 +275,7 @@ play(1e-3, 1e-3, [0, 100, 300, 700, 1999])
 # Everything rests on balance. Let $G$ learn five times as fast, and $D$ at the old rate:
 
 # %%
-play(5e-3, 1e-3, [0, 100, 300, 700, 1999])
+play(5e-3, 1e-3, [0, 100, 300, 700, 1499])
 
 # %% [markdown]
 # $G$ runs to where $D$ believes something real at the moment, **all of it at once**; $D$ notices
@@ -334,11 +334,11 @@ def drawn(z):
 
 
 stages, titles, right = [], [], []
-for step in range(1, 1801):
+for step in range(1, 1501):
     z = rng.standard_normal((32, 32)).astype(np.float32)
     d_real, d_fake = turn(G, D, g_adam, d_adam, pieces(32, rng), z)
     right.append(((d_real > 0).mean(), (d_fake < 0).mean()))
-    if step in (200, 700, 1800):
+    if step in (200, 700, 1500):
         stages.append(sheet(drawn(same_z)))
         titles.append(f"after {step} turns")
 show(stages, titles)
@@ -386,8 +386,8 @@ print(f"distance to the nearest piece, root mean square: drawn {rms:.3f}, deviat
       f"{wall.std():.3f}")  # fmt: skip
 
 # %% [markdown]
-# Similar, as it should be, but not the same; and some drawings are no bricks at all. One can walk from one $z$ to another; between two
-# bricks there are bricks:
+# Similar, as it should be, but not the same; and some drawings are no bricks at all. One can walk
+# from one $z$ to another; between two bricks there are bricks:
 
 # %%
 way = np.linspace(0, 1, 8, dtype=np.float32)[:, None]
