@@ -263,7 +263,7 @@ def play(g_rate, d_rate, moments):
     print(told)
 
 
-play(1e-3, 1e-3, [0, 100, 300, 700, 1499])
+play(1e-3, 1e-3, [0, 100, 300, 700, 1199])
 
 # %% [markdown]
 # Black: real, yellow: drawn. The drawn points go where it is red; the red moves away from where
@@ -275,7 +275,7 @@ play(1e-3, 1e-3, [0, 100, 300, 700, 1499])
 # Everything rests on balance. Let $G$ learn five times as fast, and $D$ at the old rate:
 
 # %%
-play(5e-3, 1e-3, [0, 100, 300, 700, 1499])
+play(5e-3, 1e-3, [0, 100, 300, 700, 1199])
 
 # %% [markdown]
 # $G$ runs to where $D$ believes something real at the moment, **all of it at once**; $D$ notices
@@ -334,11 +334,11 @@ def drawn(z):
 
 
 stages, titles, right = [], [], []
-for step in range(1, 1501):
-    z = rng.standard_normal((32, 32)).astype(np.float32)
-    d_real, d_fake = turn(G, D, g_adam, d_adam, pieces(32, rng), z)
+for step in range(1, 1401):
+    z = rng.standard_normal((24, 32)).astype(np.float32)
+    d_real, d_fake = turn(G, D, g_adam, d_adam, pieces(24, rng), z)
     right.append(((d_real > 0).mean(), (d_fake < 0).mean()))
-    if step in (200, 700, 1500):
+    if step in (150, 500, 1400):
         stages.append(sheet(drawn(same_z)))
         titles.append(f"after {step} turns")
 show(stages, titles)

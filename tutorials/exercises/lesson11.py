@@ -37,7 +37,8 @@ def blocked_matmul(
 def share(n: int, grid: int, block: int, block_index: int, thread_index: int) -> list[int]:
     """The numbers 0 <= i < n that one thread works on, in order.
 
-    There are grid x block threads. Thread 0 of block 0 begins at 0, thread 1 at 1, and so on through
-    all blocks, so that neighbours work side by side; then each goes on by the number of all threads.
+    There are grid x block threads. Thread 0 of block 0 begins at 0, thread 1 at 1, and so on
+    through all blocks, so that neighbours work side by side; then each goes on by the number of
+    all threads.
     """
     raise NotImplementedError
