@@ -63,7 +63,7 @@ def read(source: Path) -> Any:
     }
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for number, cell in enumerate(notebook.cells):
-        cell.id, cell.metadata = f"cell-{number:02}", {}
+        cell.id, cell.metadata, cell.source = f"cell-{number:02}", {}, cell.source.strip("\n")
     return notebook
 
 
