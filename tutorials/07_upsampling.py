@@ -118,12 +118,13 @@ photographs = [data.camera(), data.coffee().mean(axis=2), data.rocket().mean(axi
 
 
 def patches(count, side=32):
-    """Patches (count, side, side, 1) in [0, 1] from the three photographs."""
+    """Patches (count, side, side, 1) in [0, 1] from the photographs, half of them mirrored."""
     out = np.empty((count, side, side, 1), np.float32)
     for n in range(count):
         photo = photographs[rng.integers(len(photographs))]
         i, j = (int(rng.integers(size - side)) for size in photo.shape)
-        out[n, :, :, 0] = photo[i : i + side, j : j + side] / 255
+        patch = photo[i : i + side, j : j + side] / 255
+        out[n, :, :, 0] = patch[:, ::-1] if rng.integers(2) else patch
     return out
 
 

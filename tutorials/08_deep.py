@@ -319,11 +319,11 @@ plt.ylabel("loss, mean of 20 steps")
 plt.show()
 
 # %% [markdown]
-# Without the norm all depends on the first weights: one curve is good, one ends far above all
-# others. With it the three are alike. **It is not free, and not always best**: on this task the
-# well-chosen weights without a norm win, because the statistics of 256 places change from step to
-# step, which is noise. Nobody knows good weights beforehand for a dozen layers and two networks
-# that fight, though (next lesson).
+# Without the norm much depends on the first weights: those that are three times too large end far
+# above all others. With it the three are alike. **It is not free, and not always best**: on this
+# task the well-chosen weights without a norm win, because the statistics of 256 places change from
+# step to step, which is noise. Nobody knows good weights beforehand for a dozen layers and two
+# networks that fight, though (next lesson).
 #
 # ### Broken on purpose: forgetting to switch it
 #
@@ -615,14 +615,14 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# With all places L-BFGS is level with a well-chosen Adam, and nobody had to choose a rate. With 128
-# places it fails: $y = g_{new} - g_{old}$ is now the difference of two *different* losses, and the
-# shape it learns is that of the noise; the line search compares numbers that cannot be compared.
-# (The smallest loss seen goes down all the same, because 128 places are at times easy ones. Look at
-# the error of the drawing in the legend.)
+# With all places L-BFGS is close to the better of the two Adams, and nobody had to choose a rate.
+# With 128 places it fails: $y = g_{new} - g_{old}$ is now the difference of two *different* losses,
+# and the shape it learns is that of the noise; the line search compares numbers that cannot be
+# compared. (The smallest loss seen goes down all the same, because 128 places are at times easy
+# ones. Look at the error of the drawing in the legend.)
 #
-# That is what stands behind the first paper's table: fresh noise at every step needs Adam, L-BFGS
-# needs a fixed set, and a fixed set is learned by heart.
+# This is why lesson 4 takes Adam for patches with fresh noise at every step, and why the paper's
+# L-BFGS needs a fixed set of patches, which can be learned by heart.
 #
 # The library's L-BFGS has a line search that also looks at the slope, so that $s^\top y > 0$
 # always; its direction is our two loops:

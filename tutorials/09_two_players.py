@@ -218,7 +218,7 @@ def turn(G, D, g_optimizer, d_optimizer, real, z):
 # %% [markdown]
 # The first game is in the plane, where one can see everything: the real points are eight small
 # heaps on a ring. $G$ gets eight random numbers for a point. The colour is $D$'s opinion: red for
-# real.
+# real, blue for drawn.
 
 # %%
 CENTRES = 2 * np.stack([f(2 * np.pi * np.arange(8) / 8) for f in (np.cos, np.sin)], axis=1)
@@ -266,9 +266,9 @@ def play(g_rate, d_rate, moments):
 play(1e-3, 1e-3, [0, 100, 300, 700, 1199])
 
 # %% [markdown]
-# Black: real, yellow: drawn. The drawn points go where it is red; the red moves away from where
-# they gather; they follow. In the end they stand on the heaps, and on the way between them: a
-# continuous $G$ cannot jump.
+# Black: real, yellow: drawn. The drawn points go where it is reddest, or least blue; that place
+# moves away from where they gather; they follow. In the end they stand on the heaps, and on the way
+# between them: a continuous $G$ cannot jump.
 #
 # ## 4. Broken on purpose: one player runs away
 #
