@@ -37,7 +37,7 @@ class Mark(Device):
 
 
 def test_move(answers: Any) -> None:
-    batch = {
+    batch: dict[str, Any] = {
         "x": np.ones(2),
         "more": [np.full(3, 2.0), (np.full(1, 3.0), {"deep": np.full(1, 4.0)})],
         "name": "cat", "count": 7, "nothing": None,
