@@ -183,6 +183,8 @@ class LBFGS:
                 if here.slope * onward >= 0:
                     high = low
                 low = here
+            if high is not None and high.t == low.t:  # nothing is left between them
+                break
             t = 2 * t if high is None else _between(low, high)
         return low
 

@@ -141,3 +141,15 @@ def test_line_search_satisfies_strong_wolfe(name: str, first: float, c2: float):
     assert end.loss <= start.loss + optimizer.c1 * end.t * start.slope
     assert abs(end.slope) <= c2 * abs(start.slope)
     assert end is points[-1] and end.t > 0
+
+
+def test_line_search_survives_a_loss_that_is_all_noise(rng: np.random.Generator):
+    """What it is held between may shrink to nothing."""
+    optimizer = LBFGS([Tensor(np.zeros(1))], evaluations=100)
+    for _ in range(200):
+
+        def along(t: float) -> _Point:
+            return _Point(t, -1 + 1e-9 * rng.random(), float(rng.choice([-9, 9])), np.zeros(1))
+
+        end = optimizer._line_search(along, _Point(0.0, 0.0, -1.0, np.zeros(1)), 1.0)
+        assert end.loss <= 0 and end.t >= 0

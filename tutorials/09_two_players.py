@@ -1,0 +1,433 @@
+# %% [markdown]
+# # Lesson 9: two players
+#
+# All our networks so far were taught by a squared error. In this lesson a network is taught by
+# **another network**, which learns at the same time. Together they are called a *generative
+# adversarial network*, GAN (Goodfellow et al. 2014). You
+#
+# 1. see why a squared error paints grey;
+# 2. train a judge alone, and compare it with the best judge that there can be;
+# 3. let two players play for points in the plane, and watch them;
+# 4. break the balance, and see a *collapse*;
+# 5. have bricks drawn that no photograph contains.
+
+# %%
+import inspect
+
+import matplotlib.pyplot as plt
+import numpy as np
+from skimage import data
+
+from minidl import Tensor, gradients, losses, nn, ops, optim
+from minidl.tensor import no_grad
+
+plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
+
+# %% [markdown]
+# ## 1. What a squared error paints
+#
+# Here are pieces of a brick wall, 16 x 16 pixels each. Suppose that a network must draw such a
+# piece from nothing, or the missing half of one. There are many right answers, and it does not know
+# which one is asked for. If it is paid by the squared error, its best answer is the one number that
+# is closest to all of them, for each pixel:
+#
+# $$\arg\min_y \; \mathbb{E}\,(y - x)^2 = \mathbb{E}\, x ,$$
+#
+# the mean of all right answers.
+
+# %%
+wall = data.brick().reshape(128, 4, 128, 4).mean(axis=(1, 3))  # a quarter of the size
+wall = np.clip(0.4 * (wall - wall.mean()) / wall.std(), -1, 1).astype(np.float32)
+
+
+def pieces(count, rng):
+    """Pieces of the wall (count, 16, 16, 1) in [-1, 1], from anywhere, half of them mirrored."""
+    out = np.empty((count, 16, 16, 1), np.float32)
+    for n in range(count):
+        i, j = rng.integers(0, 128 - 15, 2)
+        piece = wall[i : i + 16, j : j + 16]
+        out[n, :, :, 0] = piece[:, ::-1] if rng.integers(2) else piece
+    return out
+
+
+def sheet(pictures, columns=8):
+    """Pictures (N, 16, 16, 1) as one, with a thin line between them."""
+    rows = len(pictures) // columns
+    framed = np.pad(pictures[: rows * columns, :, :, 0], ((0, 0), (0, 1), (0, 1)))
+    return framed.reshape(rows, columns, 17, 17).transpose(0, 2, 1, 3).reshape(rows * 17, -1)
+
+
+def show(pictures, titles, width=4.2):
+    _, axes = plt.subplots(1, len(pictures), figsize=(width * len(pictures), 2.6))
+    for axis, picture, title in zip(np.atleast_1d(axes), pictures, titles, strict=True):
+        axis.imshow(picture, cmap="gray", vmin=-1, vmax=1)
+        axis.set_title(title, fontsize=10)
+        axis.axis("off")
+    plt.tight_layout()
+    plt.show()
+
+
+rng = np.random.default_rng(0)
+some = pieces(2000, rng)
+average = np.broadcast_to(some.mean(axis=0), (32, 16, 16, 1))
+show(
+    [sheet(some[:32]), sheet(average)], ["pieces of the wall", "the answer of least squared error"]
+)
+
+# %% [markdown]
+# Grey. It is the best answer by the measure, and nobody would take it for a brick. We need a
+# measure that says: *this does not look like one*. We cannot write it down. But we can train a
+# network to tell real pieces from others: a **discriminator** $D$. And we can train a second one,
+# the **generator** $G$, to be taken for real by it. $G$ gets random numbers $z$, so that it can
+# give another answer each time.
+#
+# ## 2. The judge alone
+#
+# $D$ gives one number, a *logit* $d$, and $\sigma(d) = 1/(1 + e^{-d})$ is what it holds for the
+# probability that $x$ is real. Real $x$ come with the density $p(x)$, others with $q(x)$. Its loss
+# is the *binary cross-entropy*, the mean surprise at the truth:
+#
+# $$L_D = -\tfrac12\, \mathbb{E}_{x \sim p} \log \sigma(d(x))
+#         -\tfrac12\, \mathbb{E}_{x \sim q} \log\,(1 - \sigma(d(x))).$$
+#
+# What is the best that $D$ can do? At one place $x$ it chooses $s = \sigma(d(x))$ to make $-p \log
+# s - q \log(1 - s)$ small. The derivative, $-p/s + q/(1 - s)$, is zero at
+#
+# $$\boxed{\ s(x) = \frac{p(x)}{p(x) + q(x)}\ }$$
+#
+# **A trained judge tells the ratio of two densities**, without knowing either of them. Let us see.
+# In one dimension, with two hills for $p$ and one for $q$:
+
+
+# %%
+def hill(x, centre, width):
+    return np.exp(-0.5 * ((x - centre) / width) ** 2) / (width * np.sqrt(2 * np.pi))
+
+
+def draw_p(n, rng):
+    return rng.choice([-1.5, 1.0], (n, 1)) + rng.normal(0, 0.4, (n, 1))
+
+
+def draw_q(n, rng):
+    return rng.normal(0.5, 1.2, (n, 1))
+
+
+def perceptron(inputs, outputs, seed, width=64):
+    rng = np.random.default_rng(seed)
+    return nn.Sequential(
+        nn.Linear(inputs, width, rng=rng), nn.LeakyReLU(),
+        nn.Linear(width, width, rng=rng), nn.LeakyReLU(),
+        nn.Linear(width, outputs, rng=rng),
+    )  # fmt: skip
+
+
+def cross_entropy_slow(logits, target):
+    """As the formula says it: a sigmoid, then a logarithm."""
+    p = ops.sigmoid(logits)
+    return ops.mean(-(target * ops.log(p) + (1 - target) * ops.log(1 - p)))
+
+
+D = perceptron(1, 1, seed=0)
+adam = optim.Adam(D.parameters(), rate=0.002)
+for _ in range(800):
+    real, other = (draw(256, rng).astype(np.float32) for draw in (draw_p, draw_q))
+    loss = 0.5 * (cross_entropy_slow(D(real), 1.0) + cross_entropy_slow(D(other), 0.0))
+    adam.step(gradients(loss, D.parameters()))
+
+x = np.linspace(-4, 4, 300).astype(np.float32)[:, None]
+p, q = (hill(x, -1.5, 0.4) + hill(x, 1, 0.4)) / 2, hill(x, 0.5, 1.2)
+plt.figure(figsize=(7, 2.8))
+plt.fill_between(x[:, 0], p[:, 0], alpha=0.3, label="p, real")
+plt.fill_between(x[:, 0], q[:, 0], alpha=0.3, label="q, other")
+plt.plot(x, p / (p + q), "k--", label="p / (p + q)")
+plt.plot(x, ops.sigmoid(D(x)).data, "tab:red", label="the trained judge")
+plt.legend(fontsize=8)
+plt.show()
+
+# %% [markdown]
+# The judge has found the black line, best where there is much to see. (Far out there are no
+# samples, and it makes something up. Remember this.)
+#
+# **Broken on purpose:** what if the judge is very sure? In float32, $\sigma(20)$ is exactly 1.
+
+# %%
+sure = Tensor(np.float32([[20.0]]))
+with np.errstate(divide="ignore", invalid="ignore"):
+    slow = cross_entropy_slow(sure, 0.0)
+    print("log(1 - sigmoid(20)):", slow.item(), " gradient", gradients(slow, [sure])[0])
+fast = losses.binary_cross_entropy(sure, 0.0)
+print("the library's loss:  ", fast.item(), " gradient", gradients(fast, [sure])[0])
+
+# %% [markdown]
+# The logarithm of zero. Written as $\log(1 + e^d) - t\,d$, which is the same for the target $t$,
+# nothing overflows:
+
+# %%
+print(inspect.getsource(losses.binary_cross_entropy))
+
+# %% [markdown]
+# ## 3. Two players
+#
+# Now let $q$ be what $G$ draws. $D$ makes $L_D$ small; $G$ wants to be taken for real. If both play
+# perfectly, $q$ ends as $p$, and $D$ can only say $\frac12$ everywhere.
+#
+# What should $G$ make small? The formula of the game says $\log(1 - \sigma(d))$ of its own
+# pictures. The authors themselves advise $-\log \sigma(d)$. Both want $d$ to grow, but look at
+# their slopes:
+#
+# $$\frac{\partial}{\partial d} \log(1 - \sigma(d)) = -\sigma(d), \qquad
+#   \frac{\partial}{\partial d} \left( -\log \sigma(d) \right) = -(1 - \sigma(d)).$$
+#
+# In the beginning $G$ draws nonsense, $D$ knows it ($d \ll 0$), and $\sigma(d) \approx 0$: the
+# first has no slope just where $G$ needs it most.
+
+# %%
+d = np.linspace(-8, 8, 200)
+s = 1 / (1 + np.exp(-d))
+_, axes = plt.subplots(1, 2, figsize=(9, 2.6))
+axes[0].plot(d, np.log(1 - s), label=r"$\log(1 - \sigma(d))$")
+axes[0].plot(d, -np.log(s), label=r"$-\log \sigma(d)$")
+axes[1].plot(d, s, label="first")
+axes[1].plot(d, 1 - s, label="second")
+axes[0].set_title("G's loss", fontsize=10)
+axes[1].set_title("size of its slope", fontsize=10)
+axes[0].legend()
+axes[0].set_xlabel("d: fake for sure ... real for sure")
+plt.show()
+
+# %% [markdown]
+# A turn of the game is two steps. Note what is **not** needed: nothing is frozen or detached. $D$'s
+# loss takes the drawing as a plain array (`fake.data`), $G$'s loss goes through $D$, and each asks
+# for the gradients of its own parameters only.
+
+
+# %%
+def turn(G, D, g_optimizer, d_optimizer, real, z):
+    """One turn: D learns, then G against the new D. Returns D's logits of both."""
+    fake = G(z)
+    d_real, d_fake = D(real), D(fake.data)
+    bce = losses.binary_cross_entropy
+    d_loss = 0.5 * (bce(d_real, 1.0) + bce(d_fake, 0.0))
+    d_optimizer.step(gradients(d_loss, D.parameters()))
+
+    g_loss = bce(D(fake), 1.0)  # -log sigmoid(d)
+    g_optimizer.step(gradients(g_loss, G.parameters()))
+    return d_real.data, d_fake.data
+
+
+# %% [markdown]
+# The first game is in the plane, where one can see everything: the real points are eight small
+# heaps on a ring. $G$ gets eight random numbers for a point. The colour is $D$'s opinion: red for
+# real, blue for drawn.
+
+# %%
+CENTRES = 2 * np.stack([f(2 * np.pi * np.arange(8) / 8) for f in (np.cos, np.sin)], axis=1)
+
+
+def ring(n, rng):
+    return (CENTRES[rng.integers(0, 8, n)] + rng.normal(0, 0.08, (n, 2))).astype(np.float32)
+
+
+def look(axis, G, D, title):
+    rng = np.random.default_rng(5)
+    a, b = np.meshgrid(np.linspace(-3, 3, 60), np.linspace(-3, 3, 60))
+    with no_grad():
+        opinion = ops.sigmoid(D(np.stack([a, b], -1).reshape(-1, 2).astype(np.float32))).data
+        drawn = G(rng.standard_normal((600, 8)).astype(np.float32)).data
+    axis.imshow(
+        opinion.reshape(60, 60), extent=(-3, 3, -3, 3), origin="lower", cmap="coolwarm", vmin=0,
+        vmax=1, alpha=0.6,
+    )  # fmt: skip
+    axis.plot(*ring(200, rng).T, ".", color="black", markersize=2)
+    axis.plot(*drawn.T, ".", color="yellow", markersize=2)
+    axis.set(title=title, xlim=(-3, 3), ylim=(-3, 3), xticks=[], yticks=[])
+    distance = np.linalg.norm(drawn[:, None] - CENTRES, axis=2)
+    near = distance.min(axis=1) < 0.3
+    found = len(set(distance.argmin(axis=1)[near]))
+    return f"{near.mean():.0%} of the drawn points near a heap, {found} of 8 heaps found"
+
+
+def play(g_rate, d_rate, moments):
+    rng = np.random.default_rng(1)
+    G, D = perceptron(8, 2, seed=2), perceptron(2, 1, seed=3)
+    g_adam = optim.Adam(G.parameters(), rate=g_rate, beta1=0.5)
+    d_adam = optim.Adam(D.parameters(), rate=d_rate, beta1=0.5)
+    _, axes = plt.subplots(1, len(moments), figsize=(2.2 * len(moments), 2.5))
+    for step in range(max(moments) + 1):
+        if step in moments:
+            told = look(axes[moments.index(step)], G, D, f"turn {step}")
+        z = rng.standard_normal((128, 8)).astype(np.float32)
+        turn(G, D, g_adam, d_adam, ring(128, rng), z)
+    plt.tight_layout()
+    plt.show()
+    print(told)
+
+
+play(1e-3, 1e-3, [0, 100, 300, 700, 1199])
+
+# %% [markdown]
+# Black: real, yellow: drawn. The drawn points go where it is reddest, or least blue; that place
+# moves away from where they gather; they follow. In the end they stand on the heaps, and on the way
+# between them: a continuous $G$ cannot jump.
+#
+# ## 4. Broken on purpose: one player runs away
+#
+# Everything rests on balance. Let $G$ learn five times as fast, and $D$ at the old rate:
+
+# %%
+play(5e-3, 1e-3, [0, 100, 300, 700, 1199])
+
+# %% [markdown]
+# $G$ runs to where $D$ believes something real at the moment, **all of it at once**; $D$ notices
+# and turns red elsewhere; $G$ runs there. The heaps it does not sit on are forgotten. This is
+# called *mode collapse*. In a training with pictures it looks like the same picture again and
+# again.
+#
+# The opposite, a $D$ that always wins, is the case of lost slopes above. So watch how often $D$ is
+# right: near 50 % it knows nothing, at 100 % it teaches nothing.
+#
+# ## 5. Bricks
+#
+# Now pictures. $G$ makes a small stack of maps from 32 random numbers and doubles it twice, with
+# `UpSampleConv2D` of lesson 7; $D$ halves twice with stride 2. Batch norm goes into $G$ only: in
+# $D$ it would let the judge see from the statistics of a batch that all of it is drawn.
+
+
+# %%
+class Generator(nn.Module):
+    """z (N, 32) -> pictures (N, 16, 16, 1) in [-1, 1]."""
+
+    def __init__(self, rng):
+        self.first = nn.Linear(32, 4 * 4 * 48, rng=rng)
+        self.rest = nn.Sequential(
+            nn.BatchNorm(48), nn.LeakyReLU(),
+            nn.UpSampleConv2D(48, 32, rng=rng), nn.BatchNorm(32), nn.LeakyReLU(),  # 8 x 8
+            nn.UpSampleConv2D(32, 16, rng=rng), nn.BatchNorm(16), nn.LeakyReLU(),  # 16 x 16
+            nn.Conv2D(16, 1, window=3, rng=rng), nn.Tanh(),
+        )  # fmt: skip
+
+    def forward(self, z):
+        return self.rest(self.first(z).reshape(-1, 4, 4, 48))
+
+
+def make_discriminator(rng):
+    """Pictures (N, 16, 16, 1) -> one logit each."""
+    return nn.Sequential(
+        nn.Conv2D(1, 24, window=3, stride=2, rng=rng), nn.LeakyReLU(),  # 8 x 8
+        nn.Conv2D(24, 48, window=3, stride=2, rng=rng), nn.LeakyReLU(),  # 4 x 4
+        nn.Flatten(), nn.Linear(4 * 4 * 48, 1, rng=rng),
+    )  # fmt: skip
+
+
+rng = np.random.default_rng(1)
+G, D = Generator(rng), make_discriminator(rng)
+g_adam = optim.Adam(G.parameters(), rate=1e-3, beta1=0.5)
+d_adam = optim.Adam(D.parameters(), rate=5e-4, beta1=0.5)
+same_z = rng.standard_normal((32, 32)).astype(np.float32)
+
+
+def drawn(z):
+    with no_grad():
+        pictures = G.train(False)(z).data
+    G.train()
+    return pictures
+
+
+stages, titles, right = [], [], []
+for step in range(1, 1401):
+    z = rng.standard_normal((24, 32)).astype(np.float32)
+    d_real, d_fake = turn(G, D, g_adam, d_adam, pieces(24, rng), z)
+    right.append(((d_real > 0).mean(), (d_fake < 0).mean()))
+    if step in (150, 500, 1400):
+        stages.append(sheet(drawn(same_z)))
+        titles.append(f"after {step} turns")
+show(stages, titles)
+show([sheet(pieces(32, rng))], ["real"])
+
+# %% [markdown]
+# From stripes to joints to bricks. Compare with the grey of section 1: no pixel was ever compared
+# with a pixel.
+#
+# How often was $D$ right?
+
+# %%
+smooth = [np.convolve(column, np.ones(50) / 50, "valid") for column in np.array(right).T]
+plt.figure(figsize=(7, 2.4))
+plt.plot(smooth[0], label="real taken for real")
+plt.plot(smooth[1], label="drawn taken for drawn")
+plt.axhline(0.5, color="gray", linewidth=0.8)
+plt.ylim(0, 1)
+plt.xlabel("turn")
+plt.legend(fontsize=8)
+plt.show()
+
+# %% [markdown]
+# It is right in most cases and wrong in many: a fair game. Has $G$ just learned pieces of the wall
+# by heart? For some drawings, here is the piece of the wall that is nearest to each, of all places
+# and both orientations:
+
+# %%
+windows = np.lib.stride_tricks.sliding_window_view(wall, (16, 16)).reshape(-1, 256)
+known = np.concatenate([windows, windows.reshape(-1, 16, 16)[:, :, ::-1].reshape(-1, 256)])
+
+
+def nearest(pictures):
+    flat = pictures.reshape(-1, 256)
+    distance = (known**2).sum(axis=1) - 2 * flat @ known.T + (flat**2).sum(axis=1)[:, None]
+    best = distance.argmin(axis=1)
+    rms = np.sqrt(distance.min(axis=1).mean() / 256)
+    return known[best].reshape(-1, 16, 16, 1), rms
+
+
+found, rms = nearest(drawn(same_z))
+show([sheet(drawn(same_z)[:16]), sheet(found[:16])], ["drawn", "nearest piece of the wall"])
+
+print(f"distance to the nearest piece, root mean square: drawn {rms:.3f}, deviation of the wall "
+      f"{wall.std():.3f}")  # fmt: skip
+
+# %% [markdown]
+# Similar, as it should be, but not the same; and some drawings are no bricks at all. One can walk
+# from one $z$ to another; between two bricks there are bricks:
+
+# %%
+way = np.linspace(0, 1, 8, dtype=np.float32)[:, None]
+walk = [(1 - way) * same_z[a] + way * same_z[b] for a, b in ((0, 1), (2, 3))]
+show([sheet(drawn(np.concatenate(walk)))], ["from left to right, two walks"])
+
+# %% [markdown]
+# ## 6. How the library says it
+#
+# The losses of paper 2, with its equation numbers. `discriminator` is our $L_D$, `adversarial` the
+# second loss for $G$.
+
+# %%
+import models.context_encoder
+
+print(inspect.getsource(models.context_encoder.training.losses.discriminator))
+print(inspect.getsource(models.context_encoder.training.losses.adversarial))
+
+# %% [markdown]
+# And its turn. In the next lesson you will know every line of it:
+
+# %%
+print(inspect.getsource(models.context_encoder.Trainer.take_step))
+
+# %% [markdown]
+# ## What to keep
+#
+# * A squared error paints the mean of all right answers.
+# * A judge learns $p/(p+q)$; its slope tells the generator which way is more real.
+# * Two losses, two optimisers, one turn; each asks for its own gradients.
+# * It works as long as nobody wins. Watch the balance.
+#
+# ## Exercises
+#
+# Write your answers in `tutorials/exercises/lesson09.py`, and test them with `pytest -m lesson09`.
+#
+# 1. `best_loss`: how small $L_D$ can be, for two given distributions.
+# 2. `generator_slopes`: both slopes of section 3, for any logit, without overflow.
+# 3. `turn`: the turn, written without looking up.
+#
+# One solution of each is in `tutorials/solutions/lesson09.py`.
+#
+# **Next**, in lesson 10: both measures together fill holes in photographs. The second paper.

@@ -1,0 +1,43 @@
+"""Exercises of lesson 9. Test your answers with `pytest -m lesson09`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl import nn, optim
+
+
+def best_loss(p: np.ndarray, q: np.ndarray) -> float:
+    """The smallest value that the discriminator's loss can have, for two distributions.
+
+    p, q (K,): the probabilities of K outcomes among the real samples and among the drawn ones, each
+    adding up to 1; some may be 0. The loss is that of section 2, -1/2 sum p log s - 1/2 sum
+    q log(1 - s), and s may be chosen for each outcome. 0 log 0 counts as 0.
+    """
+    raise NotImplementedError
+
+
+def generator_slopes(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The slopes of log(1 - sigmoid(d)) and of -log sigmoid(d), for logits d of any size.
+
+    Without a warning for an overflow at d = 1000 or d = -1000.
+    """
+    raise NotImplementedError
+
+
+def turn(
+    G: nn.Module,
+    D: nn.Module,
+    g_optimizer: optim.Optimizer,
+    d_optimizer: optim.Optimizer,
+    real: np.ndarray,
+    z: np.ndarray,
+) -> tuple[Any, Any]:
+    """One turn of the game: D learns, then G learns against the new D.
+
+    Returns both losses, as numbers: that of D, 1/2 of the cross-entropies of real and drawn, and
+    that of G, -log sigmoid(d) of what it has drawn, as the new D sees it.
+    """
+    raise NotImplementedError
