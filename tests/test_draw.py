@@ -318,6 +318,12 @@ def test_saving_and_showing(tmp_path: Path):
     assert str(drawing) == str(drawn())  # the same each time
 
 
+def test_words_where_no_picture_can_be_shown():
+    drawing = drawn(gradients=True)
+    assert repr(drawing) == "Drawing of 9 boxes"
+    assert repr(drawing.steps()) == f"Steps: {len(drawing.steps())} drawings"
+
+
 def test_the_picture_of_the_readme_is_of_today():
     """docs/draw.svg, made by writing what this draws."""
     x, w, b = (Tensor(np.array(value)) for value in (1.5, -2.0, 1.0))

@@ -529,12 +529,30 @@ print(f"loss at first {losses[0]:.4f}, at last {losses[-1]:.5f}")
 #
 # * refuses a loss that is not one number, and a wanted tensor that the loss does not depend on;
 # * walks only through tensors on the way to a wanted one, so nothing is computed in vain;
-# * forgets a gradient as soon as it has been handed on, which saves memory.
+# * forgets a gradient as soon as it has been handed on, which saves memory;
+# * walks over the tensors' *origins*: an origin is the memory of ours (parents, gradient functions,
+#   birth) without the array, so that arrays nobody needs any more are freed on the way.
 
 # %%
 import minidl
 
 print(inspect.getsource(minidl.gradients))
+
+# %% [markdown]
+# It can also draw what a computation was made of. Here is the small one of section 5 again, with the
+# library's tensors: values run down the picture, gradients (in red) back up. With `.steps()` at its
+# end you can click through the walk back, one op at a time.
+
+# %%
+weight, bias, inputs = (minidl.Tensor(np.array(value)) for value in (2.0, -1.0, 3.0))
+
+
+def loss_of():
+    shifted = weight * inputs + bias
+    return shifted * shifted
+
+
+minidl.draw(loss_of, names={"weight": weight, "bias": bias, "inputs": inputs}, gradients=True)
 
 # %% [markdown]
 # And this is all of one of its ops, the most important one of a network:

@@ -50,6 +50,9 @@ class Drawing:
         layout = self._layout or arrange(sizes(self._graph, self._shown), self._graph.edges())
         return svg(self._graph, layout, self._shown)
 
+    def __repr__(self) -> str:
+        return f"Drawing of {len(self._graph.boxes)} boxes"
+
     def _repr_svg_(self) -> str:
         return str(self)
 
@@ -76,6 +79,9 @@ class Steps(Sequence[Drawing]):
 
     def __len__(self) -> int:
         return len(self._drawings)
+
+    def __repr__(self) -> str:
+        return f"Steps: {len(self)} drawings"
 
     def _repr_html_(self) -> str:
         return stepper([str(drawing) for drawing in self], self.captions)
