@@ -250,9 +250,7 @@ def _train(
 
 
 def _draw_pictures(run: Run, restorer: Restorer, validation: Validation) -> None:
-    first = restorer.network.autoencoders[0].encoder.w.data
-    pixels = restorer.patch**2  # a network may have other inputs after them
-    plots.filters(run.folder / "filters.png", device.to_cpu(first)[:pixels])
+    plots.filters(run.folder / "filters.png", restorer.filters())
     plots.curves(
         run.folder / "curves.png",
         run.column("seconds") / 60,
