@@ -9,5 +9,5 @@ quoted      numbers that others have printed
 denoising   table 1 and figure 2; ksvd, the dictionary method run beside it
 text        figure 3, with the numbers that the paper does not give
 digits      table 2; features, its auto-encoders
-insight     learned filters, the ablation, and what the paper leaves out
+insight     learned filters, the ablation, and what the paper leaves out; choices, their cost
 """

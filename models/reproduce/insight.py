@@ -10,6 +10,7 @@ from models import plots, zoo
 from models.ssda import ablation
 from models.ssda.fit import fingerprint, read_folder
 
+from . import choices
 from .data import MissingError
 from .page import Block, Figure, Row, Table, Text
 from .parts import Parts
@@ -111,6 +112,7 @@ def left_out(plan: Plan, parts: Parts) -> list[Block]:
                 "give up too early."
             )
         )
+        blocks += choices.costs(plan, parts)
     blocks.append(
         Text(
             "What is not reproduced: the paper's own list of pictures, its networks for each noise "

@@ -28,7 +28,7 @@ from models.images.samples import NAMES, grey, photograph
 from models.images.scores import psnr
 
 from .damage import Noise
-from .fit import read_folder, spoil, steps_in
+from .fit import new_trainer, read_folder, spoil, steps_in
 from .recipes import NAIVE, PAPER, WORKING, Recipe
 from .training import Trainer
 
@@ -81,10 +81,7 @@ def curve(
     damaged = noisy(test)
 
     def make(steps: int) -> Trainer:
-        rng = np.random.default_rng(seed)
-        restorer = recipe.untrained(Noise(SIGMA), rng)
-        draw = restorer.damage.draw_from(images, recipe.patch, rng, CPU)
-        return Trainer(restorer, recipe, draw, steps=steps, rng=rng, device=CPU)
+        return new_trainer(images, Noise(SIGMA), recipe, steps, seed, CPU)
 
     def score() -> float:
         return mean_psnr(test, [trainer.restorer.repair(d, stride=4) for d in damaged])
