@@ -14,7 +14,7 @@ from pathlib import Path
 from minidl import __version__, checkpoint
 from models.zoo import NoWeightsError
 
-from . import denoising, digits, insight, text
+from . import denoising, digits, insight, letters, levels, text
 from .data import MissingError, ReproduceError
 from .page import Block, Page, Section, Text
 from .parts import Parts
@@ -30,6 +30,10 @@ SECTIONS: dict[str, Build] = {
     "Figure 2: one picture": denoising.figure_2,
     "Figure 3: text taken off, blind": text.figure_3,
     "Table 2: features of digits": digits.table_2,
+    "Text of other sizes": letters.sizes,
+    "Text in colour": letters.coloured,
+    "Noise of other levels": levels.between,
+    "Noise of which nothing is known": levels.unknown,
     "Learned filters": insight.filters,
     "Ablation": insight.ablated,
     "What the paper leaves out": insight.left_out,

@@ -32,7 +32,7 @@ COLOURS: dict[str, Literal["black-white", "any"]] = {
 TOLD = ("biharmonic", "Telea")  # of METHODS, as far as they are installed
 SHOWN = 2  # pictures of the figure, for each font group
 
-# (written over (H, W, 1), mask (H, W)) -> (H, W, 1)
+# (written over (H, W, C), mask (H, W)) -> (H, W, C)
 Repair = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -62,9 +62,11 @@ class Condition:
 CONDITIONS = [Condition(s, f, c) for s in SIZES for f in FONTS for c in COLOURS]
 
 
-def _told(name: str) -> Repair:
-    """A classical method for grey pictures: METHODS take colours."""
-    return lambda x, mask: METHODS[name](np.repeat(x, 3, axis=2), mask)[..., :1]
+def told(name: str) -> Repair:
+    """A classical method for pictures (H, W, C): METHODS take colours."""
+    return lambda x, mask: METHODS[name](np.repeat(x, 3 // x.shape[2], axis=2), mask)[
+        ..., : x.shape[2]
+    ]
 
 
 def figure_3(plan: Plan, parts: Parts) -> list[Block]:
@@ -77,7 +79,7 @@ def figure_3(plan: Plan, parts: Parts) -> list[Block]:
     }
     for name in TOLD:
         if name in METHODS:
-            repairs[f"{name}, told where"] = ({}, _told(name))
+            repairs[f"{name}, told where"] = ({}, told(name))
     scores = {
         c: {name: _score(plan, parts, pictures, c, name, *how) for name, how in repairs.items()}
         for c in CONDITIONS
