@@ -29,7 +29,7 @@ def test_uneven_noise_is_found(
     y = ramp() if name == "ramp" else photograph(name)[:200, :200]
     found = NoiseCurve.of(spoilt(y, black, white, rng))
     assert found.uneven
-    off = 0.15 * max(black, white)  # by the texture of photographs
+    off = 0.2 * max(black, white)  # by the texture of photographs
     assert found.black == pytest.approx(max(black, LEAST * white), abs=off)
     assert found.white == pytest.approx(max(white, LEAST * black), abs=off)
 
