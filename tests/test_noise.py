@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from models import cli
+from models.images.files import read, write
 from models.images.noise import LEAST, NoiseCurve
 from models.images.samples import photograph
-from models.images.scores import estimate_sigma
+from models.images.scores import estimate_sigma, psnr
 
 
 def ramp(side: int = 160) -> np.ndarray:
@@ -64,3 +70,20 @@ def test_flattened_noise_is_the_same_everywhere(
     ends = curve.flatten(np.array([-0.1, 0.0, 1.0, 1.1]))
     assert ends[1:3].tolist() == pytest.approx([0, 1], abs=1e-12)
     assert ends[0] < 0 and ends[3] > 1
+
+
+def test_denoise_tells_and_evens_uneven_noise(
+    tmp_path: Path, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean = photograph("coffee")[100:228, 200:328]
+    write(tmp_path / "a.png", spoilt(clean, 10, 50, rng))
+    noisy = read(tmp_path / "a.png").pixels
+    sigma = estimate_sigma(noisy)
+    for name, level in (("auto", "auto"), ("one", f"{sigma}")):
+        line = f"denoise {tmp_path}/a.png -o {tmp_path}/{name}.png --sigma {level} --device cpu"
+        assert cli.main(shlex.split(line)) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert re.search(r"sigma [\d.]+, [\d.]+ in black, [\d.]+ in white, denoise-\d+", told[0])
+    assert "in black" not in told[1]
+    auto, one = (psnr(clean, read(tmp_path / f"{n}.png").pixels) for n in ("auto", "one"))
+    assert auto > one + 1 > psnr(clean, noisy) + 1
