@@ -115,8 +115,8 @@ def left_out(plan: Plan, parts: Parts) -> list[Block]:
         blocks += choices.costs(plan, parts)
     blocks.append(
         Text(
-            "What is not reproduced: the paper's own list of pictures, its networks for each noise "
-            "level where no such weights come along, and K-SVD inpainting beside figure 3."
+            "What is not reproduced: the paper's own list of pictures, which is not known, and its "
+            "figure 3 letter by letter."
         )
     )
     return blocks

@@ -17,6 +17,7 @@ from models.images.corruptions import HELD_OUT_FONTS, TRAINING_FONTS, add_text
 from models.images.files import write
 from models.images.scores import psnr
 
+from . import ksvd_inpainting
 from .data import Picture, collection, shortened
 from .page import Block, Figure, Row, Table, Text
 from .parts import Parts
@@ -77,6 +78,8 @@ def figure_3(plan: Plan, parts: Parts) -> list[Block]:
         "damaged": ({}, lambda x, _: x),
         "ours, blind": (weights.settings(), lambda x, _: weights.restorer.repair(x)),
     }
+    inpainting = {"patches": ksvd_inpainting.PATCHES, "stride": ksvd_inpainting.STRIDE}
+    repairs["K-SVD, told where"] = (inpainting, ksvd_inpainting.inpaint)
     for name in TOLD:
         if name in METHODS:
             repairs[f"{name}, told where"] = ({}, told(name))
