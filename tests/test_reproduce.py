@@ -213,8 +213,11 @@ def test_a_quick_run(
 
     monkeypatch.setattr(ksvd, "denoise", never)
     monkeypatch.setattr(features, "train", never)
-    assert run(data) == 0
-    assert Reader(Path(names["html"]).read_text()).rows == reader.rows
+    assert run(data, "--quick --publishable") == 0
+    page = Path(names["html"]).read_text()
+    assert Reader(page).rows == reader.rows and "Left out: pictures of set12" in page
+    assert len(Reader(page).sources) < len(reader.sources)
+    assert not re.search(r"pictures/figure[23]", Path(names["md"]).read_text())
 
 
 def test_missing_data_is_named(data: Path, small: None, capsys: pytest.CaptureFixture[str]) -> None:

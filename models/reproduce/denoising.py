@@ -187,11 +187,17 @@ def figure_2(plan: Plan, parts: Parts) -> list[Block]:
     files = [parts.pictures / name for name in made["pictures"]]
     what = f"{picture.name.rpartition('.')[0]} under noise of sigma {FIGURE_SIGMA:g}, PSNR in dB"
     return [
-        Figure(list(zip(files[0::2], captions, strict=True)), f"Figure 2: {what}.", across=3),
+        Figure(
+            list(zip(files[0::2], captions, strict=True)),
+            f"Figure 2: {what}.",
+            across=3,
+            of="set12",
+        ),
         Figure(
             list(zip(files[1::2], captions, strict=True)),
             f"The detail of {DETAIL}x{DETAIL} pixels with the most contrast, enlarged.",
             across=3,
+            of="set12",
         ),
     ]
 

@@ -166,4 +166,4 @@ def _figure(
         for one in made.values()
         for file, caption in zip(one["pictures"], one["captions"], strict=True)
     ]
-    return Figure(tiles, f"Figure 3: {condition.words}.", across=min(4, len(repairs)))
+    return Figure(tiles, f"Figure 3: {condition.words}.", across=min(4, len(repairs)), of="set12")
