@@ -6,7 +6,6 @@ given and scored on pictures of it that are held out: never on those of table 1.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from models.ssda.restoring import WINDOW_SPREAD
 
 from .data import MissingError
 from .page import Block, Figure, Row, Table, Text
-from .parts import Parts
+from .parts import Parts, short
 from .plan import Plan, Weights
 
 SIGMA = 25.0
@@ -128,8 +127,7 @@ def _trained(plan: Plan, parts: Parts, images: Sequence[np.ndarray]) -> list[Blo
     made: dict[str, float] = {}
     for choice in CHOICES:  # a part of its own each, so that a new choice leaves others as they are
         settings = {"seed": plan.seed, "pictures": fit.fingerprint(images), **choice.settings()}
-        part = f"choice-{zlib.crc32(choice.key.encode()):08x}"
-        made |= parts.each(part, settings, {choice.key: choice}, score)
+        made |= parts.each(short(f"choice {choice.key}"), settings, {choice.key: choice}, score)
     gains = differences(made)
     rows = [
         Row(

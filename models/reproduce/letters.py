@@ -14,7 +14,7 @@ from models.images.scores import psnr
 
 from .data import Picture, photographs
 from .page import Block, Figure, Row, Table, Text
-from .parts import Parts
+from .parts import Parts, short
 from .plan import Plan, Weights
 from .quoted import spread
 from .text import FONTS, told
@@ -52,8 +52,7 @@ def sizes(plan: Plan, parts: Parts) -> list[Block]:
                 repaired = weights.restorer.repair(x)
                 return {"damaged": psnr(picture.pixels, x), "ours": psnr(picture.pixels, repaired)}
 
-            part = f"letters-{fonts.replace(' ', '-')}-{height}"
-            made = parts.each(part, settings, pictures, score)
+            made = parts.each(short(f"letters {fonts} {height}"), settings, pictures, score)
             for name in ("ours", "damaged"):
                 mean = float(np.mean([m[name] for m in made.values()]))
                 lines.setdefault(f"{name}, {fonts}", []).append(mean)
@@ -65,7 +64,7 @@ def sizes(plan: Plan, parts: Parts) -> list[Block]:
         for height in FAILING:
             x = written(picture, height, "training fonts")
             for what, tile in (("written over", x), ("ours", weights.restorer.repair(x))):
-                files.append(f"letters-{height}-{what.replace(' ', '-')}.png")
+                files.append(f"{short(f'letters {height} {what}')}.png")
                 write(parts.pictures / files[-1], tile)
                 captions.append(f"{height} px, {what}, {psnr(picture.pixels, tile):.2f} dB")
         return {"pictures": files, "captions": captions}
@@ -108,15 +107,14 @@ def coloured(plan: Plan, parts: Parts) -> list[Block]:
                     colours=INKS[ink],
                 )
                 repaired = weights.restorer.repair(x)
-                stem = f"coloured-{fonts}-{ink}-{picture.name}".replace(" ", "-")
-                files = [stem, stem.replace(".png", "-ours.png")]
+                stem = short(f"coloured {fonts} {ink} {picture.name.rpartition('.')[0]}")
+                files = [f"{stem}.png", f"{stem}-ours.png"]
                 for file, pixels in zip(files, (x, repaired), strict=True):
                     write(parts.pictures / file, pixels)
                 tried = (x, repaired, np.clip(filling(x, mask), 0, 1))
                 return {"psnr": [psnr(picture.pixels, p) for p in tried], "pictures": files}
 
-            part = f"coloured-{name}".replace(",", "").replace(" ", "-")
-            made = parts.each(part, settings, pictures, score)
+            made = parts.each(short(f"coloured {name}"), settings, pictures, score)
             values = list(zip(*(m["psnr"] for m in made.values()), strict=True))
             best = int(np.argmax([np.mean(v) for v in values]))
             rows.append(Row(name, [spread(v) for v in values], best=[best]))

@@ -18,7 +18,7 @@ from models.images.scores import estimate_sigma, non_local_means, psnr
 
 from .data import Picture, photographs
 from .page import Block, Figure, Row, Table, Text
-from .parts import Parts
+from .parts import Parts, short
 from .plan import Plan, Weights
 
 SIGMAS = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 50.0, 60.0, 75.0, 100.0, 120.0)
@@ -145,7 +145,7 @@ def unknown(plan: Plan, parts: Parts) -> list[Block]:
             repaired = ways(condition.over(picture, plan.seed), condition)
             return {name: psnr(picture.pixels, pixels) for name, pixels in repaired.items()}
 
-        made = parts.each(f"unknown-{_short(condition.name)}", settings, pictures, score)
+        made = parts.each(f"unknown-{short(condition.name)}", settings, pictures, score)
         columns = list(next(iter(made.values())))
         means = {n: float(np.mean([m[n] for m in made.values()])) for n in columns}
         best = max(means, key=lambda name: means[name])
@@ -192,8 +192,3 @@ def _figure(
     files: list[Path] = [parts.pictures / name for name in made["pictures"]]
     caption = f"Noise {SHOWN.name}: {picture.name.rpartition('.')[0]}."
     return Figure(list(zip(files, made["captions"], strict=True)), caption, across=3)
-
-
-def _short(words: str) -> str:
-    """A name for a file."""
-    return "".join(c if c.isascii() and c.isalnum() else "-" for c in words)

@@ -20,7 +20,7 @@ from models.images.scores import psnr
 from . import ksvd_inpainting
 from .data import Picture, collection, shortened
 from .page import Block, Figure, Row, Table, Text
-from .parts import Parts
+from .parts import Parts, short
 from .plan import Plan, Weights
 from .quoted import spread
 
@@ -130,7 +130,7 @@ def _score(
             "whole": psnr(picture.pixels, repaired),
         }
 
-    part = f"figure3-{condition.words}-{name}".replace(",", "").replace(" ", "-")
+    part = short(f"figure3 {condition.words} {name}")
     return parts.each(part, {"seed": plan.seed, **settings}, {p.key: p for p in pictures}, score)
 
 
@@ -149,8 +149,8 @@ def _figure(
         files, captions = [], []
         for i, (name, (_, repair)) in enumerate(repairs.items()):
             repaired = np.clip(repair(written, mask), 0, 1)
-            stem = picture.name.rpartition(".")[0].replace("/", "-")
-            files.append(f"figure3-{fonts.replace(' ', '-')}-{stem}-{i}.png")
+            stem = short(f"figure3 {fonts} {picture.name.rpartition('.')[0]}")
+            files.append(f"{stem}-{i}.png")
             write(parts.pictures / files[-1], repaired)
             over = psnr(picture.pixels, repaired, mask)
             captions.append(
@@ -160,7 +160,7 @@ def _figure(
 
     settings = {"seed": plan.seed, **{name: dict(s) for name, (s, _) in repairs.items()}}
     shown = {p.key: p for p in (pictures[:1] if plan.quick else pictures[-SHOWN:])}
-    made = parts.each(f"figure3-{fonts.replace(' ', '-')}", settings, shown, draw)
+    made = parts.each(short(f"figure3 {fonts}"), settings, shown, draw)
     tiles = [
         (parts.pictures / file, caption)
         for one in made.values()
