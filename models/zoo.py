@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 from minidl import checkpoint
 
 FOLDER = Path(__file__).parent / "weights"
+ABOVE = 1.1  # up to this many times sigma weights may be for: the best on held-out pictures
 
 
 class NoWeightsError(RuntimeError):
@@ -31,16 +31,29 @@ def entries(model: str) -> dict[Path, dict[str, Any]]:
     return {path: about for path, about in found.items() if about.get("model") == model}
 
 
-def denoiser(sigma: float) -> Path:
-    """The denoising weights whose level is nearest to sigma (grey levels of 255), by ratio."""
+def denoisers() -> dict[float, Path]:
+    """{level: weights against noise of that level}, in grey levels of 255, ascending.
+
+    Raises NoWeightsError without any.
+    """
     known = {
-        path: about["damage"]["sigma"]
+        float(about["damage"]["sigma"]): path
         for path, about in entries("ssda").items()
         if about["damage"]["kind"] == "noise"
     }
     if not known:
         raise NoWeightsError("no denoising weights come with this package; give --weights FILE")
-    return min(known, key=lambda path: abs(math.log(known[path] / sigma)))
+    return dict(sorted(known.items()))
+
+
+def denoiser(sigma: float) -> Path:
+    """The denoising weights for a level (grey levels of 255).
+
+    A network takes more noise than it knows, contrasts being scaled, better than less: so those of
+    the highest level that is not much above sigma, or the lowest of all.
+    """
+    known = denoisers()
+    return known[max([level for level in known if level <= ABOVE * sigma], default=min(known))]
 
 
 def text_remover() -> Path:

@@ -17,7 +17,7 @@ import pytest
 from models import cli, zoo
 from models.images.files import write
 from models.images.samples import photograph
-from models.reproduce import digits, features, ksvd, ssda, text
+from models.reproduce import digits, features, ksvd, letters, levels, ssda, text
 from models.reproduce.data import MissingError, Picture, ReproduceError, collection, shortened
 from models.reproduce.data import digits as read_digits
 from models.reproduce.page import Figure, Page, Row, Section, Table, Text
@@ -54,7 +54,7 @@ def data(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights, auto-encoders and dictionaries as small as can be."""
+    """Weights, auto-encoders, dictionaries and photographs as small as can be."""
     folder = tmp_path / "weights"
     folder.mkdir()
     for name, damage in (("noise", Noise(25)), ("text", TextDamage())):
@@ -64,6 +64,8 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digits, "QUICK_TRAINING", features.Training(hidden=12, steps=20, batch=16))
     monkeypatch.setattr(ksvd, "PATCHES", 500)
     monkeypatch.setattr(ksvd, "ROUNDS", 1)
+    monkeypatch.setattr(letters, "SIDE", 64)
+    monkeypatch.setattr(levels, "SIDE", 64)
 
 
 def run(data: Path, more: str = "--quick") -> int:
@@ -211,8 +213,11 @@ def test_a_quick_run(
 
     monkeypatch.setattr(ksvd, "denoise", never)
     monkeypatch.setattr(features, "train", never)
-    assert run(data) == 0
-    assert Reader(Path(names["html"]).read_text()).rows == reader.rows
+    assert run(data, "--quick --publishable") == 0
+    page = Path(names["html"]).read_text()
+    assert Reader(page).rows == reader.rows and "Left out: pictures of set12" in page
+    assert len(Reader(page).sources) < len(reader.sources)
+    assert not re.search(r"pictures/figure[23]", Path(names["md"]).read_text())
 
 
 def test_missing_data_is_named(data: Path, small: None, capsys: pytest.CaptureFixture[str]) -> None:

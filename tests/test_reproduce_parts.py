@@ -11,7 +11,7 @@ import pytest
 from models.images.corruptions import gaussian_noise
 from models.images.files import write
 from models.images.scores import psnr
-from models.reproduce import insight, ksvd
+from models.reproduce import choices, insight, ksvd, ksvd_inpainting
 from models.reproduce.data import MissingError
 from models.reproduce.page import Row, Section, Text
 from models.reproduce.parts import Parts
@@ -126,6 +126,27 @@ def test_ksvd_denoises(rng: np.random.Generator, stride: int) -> None:
     assert psnr(clean, repaired) > psnr(clean, noisy) + 3
 
 
+def test_ksvd_inpaints_what_the_mask_hides(rng: np.random.Generator) -> None:
+    clean = piecewise(rng)
+    mask = np.zeros(clean.shape[:2], bool)
+    mask[::9] = mask[:, 20:60:11] = True
+    damaged = np.where(mask[..., None], 1, clean).astype(np.float32)
+    filled = ksvd_inpainting.inpaint(damaged, mask)
+    assert filled.shape == clean.shape and filled.dtype == np.float32
+    np.testing.assert_array_equal(filled[~mask], clean[~mask])
+    assert psnr(clean, filled, mask) > psnr(clean, damaged, mask) + 10
+    everything = ksvd_inpainting.inpaint(damaged, np.ones_like(mask))
+    assert np.isfinite(everything).all()
+
+
+def test_known_pixels_are_met(rng: np.random.Generator) -> None:
+    d = ksvd.cosines()
+    x = 2 * d[[3, 50]] - d[[17, 90]]
+    known = rng.random(x.shape) < 0.7
+    found = ksvd_inpainting.meet(np.where(known, x, 99), known, d, 1e-12)
+    np.testing.assert_allclose(found[known], x[known], atol=1e-4)
+
+
 # --- the ablation -----------------------------------------------------------------------------
 
 
@@ -134,6 +155,7 @@ def test_the_ablation_tells_what_the_paper_leaves_out(
 ) -> None:
     ends = dict(zip(ablation.RECIPES, (20.0, 22.0, 27.0, 27.5, 29.0, 29.5), strict=True))
     monkeypatch.setattr(ablation, "curve", lambda *_, name, **__: [(0.5, 15.0), (2.0, ends[name])])
+    monkeypatch.setattr(choices, "costs", lambda *_: [])
     write(tmp_path / "a.png", np.zeros((4, 4, 1), np.float32))
     plan, parts = Plan(tmp_path, train=tmp_path), Parts(tmp_path / "out", quiet=True)
     blocks = insight.ablated(plan, parts)

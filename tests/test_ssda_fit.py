@@ -213,7 +213,7 @@ def test_steps_that_fit_into_some_minutes() -> None:
 
     def make(count: int) -> Trainer:
         made.append(count)
-        return fit._trainer(pictures(), Noise(25), TINY, count, 0, CPU)
+        return fit.new_trainer(pictures(), Noise(25), TINY, count, 0, CPU)
 
     few, many = fit.steps_in(0.001, make), fit.steps_in(1, make)
     assert 3 <= few < many and made == [60, 60]

@@ -13,7 +13,7 @@ from minidl import checkpoint
 from models import zoo
 from models.context_encoder import Filler
 from models.images.samples import grey, photograph
-from models.ssda import RECIPES, Noise, Restorer, fit
+from models.ssda import RECIPES, SSDA, Coding, Noise, Restorer, fit
 
 SHIPPED = sorted(zoo.FOLDER.glob("*.safetensors"))
 
@@ -40,6 +40,16 @@ def test_all_weights_together_are_small() -> None:
 @pytest.mark.parametrize("sigma", [1, 25, 255])
 def test_there_is_a_denoiser_for_every_level(sigma: float) -> None:
     assert isinstance(Restorer.load(zoo.denoiser(sigma)).damage, Noise)
+
+
+def test_the_denoiser_of_a_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    network = SSDA(16, (4, 4), rng=np.random.default_rng(0))
+    for level in (100, 15, 50):
+        Restorer(network, 4, Coding(), Noise(level)).save(tmp_path / f"n{level}.safetensors")
+    assert [*zoo.denoisers()] == [15, 50, 100]
+    levels = {5: 15, 15: 15, 30: 15, 45: 15, 46: 50, 50: 50, 90: 50, 91: 100, 255: 100}
+    assert {sigma: int(zoo.denoiser(sigma).stem[1:]) for sigma in levels} == levels
 
 
 def test_a_run_becomes_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,4 +24,9 @@ def ssda(command: argparse.ArgumentParser) -> None:
         "--minutes", type=amount, default=2.0, help="for each recipe of the ablation (%(default)g)"
     )
     command.add_argument("--quick", action="store_true", help="a look at everything in few minutes")
+    command.add_argument(
+        "--publishable",
+        action="store_true",
+        help="pages without pictures of the collections, which are not ours to pass on",
+    )
     command.add_argument("--seed", type=seed, default=0, help="of all chance (%(default)s)")

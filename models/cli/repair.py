@@ -15,7 +15,7 @@ from tqdm import tqdm
 from minidl import device
 from models import zoo
 from models.images.files import FORMATS, PictureError, find, read, write
-from models.images.scores import estimate_sigma
+from models.images.noise import NoiseCurve
 from models.ssda import Noise, Restorer, Text
 from models.ssda.restoring import Progress
 
@@ -33,16 +33,21 @@ def denoise(options: argparse.Namespace) -> int:
     def repair(
         _: Path, pixels: np.ndarray, progress: Progress
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        sigma = min(estimate_sigma(pixels), 255) if options.sigma == "auto" else options.sigma
+        auto = options.sigma == "auto"
+        noise = NoiseCurve.of(pixels) if auto else NoiseCurve(options.sigma, options.sigma)
+        sigma = min(noise.sigma, 255)
+        about: dict[str, Any] = {"sigma": round(sigma, 1)}
+        if noise.uneven:
+            about |= {"black": round(noise.black, 1), "white": round(noise.white, 1)}
         if sigma < QUIET:
-            return pixels, {"sigma": round(sigma, 1), "weights": None}
+            return pixels, {**about, "weights": None}
         path = Path(options.weights) if options.weights else zoo.denoiser(sigma)
         if path not in loaded:
             loaded[path] = _load(path, Noise, place)
         repaired = loaded[path].repair(
-            pixels, sigma=sigma, stride=options.stride, progress=progress
+            noise.flatten(pixels), sigma=sigma, stride=options.stride, progress=progress
         )
-        return repaired, {"sigma": round(sigma, 1), "weights": path.name}
+        return noise.restore(repaired), {**about, "weights": path.name}
 
     if options.weights:  # a wrong file is told before any picture is read
         loaded[Path(options.weights)] = _load(Path(options.weights), Noise, place)
@@ -120,6 +125,8 @@ def _one(
     report["seconds"] = round(time.perf_counter() - began, 2)
     if not options.json:
         said = f"sigma {about['sigma']:g}, " if "sigma" in about else ""
+        if "black" in about:
+            said += f"{about['black']:g} in black, {about['white']:g} in white, "
         said += "nothing to do" if about["weights"] is None else str(about["weights"])
         print(f"{source} -> {target}  ({width}x{height}, {said}, {report['seconds']:.1f} s)")
     return report

@@ -23,6 +23,7 @@ def ssda(options: argparse.Namespace) -> int:
         seed=options.seed,
         minutes=options.minutes,
         quick=options.quick,
+        publishable=options.publishable,
         place=device.choose(options.device),
     )
     paper_1.check(plan)

@@ -12,7 +12,7 @@ from skimage.metrics import structural_similarity
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 
 # The median of |z| for a standard normal z: a median absolute deviation divided by it is a sigma.
-_NORMAL_MEDIAN = 0.67449
+NORMAL_MEDIAN = 0.67449
 
 
 def psnr(clean: np.ndarray, other: np.ndarray, mask: np.ndarray | None = None) -> float:
@@ -67,13 +67,18 @@ def estimate_sigma(pixels: np.ndarray) -> float:
     """
     if min(pixels.shape[:2]) < 3:
         return 0.0
-    vertical = pixels[:-2] - 2 * pixels[1:-1] + pixels[2:]
-    response = vertical[:, :-2] - 2 * vertical[:, 1:-1] + vertical[:, 2:]
+    response = second_difference(pixels)
     centre = pixels[1:-1, 1:-1]
     informative = (response != 0) | ((centre != 0) & (centre != 1))
     if 4 * int(informative.sum()) > response.size:
         response = response[informative]
-    return float(np.median(abs(response))) / (6 * _NORMAL_MEDIAN) * 255
+    return float(np.median(abs(response))) / (6 * NORMAL_MEDIAN) * 255
+
+
+def second_difference(pixels: np.ndarray) -> np.ndarray:
+    """Along both axes: pixels (H, W, C) -> (H - 2, W - 2, C)."""
+    vertical = pixels[:-2] - 2 * pixels[1:-1] + pixels[2:]
+    return vertical[:, :-2] - 2 * vertical[:, 1:-1] + vertical[:, 2:]
 
 
 def non_local_means(pixels: np.ndarray, sigma: float) -> np.ndarray:

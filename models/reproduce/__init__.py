@@ -7,7 +7,8 @@ parts       numbers that are worked out once, and kept
 page        sections, tables and pictures as HTML and as Markdown
 quoted      numbers that others have printed
 denoising   table 1 and figure 2; ksvd, the dictionary method run beside it
-text        figure 3, with the numbers that the paper does not give
+text        figure 3, with the numbers that the paper does not give; ksvd_inpainting beside it
+letters     text of other sizes and in colour; levels, noise of other levels and unknown noise
 digits      table 2; features, its auto-encoders
-insight     learned filters, the ablation, and what the paper leaves out
+insight     learned filters, the ablation, and what the paper leaves out; choices, their cost
 """

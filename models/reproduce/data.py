@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from models.images.files import find, read
-from models.images.samples import grey
+from models.images.samples import grey, photograph
 
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 PAPER_PICTURES = ("lena", "barbara", "boat", "peppers")  # of set12; the paper adds "etc."
 
 
@@ -28,7 +29,7 @@ class MissingError(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A clean grey picture: its file's name, pixels (H, W, 1)."""
+    """A clean picture: its file's name, pixels (H, W, C), grey in the collections."""
 
     name: str
     pixels: np.ndarray
@@ -53,6 +54,20 @@ def collection(data: Path, name: str) -> list[Picture]:
     if not folder.is_dir():
         raise MissingError(f"the folder {name} is not in the data")
     return [Picture(str(short), grey(read(path).pixels)) for path, short in find([folder])]
+
+
+def photographs(side: int, *, colour: bool) -> list[Picture]:
+    """The middles of photographs that come with scikit-image, (side, side, C).
+
+    No weights that come along were trained on them.
+    """
+    pictures = []
+    for name in PHOTOGRAPHS:
+        pixels = photograph(name)
+        top, left = ((n - side) // 2 for n in pixels.shape[:2])
+        middle = pixels[top : top + side, left : left + side]
+        pictures.append(Picture(f"{name}.png", middle if colour else grey(middle)))
+    return pictures
 
 
 def shortened(pictures: list[Picture], count: int | None) -> list[Picture]:

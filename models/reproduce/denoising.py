@@ -16,7 +16,7 @@ from models.images.scores import non_local_means, psnr, total_variation
 from . import ksvd
 from .data import MissingError, Picture, collection, shortened
 from .page import Block, Figure, Row, Table, Text
-from .parts import Parts
+from .parts import Parts, short
 from .plan import Plan, Weights
 from .quoted import noise_rows, spread
 
@@ -99,7 +99,7 @@ def _scores(
     base = {"seed": plan.seed, "sigma": sigma}
     scores = {"noisy": {k: score(lambda x: x)(p) for k, p in items.items()}}
     for method, how in methods(plan, sigma).items():
-        part = f"table1-{name}-{sigma:g}-{method.replace(' ', '-')}"
+        part = short(f"table1 {name} {sigma:g} {method}")
         clipped = score(lambda x, repair=how.repair: np.clip(repair(x), 0, 1))  # type: ignore[misc]
         scores[method] = parts.each(part, {**base, **how.settings}, items, clipped)
     return scores
@@ -187,11 +187,17 @@ def figure_2(plan: Plan, parts: Parts) -> list[Block]:
     files = [parts.pictures / name for name in made["pictures"]]
     what = f"{picture.name.rpartition('.')[0]} under noise of sigma {FIGURE_SIGMA:g}, PSNR in dB"
     return [
-        Figure(list(zip(files[0::2], captions, strict=True)), f"Figure 2: {what}.", across=3),
+        Figure(
+            list(zip(files[0::2], captions, strict=True)),
+            f"Figure 2: {what}.",
+            across=3,
+            of="set12",
+        ),
         Figure(
             list(zip(files[1::2], captions, strict=True)),
             f"The detail of {DETAIL}x{DETAIL} pixels with the most contrast, enlarged.",
             across=3,
+            of="set12",
         ),
     ]
 

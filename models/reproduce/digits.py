@@ -16,7 +16,7 @@ from . import features
 from .data import MissingError, digits
 from .features import MACHINES, Machine, Split, Training
 from .page import Block, Figure, Row, Table, Text
-from .parts import Parts
+from .parts import Parts, short
 from .plan import Plan
 from .quoted import CORRUPTIONS, XIE_DIGITS
 
@@ -43,7 +43,7 @@ def table_2(plan: Plan, parts: Parts) -> list[Block]:
         if name != PIXELS:
             corrupt = features.corruptions(test=False)[name]
             network = features.train(parted.train, corrupt, how, rng)
-            files = [f"table2-{name.replace(' ', '-')}.png"]
+            files = [f"{short(f'table2 {name}')}.png"]
             weights = np.asarray(network.encoder.w.data)
             plots.filters(parts.pictures / files[0], weights, count=60)
         return {**_row(network, name, parted, machines, plan.seed), "pictures": files}

@@ -18,12 +18,12 @@ from minidl import gradients, no_grad, optim
 from models.images.corruptions import gaussian_noise, salt_and_pepper
 from models.images.patches import PatchSampler
 from models.images.samples import NAMES, grey, photograph
-from models.ssda import DenoisingAutoencoder, Penalty
+from models.ssda import DenoisingAutoencoder
+from models.ssda.recipes import EQUATION_6
 
 SIDE = 28
 SIGMA, FRACTION = 127.5, 0.25  # grey levels; the share of pixels that salt and pepper replace
 HELD_OUT = ("camera", "coffee", "rocket")  # photographs that lie behind test digits alone
-EQUATION_6 = Penalty(beta=1e-2, rho=0.05, decay=1e-4)  # as the paper has them
 
 Corrupt = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # y (N, 784), rng -> x (N, 784)
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure as Drawing
 
-from minidl.device import to_cpu
 from models import plots, zoo
-from models.images.samples import grey, photograph
-from models.images.scores import psnr
-from models.ssda import Noise, ablation
-from models.ssda.fit import fingerprint, read_folder, spoil
+from models.ssda import ablation
+from models.ssda.fit import fingerprint, read_folder
 
+from . import choices
 from .data import MissingError
 from .page import Block, Figure, Row, Table, Text
 from .parts import Parts
@@ -33,9 +27,7 @@ def filters(plan: Plan, parts: Parts) -> list[Block]:
 
         def draw(weights: Weights = weights) -> dict[str, Any]:
             name = f"filters-{weights.name}.png"
-            first = to_cpu(weights.restorer.network.autoencoders[0].encoder.w.data)
-            pixels = weights.restorer.patch**2  # a network may have other inputs after them
-            plots.filters(parts.pictures / name, first[:pixels].astype(np.float32))
+            plots.filters(parts.pictures / name, weights.restorer.filters().astype(np.float32))
             return {"pictures": [name]}
 
         made = parts.one(f"filters-{weights.name}", weights.settings(), draw)
@@ -55,11 +47,7 @@ def curves(plan: Plan, parts: Parts) -> dict[str, Any]:
     if plan.train is None:
         raise MissingError("it needs --train with a folder of photographs")
     images = read_folder(plan.train)
-    test = [grey(photograph(n))[: ablation.SIDE, : ablation.SIDE] for n in ablation.HELD_OUT]
-    spoilt = [
-        psnr(y, spoil(y, Noise(ablation.SIGMA), np.random.default_rng(i)))
-        for i, y in enumerate(test)
-    ]
+    test = ablation.held_out()
 
     def learn(name: str) -> list[tuple[float, float]]:
         recipe, minutes = ablation.RECIPES[name], plan.minutes
@@ -67,14 +55,14 @@ def curves(plan: Plan, parts: Parts) -> dict[str, Any]:
 
     settings = {"minutes": plan.minutes, "seed": plan.seed, "pictures": fingerprint(images)}
     made = parts.each("ablation", settings, {name: name for name in ablation.RECIPES}, learn)
-    return {"noisy": statistics.mean(spoilt), "curves": made}
+    return {"noisy": ablation.mean_psnr(test, ablation.noisy(test)), "curves": made}
 
 
 def ablated(plan: Plan, parts: Parts) -> list[Block]:
     """Six recipes for the same few minutes: a drawing and a table."""
     results = curves(plan, parts)
     path = parts.pictures / "ablation.png"
-    _draw(path, results["curves"], results["noisy"])
+    ablation.draw(path, results["curves"], results["noisy"])
     ends = {name: points[-1] for name, points in results["curves"].items()}
     best = max(ends, key=lambda name: ends[name][1])
     rows = [Row("noisy input", ["", f"{results['noisy']:.2f}"])]
@@ -91,18 +79,6 @@ def ablated(plan: Plan, parts: Parts) -> list[Block]:
         Table(caption, ["recipe", "minutes", "PSNR in dB"], rows),
         Figure([(path, "")], "PSNR over the minutes of training."),
     ]
-
-
-def _draw(path: Path, results: Mapping[str, Sequence[tuple[float, float]]], noisy: float) -> None:
-    drawing = Drawing(figsize=(7, 4), layout="constrained")
-    axes = drawing.subplots()
-    for name, points in results.items():
-        axes.plot(*zip(*points, strict=True), label=name, marker=".")
-    axes.axhline(noisy, color="gray", linestyle=":", label="noisy input")
-    axes.set(xlabel="minutes of training", ylabel="PSNR in dB")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    plots.save(drawing, path)
 
 
 def left_out(plan: Plan, parts: Parts) -> list[Block]:
@@ -136,10 +112,11 @@ def left_out(plan: Plan, parts: Parts) -> list[Block]:
                 "give up too early."
             )
         )
+        blocks += choices.costs(plan, parts)
     blocks.append(
         Text(
-            "What is not reproduced: the paper's own list of pictures, its networks for each noise "
-            "level where no such weights come along, and K-SVD inpainting beside figure 3."
+            "What is not reproduced: the paper's own list of pictures, which is not known, and its "
+            "figure 3 letter by letter."
         )
     )
     return blocks

@@ -119,12 +119,14 @@ class Table:
 class Figure:
     """Pictures (file, caption), up to four beside each other, two on a narrow screen.
 
-    across: how many; 1 is for drawings, which are shown at their own size.
+    across: how many; 1 is for drawings, which are shown at their own size. of: the collection
+    that its pictures show, if they are not ours to pass on.
     """
 
     pictures: Sequence[tuple[Path, str]]
     caption: str
     across: int = 1
+    of: str = ""
 
     def html(self) -> str:
         tiles = "\n".join(

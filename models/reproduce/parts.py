@@ -8,6 +8,7 @@ stopped, what was finished stays, and the same command goes on from there.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,11 @@ from tqdm import tqdm
 from minidl import checkpoint
 
 Item = TypeVar("Item")
+
+
+def short(words: str) -> str:
+    """The words as a part's or a picture's name: letters, digits and hyphens."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", words).strip("-")
 
 
 class Parts:

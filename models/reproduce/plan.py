@@ -17,6 +17,7 @@ class Plan:
     """data: the folder with set12, bsd68 and mnist; train: photographs for the ablation, or None.
 
     minutes: of the ablation, for each recipe. quick: a look at everything in a few minutes.
+    publishable: pages without pictures of collections that may not be passed on.
     """
 
     data: Path
@@ -24,6 +25,7 @@ class Plan:
     seed: int = 0
     minutes: float = 2.0
     quick: bool = False
+    publishable: bool = False
     place: Device = CPU
 
     @property

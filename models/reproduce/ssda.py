@@ -14,9 +14,9 @@ from pathlib import Path
 from minidl import __version__, checkpoint
 from models.zoo import NoWeightsError
 
-from . import denoising, digits, insight, text
+from . import denoising, digits, insight, letters, levels, text
 from .data import MissingError, ReproduceError
-from .page import Block, Page, Section, Text
+from .page import Block, Figure, Page, Section, Text
 from .parts import Parts
 from .plan import Plan
 
@@ -30,6 +30,10 @@ SECTIONS: dict[str, Build] = {
     "Figure 2: one picture": denoising.figure_2,
     "Figure 3: text taken off, blind": text.figure_3,
     "Table 2: features of digits": digits.table_2,
+    "Text of other sizes": letters.sizes,
+    "Text in colour": letters.coloured,
+    "Noise of other levels": levels.between,
+    "Noise of which nothing is known": levels.unknown,
     "Learned filters": insight.filters,
     "Ablation": insight.ablated,
     "What the paper leaves out": insight.left_out,
@@ -52,12 +56,19 @@ def build(plan: Plan, parts: Parts, told: Callable[[Section], None] = lambda _: 
     sections = []
     for title, make in SECTIONS.items():
         try:
-            section = Section(title, make(plan, parts))
+            section = Section(title, [_shown(plan, block) for block in make(plan, parts)])
         except (MissingError, NoWeightsError) as missing:
             section = Section(title, [Text(f"Left out: {missing}.")])
         told(section)
         sections.append(section)
     return Page(TITLE, [_opening(plan), *sections, _made(plan, parts)])
+
+
+def _shown(plan: Plan, block: Block) -> Block:
+    """The block, or what stands for it on a page that is passed on."""
+    if plan.publishable and isinstance(block, Figure) and block.of:
+        return Text(f"Left out: pictures of {block.of}, which are not ours to pass on.")
+    return block
 
 
 def save(page: Page, out: Path) -> list[Path]:

@@ -17,9 +17,10 @@ from models.images.corruptions import HELD_OUT_FONTS, TRAINING_FONTS, add_text
 from models.images.files import write
 from models.images.scores import psnr
 
+from . import ksvd_inpainting
 from .data import Picture, collection, shortened
 from .page import Block, Figure, Row, Table, Text
-from .parts import Parts
+from .parts import Parts, short
 from .plan import Plan, Weights
 from .quoted import spread
 
@@ -32,7 +33,7 @@ COLOURS: dict[str, Literal["black-white", "any"]] = {
 TOLD = ("biharmonic", "Telea")  # of METHODS, as far as they are installed
 SHOWN = 2  # pictures of the figure, for each font group
 
-# (written over (H, W, 1), mask (H, W)) -> (H, W, 1)
+# (written over (H, W, C), mask (H, W)) -> (H, W, C)
 Repair = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -62,9 +63,11 @@ class Condition:
 CONDITIONS = [Condition(s, f, c) for s in SIZES for f in FONTS for c in COLOURS]
 
 
-def _told(name: str) -> Repair:
-    """A classical method for grey pictures: METHODS take colours."""
-    return lambda x, mask: METHODS[name](np.repeat(x, 3, axis=2), mask)[..., :1]
+def told(name: str) -> Repair:
+    """A classical method for pictures (H, W, C): METHODS take colours."""
+    return lambda x, mask: METHODS[name](np.repeat(x, 3 // x.shape[2], axis=2), mask)[
+        ..., : x.shape[2]
+    ]
 
 
 def figure_3(plan: Plan, parts: Parts) -> list[Block]:
@@ -75,9 +78,11 @@ def figure_3(plan: Plan, parts: Parts) -> list[Block]:
         "damaged": ({}, lambda x, _: x),
         "ours, blind": (weights.settings(), lambda x, _: weights.restorer.repair(x)),
     }
+    inpainting = {"patches": ksvd_inpainting.PATCHES, "stride": ksvd_inpainting.STRIDE}
+    repairs["K-SVD, told where"] = (inpainting, ksvd_inpainting.inpaint)
     for name in TOLD:
         if name in METHODS:
-            repairs[f"{name}, told where"] = ({}, _told(name))
+            repairs[f"{name}, told where"] = ({}, told(name))
     scores = {
         c: {name: _score(plan, parts, pictures, c, name, *how) for name, how in repairs.items()}
         for c in CONDITIONS
@@ -125,7 +130,7 @@ def _score(
             "whole": psnr(picture.pixels, repaired),
         }
 
-    part = f"figure3-{condition.words}-{name}".replace(",", "").replace(" ", "-")
+    part = short(f"figure3 {condition.words} {name}")
     return parts.each(part, {"seed": plan.seed, **settings}, {p.key: p for p in pictures}, score)
 
 
@@ -144,8 +149,8 @@ def _figure(
         files, captions = [], []
         for i, (name, (_, repair)) in enumerate(repairs.items()):
             repaired = np.clip(repair(written, mask), 0, 1)
-            stem = picture.name.rpartition(".")[0].replace("/", "-")
-            files.append(f"figure3-{fonts.replace(' ', '-')}-{stem}-{i}.png")
+            stem = short(f"figure3 {fonts} {picture.name.rpartition('.')[0]}")
+            files.append(f"{stem}-{i}.png")
             write(parts.pictures / files[-1], repaired)
             over = psnr(picture.pixels, repaired, mask)
             captions.append(
@@ -155,10 +160,10 @@ def _figure(
 
     settings = {"seed": plan.seed, **{name: dict(s) for name, (s, _) in repairs.items()}}
     shown = {p.key: p for p in (pictures[:1] if plan.quick else pictures[-SHOWN:])}
-    made = parts.each(f"figure3-{fonts.replace(' ', '-')}", settings, shown, draw)
+    made = parts.each(short(f"figure3 {fonts}"), settings, shown, draw)
     tiles = [
         (parts.pictures / file, caption)
         for one in made.values()
         for file, caption in zip(one["pictures"], one["captions"], strict=True)
     ]
-    return Figure(tiles, f"Figure 3: {condition.words}.", across=min(4, len(repairs)))
+    return Figure(tiles, f"Figure 3: {condition.words}.", across=min(4, len(repairs)), of="set12")

@@ -14,7 +14,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from models.images.samples import NAMES, grey, photograph
 from models.images.scores import psnr
 
 from .damage import Noise
-from .fit import read_folder, spoil, steps_in
+from .fit import new_trainer, read_folder, spoil, steps_in
 from .recipes import NAIVE, PAPER, WORKING, Recipe
 from .training import Trainer
 
@@ -50,6 +50,21 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+def held_out() -> list[np.ndarray]:
+    """The photographs that are scored, (H, W, 1)."""
+    return [grey(photograph(n))[:SIDE, :SIDE] for n in HELD_OUT]
+
+
+def noisy(test: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The same under noise, each of its own seed."""
+    return [spoil(t, Noise(SIGMA), np.random.default_rng(i)) for i, t in enumerate(test)]
+
+
+def mean_psnr(test: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> float:
+    """In dB."""
+    return statistics.mean(psnr(t, o) for t, o in zip(test, others, strict=True))
+
+
 def curve(
     recipe: Recipe,
     images: Sequence[np.ndarray],
@@ -63,17 +78,13 @@ def curve(
 
     images (H, W), test (H, W, 1). The time that scoring takes is not counted.
     """
-    noisy = [spoil(t, Noise(SIGMA), np.random.default_rng(i)) for i, t in enumerate(test)]
+    damaged = noisy(test)
 
     def make(steps: int) -> Trainer:
-        rng = np.random.default_rng(seed)
-        restorer = recipe.untrained(Noise(SIGMA), rng)
-        draw = restorer.damage.draw_from(images, recipe.patch, rng, CPU)
-        return Trainer(restorer, recipe, draw, steps=steps, rng=rng, device=CPU)
+        return new_trainer(images, Noise(SIGMA), recipe, steps, seed, CPU)
 
     def score() -> float:
-        repaired = [trainer.restorer.repair(n, stride=4) for n in noisy]
-        return statistics.mean(psnr(t, r) for t, r in zip(test, repaired, strict=True))
+        return mean_psnr(test, [trainer.restorer.repair(d, stride=4) for d in damaged])
 
     trainer = make(steps_in(minutes, make))
     points: list[tuple[float, float]] = []
@@ -101,34 +112,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.data
         else [grey(photograph(n))[..., 0] for n in NAMES if n not in HELD_OUT]
     )
-    test = [grey(photograph(n))[:SIDE, :SIDE] for n in HELD_OUT]
+    test = held_out()
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     results: dict[str, list[tuple[float, float]]] = {}
     for name, recipe in RECIPES.items():
         results[name] = curve(recipe, images, test, minutes=options.minutes, name=name)
-    noisy = statistics.mean(
-        psnr(t, spoil(t, Noise(SIGMA), np.random.default_rng(i))) for i, t in enumerate(test)
-    )
-    _draw(out / "ablation.png", results, noisy)
-    table = _table(results, noisy)
+    start = mean_psnr(test, noisy(test))
+    draw(out / "ablation.png", results, start)
+    table = _table(results, start)
     (out / "ablation.md").write_text(table)
-    (out / "ablation.json").write_text(json.dumps({"noisy": noisy, "curves": results}, indent=1))
+    (out / "ablation.json").write_text(json.dumps({"noisy": start, "curves": results}, indent=1))
     print(table)
 
 
-def _table(results: dict[str, list[tuple[float, float]]], noisy: float) -> str:
-    rows = ["| recipe | minutes | PSNR (dB) |", "|---|---|---|", f"| noisy input | | {noisy:.2f} |"]
+def _table(results: dict[str, list[tuple[float, float]]], start: float) -> str:
+    rows = ["| recipe | minutes | PSNR (dB) |", "|---|---|---|", f"| noisy input | | {start:.2f} |"]
     rows += [f"| {n} | {c[-1][0]:.1f} | {c[-1][1]:.2f} |" for n, c in results.items()]
     return "\n".join(rows) + "\n"
 
 
-def _draw(path: Path, results: dict[str, list[tuple[float, float]]], noisy: float) -> None:
+def draw(path: Path, results: Mapping[str, Sequence[tuple[float, float]]], start: float) -> None:
+    """The curves of all recipes; start: PSNR of the noisy pictures in dB."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     for name, points in results.items():
         axes.plot(*zip(*points, strict=True), label=name, marker=".")
-    axes.axhline(noisy, color="gray", linestyle=":", label="noisy input")
+    axes.axhline(start, color="gray", linestyle=":", label="noisy input")
     axes.set(xlabel="minutes of training", ylabel="PSNR (dB), held-out photographs, sigma 25")
     axes.grid(alpha=0.3)
     axes.legend()

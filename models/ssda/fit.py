@@ -134,7 +134,7 @@ def start(
     training, held_out = split(usable(images, recipe.patch, data))
 
     def make(count: int) -> Trainer:
-        return _trainer(training, damage, recipe, count, seed, place)
+        return new_trainer(training, damage, recipe, count, seed, place)
 
     steps = steps or steps_in(minutes, make)
     config = {
@@ -175,7 +175,8 @@ def resume(
     if fingerprint(images) != pictures:
         raise TrainingError(f"{out}: the pictures of {data!r} have changed since the run began")
     training, held_out = split(usable(images, recipe.patch, data))
-    trainer = _trainer(training, damage, recipe, steps, seed, place or device.choose(began_on))
+    place = place or device.choose(began_on)
+    trainer = new_trainer(training, damage, recipe, steps, seed, place)
     trainer.load_state(groups, about)
     run.rewind(trainer.done)
     return _train(run, trainer, Validation.of(held_out, damage), every, quiet)
@@ -189,7 +190,7 @@ def fingerprint(images: Sequence[np.ndarray]) -> str:
     return f"{len(images)} pictures, {check:08x}"
 
 
-def _trainer(
+def new_trainer(
     images: Sequence[np.ndarray],
     damage: Damage,
     recipe: Recipe,
@@ -197,6 +198,7 @@ def _trainer(
     seed: int,
     place: Device,
 ) -> Trainer:
+    """A trainer of pictures (H, W) at its first step; all its chance comes from the seed."""
     rng = np.random.default_rng(seed)
     restorer = recipe.untrained(damage, rng)
     restorer.network.to(place)
@@ -251,9 +253,7 @@ def _train(
 
 
 def _draw_pictures(run: Run, restorer: Restorer, validation: Validation) -> None:
-    first = restorer.network.autoencoders[0].encoder.w.data
-    pixels = restorer.patch**2  # a network may have other inputs after them
-    plots.filters(run.folder / "filters.png", device.to_cpu(first)[:pixels])
+    plots.filters(run.folder / "filters.png", restorer.filters())
     plots.curves(
         run.folder / "curves.png",
         run.column("seconds") / 60,

@@ -85,20 +85,21 @@ TEXT = replace(
     shares=(0.05, 0.05, 0.9),
 )
 
-_eq6 = Penalty(beta=1e-2, rho=0.05, decay=1e-4)
+EQUATION_6 = Penalty(beta=1e-2, rho=0.05, decay=1e-4)  # as the paper has them
 PAPER = Recipe(
     hidden=(5 * 144, 5 * 144),
     gain=1.0,
     start=None,
     coding=Coding(centre=None),
-    pretrain=(_eq6, _eq6),
+    pretrain=(EQUATION_6, EQUATION_6),
     finetune=Penalty(decay=1e-4),
     optimizer="lbfgs",
     batch=10_000,
     renew=0,
 )
 
-_misread = replace(_eq6, error="mean")  # what "mse" means in Keras: 72 times weaker on 144 pixels
+# What "mse" means in Keras: 72 times weaker on 144 pixels.
+_misread = replace(EQUATION_6, error="mean")
 NAIVE = replace(
     PAPER,
     pretrain=(_misread, _misread),

@@ -160,6 +160,11 @@ class Restorer:
             )
         return repaired
 
+    def filters(self) -> np.ndarray:
+        """What each unit of the first layer looks for in a patch, (P, H)."""
+        first = to_cpu(self.network.autoencoders[0].encoder.w.data)
+        return first[: self.patch**2]  # a network may have other inputs after the pixels
+
     def about(self) -> dict[str, Any]:
         """What `load` needs besides the parameters; fit for JSON."""
         hidden = [a.encoder.b.shape[0] for a in self.network.autoencoders]

@@ -18,11 +18,11 @@ from minidl import Tensor, checkpoint, gradients, no_grad, optim
 from minidl.device import Array, Device, generator_state, set_generator_state
 from models.run import TrainingError
 
+from .damage import Draw
 from .network import SSDA
 from .recipes import Recipe
 from .restoring import Restorer
 
-Draw = Callable[[int, Any], tuple[Array, Array]]  # (patches, generator) -> damaged, clean (N, P)
 CHECK_EVERY = 100  # steps between looks at the loss, each of which waits for the device
 
 

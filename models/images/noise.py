@@ -1,0 +1,97 @@
+"""Noise that is stronger in bright or in dark places, as a camera's is, made the same everywhere.
+
+    x      pixels in [0, 1]; s(x) the deviation of their noise, s(x)^2 = (1 - x) b^2 + x w^2
+    f(x)   the integral of k / s from 0 to x, with k such that f(1) = 1
+
+As f'(x) s(x) = k, noise has the one deviation k after f (Bartlett 1936); where b = 0, as for light
+that is counted, f is a square root (Anscombe 1948). How strong noise is in black and in white is
+read off the picture, as Foi et al. (2008) do with raw pictures of cameras.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import uniform_filter
+from scipy.optimize import nnls
+
+from .scores import NORMAL_MEDIAN, estimate_sigma, second_difference
+
+UNEVEN = 2.0  # a ratio of b and w up to this one may be a picture's texture, and is passed over
+LEAST = 0.15  # b is taken for at least this part of w, and w of b
+BINS, NEIGHBOURHOOD = 12, 5  # of brightness; pixels to a side that brightness is averaged over
+FEW = 0.25  # part of a picture that must be far from black and white to tell
+ROUNDS, OUTLYING = 8, 0.3  # of the robust fit, and by how much a bin's variance may be off
+
+
+@dataclass(frozen=True)
+class NoiseCurve:
+    """b and w: deviations of the noise in black and in white, in grey levels of 255."""
+
+    black: float
+    white: float
+
+    @classmethod
+    def of(cls, pixels: np.ndarray) -> NoiseCurve:
+        """The noise in pixels (H, W, C); with b = w unless it is clearly uneven."""
+        even = estimate_sigma(pixels)
+        curve = _fitted(pixels, even / 255) if even else None
+        if curve is None or max(curve) <= UNEVEN * min(curve):
+            return cls(even, even)
+        return cls(*(max(255 * s, LEAST * 255 * max(curve)) for s in curve))
+
+    @property
+    def uneven(self) -> bool:
+        return self.black != self.white
+
+    @property
+    def sigma(self) -> float:
+        """The one deviation of the noise after `flatten`, k in grey levels of 255."""
+        if not self.uneven:
+            return self.black
+        return 255 / float(self._table()[1][-1])
+
+    def flatten(self, pixels: np.ndarray) -> np.ndarray:
+        """f of pixels of any shape; outside [0, 1] it goes straight on."""
+        return self._mapped(pixels, *self._table()) if self.uneven else pixels
+
+    def restore(self, pixels: np.ndarray) -> np.ndarray:
+        """The inverse of `flatten`."""
+        return self._mapped(pixels, *self._table()[::-1]) if self.uneven else pixels
+
+    def _table(self) -> tuple[np.ndarray, np.ndarray]:
+        """x from 0 to 1, and the integral of 1 / s up to it."""
+        x = np.linspace(0, 1, 1025)
+        slope = 255 / np.sqrt((1 - x) * self.black**2 + x * self.white**2)
+        return x, np.append(0, np.cumsum((slope[1:] + slope[:-1]) / 2 * np.diff(x)))
+
+    def _mapped(self, pixels: np.ndarray, x: np.ndarray, f: np.ndarray) -> np.ndarray:
+        x, f = x / x[-1], f / f[-1]
+        ends = np.where(pixels < 0, pixels * (f[1] / x[1]), 0)
+        ends += np.where(pixels > 1, (pixels - 1) * (1 - f[-2]) / (1 - x[-2]), 0)
+        return (np.interp(pixels, x, f) + ends).astype(pixels.dtype)
+
+
+def _fitted(pixels: np.ndarray, even: float) -> tuple[float, float] | None:
+    """(b, w) in [0, 1] that fit the noise in parts of one brightness; None if too little tells."""
+    if min(pixels.shape[:2]) < NEIGHBOURHOOD:
+        return None
+    size = (NEIGHBOURHOOD, NEIGHBOURHOOD, 1)
+    brightness = uniform_filter(pixels, size)[1:-1, 1:-1]
+    telling = (brightness > 2 * even) & (brightness < 1 - 2 * even)  # little is clipped there
+    if telling.mean() < FEW:
+        return None
+    response = np.abs(second_difference(pixels))[telling] / (6 * NORMAL_MEDIAN)
+    order = np.argsort(brightness[telling], kind="stable")
+    bins = [b for b in np.array_split(order, BINS) if len(b)]
+    x = np.array([brightness[telling][b].mean() for b in bins])
+    variance = np.array([np.median(response[b]) for b in bins]) ** 2
+    variance = np.maximum(variance, 1e-8)
+    parts, weight, found = np.stack([1 - x, x], axis=1), 1 / variance, np.zeros(2)
+    for _ in range(ROUNDS):  # what a bin's texture adds is an outlier
+        found, _rest = nnls(parts * weight[:, None], variance * weight)
+        fit = np.maximum(parts @ found, 1e-8)
+        weight = 1 / fit / np.sqrt(1 + ((variance / fit - 1) / OUTLYING) ** 2)
+    black, white = np.sqrt(found)
+    return float(black), float(white)

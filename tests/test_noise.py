@@ -1,0 +1,89 @@
+"""Noise that changes with brightness: found, made the same everywhere, and taken out."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import cli
+from models.images.files import read, write
+from models.images.noise import LEAST, NoiseCurve
+from models.images.samples import photograph
+from models.images.scores import estimate_sigma, psnr
+
+
+def ramp(side: int = 160) -> np.ndarray:
+    """Every brightness, without any texture, (side, side, 1)."""
+    values = np.linspace(0.05, 0.95, side, dtype=np.float32)
+    return np.repeat(values[None, :, None], side, axis=0)
+
+
+def spoilt(y: np.ndarray, black: float, white: float, rng: np.random.Generator) -> np.ndarray:
+    s = np.sqrt((1 - y) * black**2 + y * white**2) / 255
+    return (y + s * rng.standard_normal(y.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("black", "white"), [(5, 20), (24, 8), (10, 60), (0, 20)])
+@pytest.mark.parametrize("name", ["ramp", "coffee", "chelsea"])
+def test_uneven_noise_is_found(
+    black: float, white: float, name: str, rng: np.random.Generator
+) -> None:
+    y = ramp() if name == "ramp" else photograph(name)[:200, :200]
+    found = NoiseCurve.of(spoilt(y, black, white, rng))
+    assert found.uneven
+    off = 0.2 * max(black, white)  # by the texture of photographs
+    assert found.black == pytest.approx(max(black, LEAST * white), abs=off)
+    assert found.white == pytest.approx(max(white, LEAST * black), abs=off)
+
+
+@pytest.mark.parametrize("sigma", [10, 25, 50])
+@pytest.mark.parametrize("name", ["ramp", "coffee", "astronaut", "rocket"])
+def test_even_noise_stays_as_it_is(sigma: float, name: str, rng: np.random.Generator) -> None:
+    noisy = spoilt(ramp() if name == "ramp" else photograph(name)[:200, :200], sigma, sigma, rng)
+    found = NoiseCurve.of(noisy)
+    assert not found.uneven and found.sigma == estimate_sigma(noisy)
+    assert found.flatten(noisy) is noisy and found.restore(noisy) is noisy
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 9, 3), (4, 4, 1), (5, 5, 3)])
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_small_and_flat_pictures_have_no_noise(shape: tuple[int, int, int], value: float) -> None:
+    found = NoiseCurve.of(np.full(shape, value, np.float32))
+    assert found == NoiseCurve(0.0, 0.0) and found.sigma == 0
+
+
+@pytest.mark.parametrize("curve", [NoiseCurve(5, 20), NoiseCurve(24, 8), NoiseCurve(3, 20)])
+def test_flattened_noise_is_the_same_everywhere(
+    curve: NoiseCurve, rng: np.random.Generator
+) -> None:
+    y = np.array([0.1, 0.3, 0.6, 0.9], np.float32)
+    s = np.sqrt((1 - y) * curve.black**2 + y * curve.white**2) / 255
+    x = (y + s * rng.standard_normal((40_000, 4))).astype(np.float32)
+    flat = curve.flatten(x)
+    assert flat.dtype == np.float32
+    np.testing.assert_allclose(255 * flat.std(axis=0), curve.sigma, rtol=0.03)
+    np.testing.assert_allclose(curve.restore(flat), x, atol=1e-5)
+    ends = curve.flatten(np.array([-0.1, 0.0, 1.0, 1.1]))
+    assert ends[1:3].tolist() == pytest.approx([0, 1], abs=1e-12)
+    assert ends[0] < 0 and ends[3] > 1
+
+
+def test_denoise_tells_and_evens_uneven_noise(
+    tmp_path: Path, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean = photograph("coffee")[100:228, 200:328]
+    write(tmp_path / "a.png", spoilt(clean, 10, 50, rng))
+    noisy = read(tmp_path / "a.png").pixels
+    sigma = estimate_sigma(noisy)
+    for name, level in (("auto", "auto"), ("one", f"{sigma}")):
+        line = f"denoise {tmp_path}/a.png -o {tmp_path}/{name}.png --sigma {level} --device cpu"
+        assert cli.main(shlex.split(line)) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert re.search(r"sigma [\d.]+, [\d.]+ in black, [\d.]+ in white, denoise-\d+", told[0])
+    assert "in black" not in told[1]
+    auto, one = (psnr(clean, read(tmp_path / f"{n}.png").pixels) for n in ("auto", "one"))
+    assert auto > one + 1 > psnr(clean, noisy) + 1
