@@ -539,8 +539,8 @@ import minidl
 print(inspect.getsource(minidl.gradients))
 
 # %% [markdown]
-# It can also draw what a computation was made of. Here is the small one of section 5 again, with the
-# library's tensors: values run down the picture, gradients (in red) back up. With `.steps()` at its
+# It can also draw what a computation was made of. Here is the small one of section 5 again, made
+# of the library's tensors: values run down the picture, gradients (in red) back up. With `.steps()` at its
 # end you can click through the walk back, one op at a time.
 
 # %%
