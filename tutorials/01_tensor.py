@@ -540,8 +540,8 @@ print(inspect.getsource(minidl.gradients))
 
 # %% [markdown]
 # It can also draw what a computation was made of. Here is the small one of section 5 again, made
-# of the library's tensors: values run down the picture, gradients (in red) back up. With `.steps()` at its
-# end you can click through the walk back, one op at a time.
+# of the library's tensors: values run down the picture, gradients (in red) back up. With
+# `.steps()` at its end you can click through the walk back, one op at a time.
 
 # %%
 weight, bias, inputs = (minidl.Tensor(np.array(value)) for value in (2.0, -1.0, 3.0))
