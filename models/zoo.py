@@ -151,14 +151,19 @@ def _of_context_encoder(about: dict[str, Any], scores: Sequence[dict[str, Any]])
         f"{settings['batch']} pictures to a step.",
     ]
     said = [
-        f"{method}, {row['pictures']} pictures ({score['data']}), hole {score['hole']}: over the "
-        f"hole mean L1 {row['l1']:.2f} %, L2 {row['l2']:.2f} %, PSNR {row['psnr']:.2f} dB; over "
-        f"the picture PSNR {row['whole']:.2f} dB, SSIM {row['ssim']:.3f}."
+        f"{method}{_mirrored(score, method)}, {row['pictures']} pictures ({score['data']}), "
+        f"hole {score['hole']}: over the hole mean L1 {row['l1']:.2f} %, L2 {row['l2']:.2f} %, "
+        f"PSNR {row['psnr']:.2f} dB; over the picture PSNR {row['whole']:.2f} dB, "
+        f"SSIM {row['ssim']:.3f}."
         for score in scores
         for method, row in score["scores"].items()
     ]
     options = " ".join(f"--{k} {settings[k]}" for k in ("net", "mask", "adversarial", "batch"))
     return facts, f"minidl train context-encoder {options}", said
+
+
+def _mirrored(score: dict[str, Any], method: str) -> str:
+    return " --mirror" if score.get("mirror") and method == "context encoder" else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

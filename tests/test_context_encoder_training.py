@@ -20,7 +20,7 @@ from models.images.files import PictureError, write
 from models.images.samples import NAMES, photograph
 from models.run import TrainingError
 
-TINY = Settings(width=1 / 12, batch=4)
+TINY = Settings(width=1 / 12, batch=4, alone=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,17 @@ def test_without_an_adversary_the_discriminator_rests(folder: Path):
     assert np.isfinite(means.reconstruction) and np.isnan(means.d_loss)
 
 
+def test_the_adversary_comes_in_late_and_nothing_before_it_differs(folder: Path):
+    """Up to then the steps are those of a training without it, bit for bit."""
+    late = trainer(folder, replace(TINY, alone=2 / 3))
+    never = trainer(folder, replace(TINY, adversarial=0.0))
+    for a, b in zip(late.run(), never.run(), strict=True):
+        pairs = zip(late.generator.parameters(), never.generator.parameters(), strict=True)
+        assert a == b and all((p.data == q.data).all() for p, q in pairs) == (a <= 4)
+    losses = [measured.adversarial for measured in late._seen]
+    assert np.isnan(losses).tolist() == [True] * 4 + [False] * 2
+
+
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_a_loss_that_is_no_number_stops_the_run(folder: Path):
     t = trainer(folder, TINY, steps=40)
@@ -81,13 +92,14 @@ def test_a_loss_that_is_no_number_stops_the_run(folder: Path):
 
 
 def test_rates_are_constant_then_fall(folder: Path):
-    t = trainer(folder, TINY, steps=30)
+    t = trainer(folder, replace(TINY, falling=1 / 3), steps=30)
     shares = []
     while t.step < 30:
         shares.append(t.rate_share())
         t.step += 1
     assert shares[:20] == [1.0] * 20 and shares[-1] == pytest.approx(0.1)
     assert (np.diff(shares[21:]) < 0).all()
+    assert t.d_optimizer.rate == TINY.discriminator_rate
     assert REPORT.generator_rate == REPORT.discriminator_rate == 2e-4
     assert TINY.generator_rate == 10 * TINY.discriminator_rate
 

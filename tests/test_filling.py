@@ -85,6 +85,20 @@ def test_mirrored_indices():
     assert mirrored(2, 8, 3).tolist() == [2, 2, 1, 0, 0, 1, 2, 2]
 
 
+@pytest.mark.parametrize("kind", ["centre", "region"])
+def test_with_the_mirror_a_filling_is_the_mean_of_both(kind: str, tmp_path: Path):
+    """So that a mirrored picture has the mirrored filling."""
+    filler(kind).save(tmp_path / "model.safetensors")
+    once = Filler.load(tmp_path / "model.safetensors")
+    both = Filler.load(tmp_path / "model.safetensors", mirror=True)
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 128, 128, 3)).astype(np.float32)
+    turned = x[:, :, ::-1].copy()
+    expected = (once.predict(x) + once.predict(turned)[:, :, ::-1]) / 2
+    np.testing.assert_array_equal(both.predict(x), expected)
+    np.testing.assert_allclose(both.predict(turned)[:, :, ::-1], expected, atol=1e-6)
+    assert np.abs(once.predict(x) - expected).max() > 1e-3
+
+
 def test_a_file_holds_the_model(tmp_path: Path):
     model, path = filler("region", 0), tmp_path / "model.safetensors"
     model.save(path)

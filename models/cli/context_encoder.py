@@ -76,7 +76,7 @@ def _resume(options: argparse.Namespace) -> Filler:
 def fill(options: argparse.Namespace) -> int:
     """Fill the holes of each picture."""
     path = Path(options.weights) if options.weights else zoo.filler()
-    filler = Filler.load(path, device=device.choose(options.device))
+    filler = Filler.load(path, device=device.choose(options.device), mirror=options.mirror)
     names = dict(find(options.pictures))
 
     def repair(
@@ -116,7 +116,7 @@ def _of_name(folder: Path, name: Path) -> Path:
 def evaluate(options: argparse.Namespace) -> int:
     """Scores over holes of the kind that the model was trained on, mean over the pictures."""
     path = Path(options.weights) if options.weights else zoo.filler()
-    filler = Filler.load(path, device=device.choose(options.device))
+    filler = Filler.load(path, device=device.choose(options.device), mirror=options.mirror)
     found = find([options.data])
     if options.limit and options.limit < len(found):
         found = [found[i] for i in np.linspace(0, len(found) - 1, options.limit).astype(int)]
@@ -151,6 +151,7 @@ def evaluate(options: argparse.Namespace) -> int:
     }
     if options.json:
         answer = {"data": Path(options.data).name, "hole": _described(holes), "scores": means}
+        answer["mirror"] = options.mirror
         print(json.dumps(answer | {"seconds": round(time.perf_counter() - began, 1)}))
     else:
         print(f"pictures of {holes.size}x{holes.size}, hole: {_described(holes)}")

@@ -61,6 +61,16 @@ def fill(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="make holes N pixels wider (%(default)s)",
     )
+    mirror(command)
+
+
+def mirror(command: argparse.ArgumentParser) -> None:
+    """The option of all that uses a trained model."""
+    command.add_argument(
+        "--mirror",
+        action="store_true",
+        help="take the mean with the filling of the mirrored picture: nearer, in twice the time",
+    )
 
 
 def evaluate(command: argparse.ArgumentParser) -> None:
@@ -70,6 +80,7 @@ def evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--limit", type=count, metavar="N", help="only so many, evenly spread")
     command.add_argument("--grid", metavar="FILE", help="write a picture of some of them")
     command.add_argument("--seed", type=seed, default=0, help="of the holes (%(default)s)")
+    mirror(command)
     command.add_argument(
         "--baselines",
         action="store_true",

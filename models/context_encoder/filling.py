@@ -15,7 +15,7 @@ from models.images.samples import grey
 
 from . import crops, networks
 from .data import with_holes
-from .masks import Holes
+from .masks import RIM_WEIGHT, Holes
 
 TOGETHER = 16  # pictures that go through the network at a time
 MOST = 0.6  # of a picture that may be missing
@@ -25,18 +25,31 @@ Progress = Callable[[int, int], None]  # called with holes (done, total)
 
 
 class Filler:
-    """A generator, and the kind of hole that it was trained for."""
+    """A generator, and the kind of hole that it was trained for.
+
+    mirror: whether a filling is the mean with that of the mirrored picture, turned back. False from
+    the start; it takes twice the time, lowers the error and blurs a little.
+    """
+
+    mirror: bool = False
 
     def __init__(self, net: str, generator: Any, holes: Holes, *, width: float = 1.0) -> None:
         self.net, self.generator, self.holes, self.width = net, generator, holes, width
 
     @classmethod
     def new(
-        cls, net: str, mask: str, *, overlap: int, rng: np.random.Generator, width: float = 1.0
+        cls,
+        net: str,
+        mask: str,
+        *,
+        overlap: int,
+        rng: np.random.Generator,
+        width: float = 1.0,
+        rim: float = RIM_WEIGHT,
     ) -> tuple[Filler, Any]:
         """An untrained filler, and its discriminator. Raises ValueError for what does not exist."""
         architecture = networks.named(net)
-        holes = Holes(mask, architecture.size, architecture.hole, overlap)
+        holes = Holes(mask, architecture.size, architecture.hole, overlap, rim)
         generator, discriminator = networks.build(net, rng=rng, whole=holes.whole, width=width)
         return cls(net, generator, holes, width=width), discriminator
 
@@ -46,7 +59,11 @@ class Filler:
         self.generator.train(False)
         try:
             with no_grad():
-                return self.generator(context).data
+                given = self.generator(context).data
+                if self.mirror:
+                    turned = self.generator(context[:, :, ::-1].copy()).data
+                    given = (given + turned[:, :, ::-1]) / 2
+                return given
         finally:
             self.generator.train(training)
 
@@ -129,7 +146,7 @@ class Filler:
         checkpoint.save(path, {"generator": state}, {**self.about(), **more})
 
     @classmethod
-    def load(cls, path: str | Path, *, device: Device = CPU) -> Filler:
+    def load(cls, path: str | Path, *, device: Device = CPU, mirror: bool = False) -> Filler:
         """From a model's file, or a run's checkpoint. Raises CheckpointError for a file that is
         missing, damaged, or of another model."""
         groups, about = checkpoint.load(path)
@@ -151,6 +168,7 @@ class Filler:
                 f"{path}: a damaged context-encoder checkpoint ({error})"
             ) from error
         filler.generator.to(device)
+        filler.mirror = mirror
         return filler
 
 

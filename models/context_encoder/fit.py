@@ -72,7 +72,7 @@ def grid(rows: list[np.ndarray], *, gap: int = 4) -> np.ndarray:
 def steps_in(minutes: float, make: Callable[[int], Trainer]) -> int:
     """How many steps fit into so many minutes here: a few are tried and timed."""
     clock = [time.perf_counter() for _ in make(TRIAL).run()]
-    seconds = float(np.median(np.diff(clock[2:])))  # the first ones compile
+    seconds = float(np.mean(np.diff(clock[2:])))  # the first ones compile
     return max(1, int(0.97 * 60 * minutes / seconds))  # 3 % for reports
 
 

@@ -22,7 +22,7 @@ from models.images.files import PictureError, read
 
 KINDS = ("centre", "random", "block", "region")
 MEAN_COLOUR = np.array([117, 104, 123], np.float32) / 255  # what a hole is filled with
-RIM_WEIGHT = 10.0  # of the overlap in the reconstruction loss
+RIM_WEIGHT = 10.0  # of the overlap in the paper's reconstruction loss
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,16 @@ class Holes:
     """A kind of hole in pictures of size x size, and what a generator is to give for it.
 
     For centre and random the generator gives a square of `side` pixels. Its outermost `overlap`
-    pixels are not hidden: they are known context, and the loss weighs them ten times, so that the
-    filling fits its surroundings. For block and region it gives the whole picture.
+    pixels are not hidden: they are known context, and the loss weighs them `rim` times, in the
+    paper ten, so that the filling fits its surroundings. For block and region it gives the whole
+    picture.
     """
 
     kind: str
     size: int
     side: int
     overlap: int = 0
+    rim: float = RIM_WEIGHT
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -74,7 +76,7 @@ class Holes:
         (1, side, side, 1)."""
         if self.whole:
             return masks[..., None].astype(np.float32)
-        weight = np.full((1, self.side, self.side, 1), RIM_WEIGHT, np.float32)
+        weight = np.full((1, self.side, self.side, 1), self.rim, np.float32)
         inner = slice(self.overlap, self.side - self.overlap)
         weight[:, inner, inner] = 1
         return weight
