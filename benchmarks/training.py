@@ -9,7 +9,7 @@ see the same batch; tests/test_benchmarks.py sees that both compute the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,7 @@ def _batch(settings: Settings) -> Batch:
 
 def both_players(settings: Settings) -> Work:
     """The discriminator's and the generator's turn."""
+    settings = replace(settings, beta1=0.5)  # for both
     rates = settings.generator_rate, settings.discriminator_rate
 
     def ours() -> Step:
@@ -120,7 +121,7 @@ def both_players(settings: Settings) -> Work:
         trainer = Trainer(settings, _NoPhotographs(), steps=1, rng=rng, device=CPU)
         trainer.g_optimizer.rate, trainer.d_optimizer.rate = rates
         batch = _batch(settings)
-        return lambda: trainer.take_step(batch)[:3]
+        return lambda: trainer.take_step(batch, settings.adversarial)[:3]
 
     def theirs(mode: Mode) -> Step:
         from . import torch_steps

@@ -54,7 +54,7 @@ def test_each_step_moves_its_own_player(folder: Path):
 
         optimizer.step = noted  # type: ignore
     before = {name: p.data.copy() for name, p in t.discriminator.named_parameters()}
-    measured = t.take_step(batch)
+    measured = t.take_step(batch, 0.5)
     assert moved == ["D", "G"]
     assert all((p.data != before[n]).any() for n, p in t.discriminator.named_parameters())
     assert 0 <= measured.d_real <= 1 and 0 <= measured.d_fake <= 1
@@ -118,7 +118,7 @@ def test_a_small_batch_is_over_fitted(folder: Path):
     batch = with_holes(pixels, masks, corners, holes)
     while t.step < t.steps:
         t.g_optimizer.rate = settings.generator_rate * t.rate_share()
-        t.take_step(batch)
+        t.take_step(batch, 0.0)
         t.step += 1
     filled = t.filler.complete(pixels, masks, corners)
     assert hole_scores(pixels / np.float32(255), filled, masks)["psnr"] > 30

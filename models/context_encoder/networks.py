@@ -45,13 +45,14 @@ def build(
     width: float = 1.0,
 ) -> tuple[nn.Sequential, nn.Sequential]:
     """(generator, discriminator) of a net of ARCHITECTURES. Raises ValueError for another name."""
-    architecture = named(net)
+    architecture, c = named(net), channels(width)
+    generator = architecture.generator(c, rng, whole)
+    return generator, architecture.discriminator(c, rng, whole)
 
-    def channels(count: int) -> int:
-        return max(1, round(count * width))
 
-    generator = architecture.generator(channels, rng, whole)
-    return generator, architecture.discriminator(channels, rng, whole)
+def channels(width: float) -> Channels:
+    """A function of a number of channels at width 1."""
+    return lambda count: max(1, round(count * width))
 
 
 def named(net: str) -> Architecture:

@@ -118,7 +118,8 @@ class Trainer:
         """
         while self.step < self.steps:
             self.g_optimizer.rate = self.settings.generator_rate * self.rate_share()
-            self._unseen.append(self.take_step(self.batches.next().on(self.device)))
+            batch = self.batches.next().on(self.device)
+            self._unseen.append(self.take_step(batch, self.adversarial_share()))
             self.step += 1
             if self.step % CHECK_EVERY == 0:
                 self.look()
@@ -134,13 +135,14 @@ class Trainer:
         with_adversary = self.step >= self.settings.alone * self.steps
         return self.settings.adversarial if with_adversary else 0.0
 
-    def take_step(self, batch: Batch) -> Losses:
-        """One alternating step: the discriminator learns, then the generator against it.
+    def take_step(self, batch: Batch, share: float) -> Losses:
+        """One alternating step: the discriminator learns, then the generator against it, with this
+        share of the adversarial loss; without one the generator learns alone.
 
         The prediction serves both. The first loss takes it as a plain array, so that no gradient
         reaches the generator; the second asks only for the generator's.
         """
-        G, D, share = self.generator, self.discriminator, self.adversarial_share()
+        G, D = self.generator, self.discriminator
         prediction = G(batch.context)
         reconstruction = losses.reconstruction(prediction, batch.target, batch.weight)
         if not share:
@@ -149,17 +151,21 @@ class Trainer:
         shown = self._shown(prediction, batch)
 
         # The discriminator: what is real is 1, what is predicted 0.
-        real, fake = D(batch.target), D(shown.data)
+        real, fake = self.judged(batch.target, batch), self.judged(shown.data, batch)
         d_loss = losses.discriminator(real, fake)
         self.d_optimizer.step(gradients(d_loss, D.parameters()))
 
         # The generator: near to what was there, and taken for real by the new discriminator.
-        adversarial = losses.adversarial(D(shown))
+        adversarial = losses.adversarial(self.judged(shown, batch))
         g_loss = losses.joint(reconstruction, adversarial, share)
         self.g_optimizer.step(gradients(g_loss, G.parameters()))
 
         right = (real.data > 0).mean(), (fake.data < 0).mean()
         return Losses(d_loss.data, reconstruction.data, adversarial.data, *right)
+
+    def judged(self, shown: Tensor | Array, batch: Batch) -> Tensor:
+        """The discriminator's logits (N, 1) for a target or a prediction of this batch."""
+        return self.discriminator(shown)
 
     def _shown(self, prediction: Tensor, batch: Batch) -> Tensor:
         """What the discriminator sees: a predicted square, or the picture with its hole filled."""
