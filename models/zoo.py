@@ -51,11 +51,20 @@ def text_remover() -> Path:
     raise NoWeightsError("no weights against text come with this package; give --weights FILE")
 
 
-def filler() -> Path:
-    """The weights that fill holes."""
-    for path in entries("context-encoder"):
+def filler(kind: str = "region") -> Path:
+    """The weights that fill holes of a kind; others, if there are none for it."""
+    found = entries("context-encoder")
+    for path, _ in sorted(found.items(), key=lambda item: item[1]["mask"] != kind):
         return path
     raise NoWeightsError("no weights for filling come with this package; give --weights FILE")
+
+
+def named(name: str) -> Path:
+    """The weights of this name. Raises NoWeightsError."""
+    path = FOLDER / f"{name}.safetensors"
+    if not path.is_file():
+        raise NoWeightsError(f"the weights {name} do not come with this package")
+    return path
 
 
 def publish(run: Path, name: str, *, data: str, scores: Sequence[Path]) -> Path:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minidl import Tensor, nn, ops
+from minidl.device import Array
 
 Layers = list[nn.Module]
 Channels = Callable[[int], int]
@@ -137,6 +138,15 @@ def compact_generator(
         nn.Conv2D(c(16) if whole else c(24), 3, window=3, rng=rng),  # 64x64x3
         nn.Tanh(),
     )
+
+
+def bottleneck(generator: nn.Sequential, x: Tensor | Array) -> Tensor:
+    """What a compact generator for square holes knows of the context x (N, size, size, 3): what its
+    last `Mixing` gives, (N, 8, 8, C)."""
+    last = max(i for i, layer in enumerate(generator.layers) if isinstance(layer, Mixing))
+    for layer in generator.layers[: last + 1]:
+        x = layer(x)
+    return x
 
 
 def compact_discriminator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
