@@ -70,9 +70,13 @@ def named(name: str) -> Path:
 def publish(run: Path, name: str, *, data: str, scores: Sequence[Path]) -> Path:
     """weights/NAME.safetensors and NAME.md from a run's model.safetensors; returns the former.
 
-    scores: files that `minidl evaluate --json` printed.
+    A discriminator comes along, so that a training can begin with both players. scores: files that
+    `minidl evaluate --json` printed.
     """
     groups, about = checkpoint.load(run / "model.safetensors")
+    if about["model"] == "context-encoder":
+        players, _ = checkpoint.load(run / "checkpoint.safetensors")
+        groups["discriminator"] = players["discriminator"]
     about["config"]["data"] = data  # in words: the folder's name is nobody's business
     half = {g: {k: v.astype(np.float16) for k, v in named.items()} for g, named in groups.items()}
     FOLDER.mkdir(exist_ok=True)

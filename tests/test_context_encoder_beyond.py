@@ -25,6 +25,7 @@ class Noise(Photographs):
         self.pixels = np.random.default_rng(0).integers(0, 256, (count, 136, 136, 3), np.uint8)
 
     def __len__(self) -> int:
+        assert self.pixels is not None
         return len(self.pixels)
 
 

@@ -82,6 +82,25 @@ def test_the_adversary_comes_in_late_and_nothing_before_it_differs(folder: Path)
     assert np.isnan(losses).tolist() == [True] * 4 + [False] * 2
 
 
+def test_a_training_can_begin_with_a_model(folder: Path, tmp_path: Path):
+    """With both its players; and not with one of another kind."""
+    first, path = trainer(folder, TINY, steps=2), tmp_path / "both.safetensors"
+    for _ in first.run():
+        pass
+    groups, about = first.state()
+    both = {name: groups[name] for name in ("generator", "discriminator")}
+    checkpoint.save(path, both, about)
+    second = trainer(folder, TINY, seed=9)
+    second.begin_with(path)
+    for name in both:
+        for key, array in second.state()[0][name].items():
+            np.testing.assert_array_equal(array, both[name][key])
+    assert second.step == 0
+    other = trainer(folder, replace(TINY, mask="region"))
+    with pytest.raises(checkpoint.CheckpointError, match="not networks to begin this training"):
+        other.begin_with(path)
+
+
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_a_loss_that_is_no_number_stops_the_run(folder: Path):
     t = trainer(folder, TINY, steps=40)

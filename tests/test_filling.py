@@ -99,6 +99,20 @@ def test_with_the_mirror_a_filling_is_the_mean_of_both(kind: str, tmp_path: Path
     assert np.abs(once.predict(x) - expected).max() > 1e-3
 
 
+def test_texture_is_added_in_the_hole_alone(tmp_path: Path):
+    """Where all around is rough, a filling with texture is rougher than one without."""
+    filler().save(tmp_path / "model.safetensors")
+    smooth = Filler.load(tmp_path / "model.safetensors")
+    rough = Filler.load(tmp_path / "model.safetensors", texture=True)
+    pixels = np.random.default_rng(0).random((200, 220, 3), dtype=np.float32)
+    mask = np.zeros((200, 220), bool)
+    mask[60:140, 60:140] = True
+    before, after = smooth.fill(pixels, mask), rough.fill(pixels, mask)
+    np.testing.assert_array_equal(after[~mask], pixels[~mask])
+    assert after[70:130, 70:130].std() > 3 * before[70:130, 70:130].std()
+    assert after.min() >= 0 and after.max() <= 1
+
+
 def test_a_file_holds_the_model(tmp_path: Path):
     model, path = filler("region", 0), tmp_path / "model.safetensors"
     model.save(path)

@@ -16,6 +16,7 @@ def train(command: argparse.ArgumentParser) -> None:
     where = command.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", help="a new folder for the run")
     where.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
+    command.add_argument("--begin", metavar="FILE", help="begin with a trained model of this kind")
     command.add_argument(
         "--net",
         choices=NETS,
@@ -60,6 +61,11 @@ def fill(command: argparse.ArgumentParser) -> None:
         default=0,
         metavar="N",
         help="make holes N pixels wider (%(default)s)",
+    )
+    command.add_argument(
+        "--texture",
+        action="store_true",
+        help="add fine texture from the most similar patches around: sharper, less near",
     )
     mirror(command)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -200,6 +201,22 @@ class Trainer:
         return means
 
     # --- stopping and going on --------------------------------------------------------------------
+
+    def begin_with(self, path: str | Path) -> None:
+        """Begin with the networks in a model's file instead of random ones: the generator, and the
+        discriminator if it is there. Raises CheckpointError if they are of another kind."""
+        groups, about = checkpoint.load(path)
+        try:
+            if any(about[name] != value for name, value in self.filler.about().items()):
+                raise ValueError(f"it is {about}, expected {self.filler.about()}")
+            for name in ("generator", "discriminator"):
+                if name in groups:
+                    on_device = {k: self.device.put(v) for k, v in groups[name].items()}
+                    getattr(self, name).load_state(on_device)
+        except (KeyError, ValueError) as error:
+            raise checkpoint.CheckpointError(
+                f"{path}: not networks to begin this training with ({error})"
+            ) from error
 
     def state(self) -> tuple[dict[str, dict[str, Array]], dict[str, Any]]:
         """(groups, about) for a checkpoint: `load_state` goes on from it as if without a stop."""
