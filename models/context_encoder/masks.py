@@ -32,7 +32,7 @@ class Holes:
     For centre and random the generator gives a square of `side` pixels. Its outermost `overlap`
     pixels are not hidden: they are known context, and the loss weighs them `rim` times, in the
     paper ten, so that the filling fits its surroundings. For block and region it gives the whole
-    picture.
+    picture, and the overlap lies around the holes.
     """
 
     kind: str
@@ -73,9 +73,11 @@ class Holes:
 
     def weight(self, masks: np.ndarray) -> np.ndarray:
         """What each predicted pixel weighs in the loss: (n, size, size, 1), or one square for all,
-        (1, side, side, 1)."""
+        (1, side, side, 1): 1 in the hole, `rim` in the overlap, 0 elsewhere."""
         if self.whole:
-            return masks[..., None].astype(np.float32)
+            reach = 2 * self.overlap + 1
+            near = ndimage.maximum_filter(masks, size=(1, reach, reach))
+            return np.where(masks, 1, self.rim * near)[..., None].astype(np.float32)
         weight = np.full((1, self.side, self.side, 1), self.rim, np.float32)
         inner = slice(self.overlap, self.side - self.overlap)
         weight[:, inner, inner] = 1

@@ -172,7 +172,8 @@ class Trainer:
         """What the discriminator sees: a predicted square, or the picture with its hole filled."""
         if not self.filler.holes.whole:
             return prediction
-        return ops.add(prediction * batch.weight, batch.target * (1 - batch.weight))
+        given = (batch.weight > 0).astype(batch.weight.dtype)
+        return ops.add(prediction * given, batch.target * (1 - given))
 
     # --- losses on the way ------------------------------------------------------------------------
 
