@@ -18,6 +18,7 @@ from .masks import Holes, grown
 
 NEAR = 0.02  # holes less than this part of the picture apart are filled together
 WIDEST = 0.5  # of a side that a hole may take up in a network that predicts whole pictures
+THICKEST = 0.11  # of a side that the radius of a disc within it may be: so thick are regions
 THICK = 2  # times as long as it is thick, a hole is filled in pieces of that length
 LEAST_RIM = 2  # pixels of the network's that stay between a hole and the edge of what it predicts
 RIM = 3  # known pixels around a hole that tell what a prediction is wrong by
@@ -77,9 +78,19 @@ def windows(mask: np.ndarray, holes: Holes) -> Iterator[Window]:
         pieces = np.zeros(len(rows), np.int64)
         if max(hole.shape) > 2 * piece:
             pieces = rows // piece * mask.shape[1] + columns // piece
+        if holes.whole:
+            part = _part(hole, min(mask.shape))
         order = np.argsort(pieces, kind="stable")
         for at in np.split(order, np.flatnonzero(np.diff(pieces[order])) + 1):
             yield Window.around(rows[at] + box[0].start, columns[at] + box[1].start, part)
+
+
+def _part(hole: np.ndarray, largest: int) -> float:
+    """The part of a window's side that this hole (H, W) should take up: no wider and, as far as a
+    window of `largest` pixels allows it, no thicker than the holes of the training."""
+    reach = max(hole.shape)
+    least = max(reach / WIDEST, min(thickness(hole) / THICKEST, largest))
+    return reach / least
 
 
 def thickness(hole: np.ndarray) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from minidl import gradients, no_grad, optim
 from models.context_encoder import fit, losses, networks
 from models.context_encoder.masks import MEAN_COLOUR
-from models.context_encoder.scores import METHODS, picture_scores
+from models.context_encoder.scores import METHODS, hole_scores, picture_scores
 from models.context_encoder.texture import textured
 from models.images.files import write
 from models.zoo import NoWeightsError
@@ -107,10 +107,9 @@ def sharpness(plan: Plan, parts: Parts) -> list[Block]:
         truth = gradient_energy(test.clean, masks)
         found = {}
         for name, pictures in {"truth": test.clean, **filled}.items():
-            errors = np.square(pictures - test.clean)[:, 36:92, 36:92].mean(axis=(1, 2, 3))
             found[name] = {
                 "energy": 100 * gradient_energy(pictures, masks) / truth,
-                "psnr": float(np.mean(-10 * np.log10(np.maximum(errors, 1e-12)))),
+                "psnr": float(hole_scores(test.clean, pictures, masks)["psnr"]),
             }
         try:
             judged = critic(

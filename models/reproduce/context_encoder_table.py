@@ -152,7 +152,7 @@ def table_1(plan: Plan, parts: Parts) -> list[Block]:
         for name, mean in means.items()
     ]
     table += [Row(n, [*cells, "-", "-", "100"], quoted=True) for n, cells in QUOTED.items()]
-    side = SIDE_HIDDEN
+    side = plan.holes.side - 2 * plan.holes.overlap
     blocks: list[Block] = [
         Text(
             f"The middle {side} x {side} of 128 x 128 pixels is missing. L1 and L2 are the mean "
@@ -171,6 +171,3 @@ def table_1(plan: Plan, parts: Parts) -> list[Block]:
     if missing:
         blocks.append(Text(f"Left out: {'; '.join(missing)}."))
     return blocks
-
-
-SIDE_HIDDEN = 56
