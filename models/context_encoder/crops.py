@@ -79,18 +79,19 @@ def windows(mask: np.ndarray, holes: Holes) -> Iterator[Window]:
         if max(hole.shape) > 2 * piece:
             pieces = rows // piece * mask.shape[1] + columns // piece
         if holes.whole:
-            part = _part(hole, min(mask.shape))
+            part = _part(hole, holes.size, min(mask.shape))
         order = np.argsort(pieces, kind="stable")
         for at in np.split(order, np.flatnonzero(np.diff(pieces[order])) + 1):
             yield Window.around(rows[at] + box[0].start, columns[at] + box[1].start, part)
 
 
-def _part(hole: np.ndarray, largest: int) -> float:
-    """The part of a window's side that this hole (H, W) should take up: no wider and, as far as a
-    window of `largest` pixels allows it, no thicker than the holes of the training."""
+def _part(hole: np.ndarray, size: int, largest: int) -> float:
+    """The part of a window's side that this hole (H, W) should take up: no wider than WIDEST and,
+    as far as a window of `largest` pixels allows it, neither thicker than the holes of the training
+    nor enlarged to `size`: on held-out pictures of the training folder that cost up to 2 dB."""
     reach = max(hole.shape)
-    least = max(reach / WIDEST, min(thickness(hole) / THICKEST, largest))
-    return reach / least
+    wanted = max(thickness(hole) / THICKEST, size)
+    return reach / max(reach / WIDEST, min(wanted, largest))
 
 
 def thickness(hole: np.ndarray) -> float:
