@@ -7,7 +7,7 @@ weights and an auto-encoder, which has nothing to fill in, stand beside the cont
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,7 @@ def _generator(plan: Plan, row: Described) -> Any:
     assert plan.train is not None
     paths = spread(split(plan.train)[0], 100 if plan.quick else None)
     trainer = row.trainer(
-        PLAIN,
+        replace(PLAIN, batch=4) if plan.quick else PLAIN,
         Photographs(paths, 128 + 128 // MARGIN),
         steps=max(1, row.steps),
         rng=np.random.default_rng(plan.seed),
