@@ -36,19 +36,12 @@ class Kind:
 
 
 def compact(side: int) -> str:
-    """The name of the compact net for pictures of another size, which it is given here: two of its
-    layers know the size, and are made anew."""
+    """The name of the compact net for pictures of another size, which it is given here: some of
+    its layers know the size."""
     name = f"compact {side}"
 
     def generator(c: networks.Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
-        made = networks.compact_generator(c, rng, whole)
-        made.layers = tuple(
-            nn.ChannelwiseLinear(len(layer.b.data), side // 16, rng=rng)
-            if isinstance(layer, nn.ChannelwiseLinear)
-            else layer
-            for layer in made.layers
-        )
-        return made
+        return networks.compact_generator(c, rng, whole, size=side)
 
     def discriminator(c: networks.Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
         made = networks.compact_discriminator(c, rng, whole)

@@ -16,6 +16,7 @@ from torch import nn as tn
 
 from minidl import nn
 from minidl.ops.convolution import padding
+from models.context_encoder import networks
 
 Step = Callable[[], Any]
 COMPILATIONS = 64  # of one function; beyond it, PyTorch would silently run it uncompiled
@@ -130,6 +131,17 @@ class Flatten(tn.Module):
         return x.permute(0, 2, 3, 1).flatten(1)
 
 
+class Mixing(tn.Module):
+    """x, and what the layers of `added` add to it."""
+
+    def __init__(self, added: tn.Module, slope: float) -> None:
+        super().__init__()
+        self.added, self.leaky = added, tn.LeakyReLU(slope)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.leaky(x + self.added(x))
+
+
 def counterpart(network: nn.Sequential, mode: Mode) -> tn.Module:
     """The same layers in the same order, with copies of the weights."""
     return mode.put(tn.Sequential(*(t for layer in network.layers for t in _layers(layer, mode))))
@@ -143,6 +155,9 @@ def _layers(layer: nn.Module, mode: Mode) -> list[tn.Module]:
         case nn.ChannelwiseLinear():
             made = ChannelwiseLinear(*layer.b.shape)
             return [_filled(made, layer.w.data, layer.b.data)]
+        case networks.Mixing():
+            added = [t for one in layer.added.layers for t in _layers(one, mode)]
+            return [Mixing(tn.Sequential(*added), layer.leaky.slope)]
         case nn.Conv2D():
             return _convolution(layer, mode)
         case nn.UpSampleConv2D():

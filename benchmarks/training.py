@@ -132,6 +132,7 @@ def _batch(settings: Settings) -> Batch:
 
 def both_players(settings: Settings) -> Work:
     """The discriminator's and the generator's turn."""
+    settings = replace(settings, beta1=0.5)  # for both
     rates = settings.generator_rate, settings.discriminator_rate
 
     def ours(place: Device = CPU) -> Step:
@@ -139,7 +140,7 @@ def both_players(settings: Settings) -> Work:
         trainer = Trainer(settings, _NoPhotographs(), steps=1, rng=rng, device=place)
         trainer.g_optimizer.rate, trainer.d_optimizer.rate = rates
         batch = _batch(settings).on(place)
-        return lambda: trainer.take_step(batch)[:3]
+        return lambda: trainer.take_step(batch, settings.adversarial)[:3]
 
     def theirs(mode: Mode) -> Step:
         from . import torch_steps

@@ -64,31 +64,59 @@ def text_remover() -> Path:
     raise NoWeightsError("no weights against text come with this package; give --weights FILE")
 
 
-def filler() -> Path:
-    """The weights that fill holes."""
-    for path in entries("context-encoder"):
+def filler(kind: str = "centre") -> Path:
+    """The weights that fill holes of a kind; others, if there are none for it.
+
+    Those for the centre are the default: on held-out pictures of the training folder they filled
+    squares, ellipses, strokes, blocks and regions nearer than those for regions (by 0.5 to 1.5 dB;
+    26 pictures).
+    """
+    found = entries("context-encoder")
+    for path, _ in sorted(found.items(), key=lambda item: item[1]["mask"] != kind):
         return path
     raise NoWeightsError("no weights for filling come with this package; give --weights FILE")
 
 
-def publish(run: Path, name: str, *, data: str, scores: Sequence[Path]) -> Path:
+def named(name: str) -> Path:
+    """The weights of this name. Raises NoWeightsError."""
+    path = FOLDER / f"{name}.safetensors"
+    if not path.is_file():
+        raise NoWeightsError(f"the weights {name} do not come with this package")
+    return path
+
+
+def publish(
+    run: Path, name: str, *, data: str, scores: Sequence[Path], notes: Sequence[str] = ()
+) -> Path:
     """weights/NAME.safetensors and NAME.md from a run's model.safetensors; returns the former.
 
-    scores: files that `minidl evaluate --json` printed.
+    A discriminator comes along, so that a training can begin with both players. scores: files that
+    `minidl evaluate --json` printed. notes: what else there is to say of the training.
     """
     groups, about = checkpoint.load(run / "model.safetensors")
+    if about["config"].get("settings", {}).get("adversarial"):
+        players, _ = checkpoint.load(run / "checkpoint.safetensors")
+        groups["discriminator"] = players["discriminator"]
     about["config"]["data"] = data  # in words: the folder's name is nobody's business
+    if "begin" in about["config"]:
+        about["config"]["begin"] = Path(about["config"]["begin"]).name
     half = {g: {k: v.astype(np.float16) for k, v in named.items()} for g, named in groups.items()}
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.safetensors"
     checkpoint.save(path, half, about)
-    card = _card(name, about, data, [json.loads(file.read_text()) for file in scores])
+    card = _card(name, about, data, [json.loads(file.read_text()) for file in scores], notes)
     with checkpoint.replacing(path.with_suffix(".md")) as temporary:
         temporary.write_text(card)
     return path
 
 
-def _card(name: str, about: dict[str, Any], data: str, scores: Sequence[dict[str, Any]]) -> str:
+def _card(
+    name: str,
+    about: dict[str, Any],
+    data: str,
+    scores: Sequence[dict[str, Any]],
+    notes: Sequence[str] = (),
+) -> str:
     """What a user should know of weights: what they do, how they came about, how good they are."""
     facts, command, said = {"ssda": _of_ssda, "context-encoder": _of_context_encoder}[
         about["model"]
@@ -104,6 +132,7 @@ def _card(name: str, about: dict[str, Any], data: str, scores: Sequence[dict[str
         f"{config['seed']}, in {log['seconds'] / 60:.0f} minutes on the {config['device']}.",
         f"* Validation PSNR at the end of training: {log['psnr']:.2f} dB, on pictures of the "
         "training folder that were held out.",
+        *(f"* {note}" for note in notes),
         "",
         "Trained again by",
         "",
@@ -164,14 +193,20 @@ def _of_context_encoder(about: dict[str, Any], scores: Sequence[dict[str, Any]])
         f"{settings['batch']} pictures to a step.",
     ]
     said = [
-        f"{method}, {row['pictures']} pictures ({score['data']}), hole {score['hole']}: over the "
-        f"hole mean L1 {row['l1']:.2f} %, L2 {row['l2']:.2f} %, PSNR {row['psnr']:.2f} dB; over "
-        f"the picture PSNR {row['whole']:.2f} dB, SSIM {row['ssim']:.3f}."
+        f"{method}{_mirrored(score, method)}, {row['pictures']} pictures ({score['data']}), "
+        f"hole {score['hole']}: over the hole mean L1 {row['l1']:.2f} %, L2 {row['l2']:.2f} %, "
+        f"PSNR {row['psnr']:.2f} dB; over the picture PSNR {row['whole']:.2f} dB, "
+        f"SSIM {row['ssim']:.3f}."
         for score in scores
         for method, row in score["scores"].items()
     ]
     options = " ".join(f"--{k} {settings[k]}" for k in ("net", "mask", "adversarial", "batch"))
-    return facts, f"minidl train context-encoder {options}", said
+    begun = " --begin FILE" if "begin" in about["config"] else ""
+    return facts, f"minidl train context-encoder {options}{begun}", said
+
+
+def _mirrored(score: dict[str, Any], method: str) -> str:
+    return " --mirror" if score.get("mirror") and method == "context encoder" else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -181,8 +216,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("name")
     parser.add_argument("--data", required=True, help="what it was trained on, in words")
     parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON of evaluate")
+    parser.add_argument("--note", action="append", default=[], help="a line for the card")
     options = parser.parse_args(arguments)
-    print(publish(options.run, options.name, data=options.data, scores=options.scores))
+    print(
+        publish(
+            options.run,
+            options.name,
+            data=options.data,
+            scores=options.scores,
+            notes=options.note,
+        )
+    )
 
 
 if __name__ == "__main__":

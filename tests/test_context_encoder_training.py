@@ -20,7 +20,7 @@ from models.images.files import PictureError, write
 from models.images.samples import NAMES, photograph
 from models.run import TrainingError
 
-TINY = Settings(width=1 / 12, batch=4)
+TINY = Settings(width=1 / 12, batch=4, alone=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_each_step_moves_its_own_player(folder: Path):
 
         optimizer.step = noted  # type: ignore
     before = {name: p.data.copy() for name, p in t.discriminator.named_parameters()}
-    measured = t.take_step(batch)
+    measured = t.take_step(batch, 0.5)
     assert moved == ["D", "G"]
     assert all((p.data != before[n]).any() for n, p in t.discriminator.named_parameters())
     assert 0 <= measured.d_real <= 1 and 0 <= measured.d_fake <= 1
@@ -71,6 +71,36 @@ def test_without_an_adversary_the_discriminator_rests(folder: Path):
     assert np.isfinite(means.reconstruction) and np.isnan(means.d_loss)
 
 
+def test_the_adversary_comes_in_late_and_nothing_before_it_differs(folder: Path):
+    """Up to then the steps are those of a training without it, bit for bit."""
+    late = trainer(folder, replace(TINY, alone=2 / 3))
+    never = trainer(folder, replace(TINY, adversarial=0.0))
+    for a, b in zip(late.run(), never.run(), strict=True):
+        pairs = zip(late.generator.parameters(), never.generator.parameters(), strict=True)
+        assert a == b and all((p.data == q.data).all() for p, q in pairs) == (a <= 4)
+    losses = [measured.adversarial for measured in late._seen]
+    assert np.isnan(losses).tolist() == [True] * 4 + [False] * 2
+
+
+def test_a_training_can_begin_with_a_model(folder: Path, tmp_path: Path):
+    """With both its players; and not with one of another kind."""
+    first, path = trainer(folder, TINY, steps=2), tmp_path / "both.safetensors"
+    for _ in first.run():
+        pass
+    groups, about = first.state()
+    both = {name: groups[name] for name in ("generator", "discriminator")}
+    checkpoint.save(path, both, about)
+    second = trainer(folder, TINY, seed=9)
+    second.begin_with(path)
+    for name in both:
+        for key, array in second.state()[0][name].items():
+            np.testing.assert_array_equal(array, both[name][key])
+    assert second.step == 0
+    other = trainer(folder, replace(TINY, mask="region"))
+    with pytest.raises(checkpoint.CheckpointError, match="not networks to begin this training"):
+        other.begin_with(path)
+
+
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_a_loss_that_is_no_number_stops_the_run(folder: Path):
     t = trainer(folder, TINY, steps=40)
@@ -81,13 +111,14 @@ def test_a_loss_that_is_no_number_stops_the_run(folder: Path):
 
 
 def test_rates_are_constant_then_fall(folder: Path):
-    t = trainer(folder, TINY, steps=30)
+    t = trainer(folder, replace(TINY, falling=1 / 3), steps=30)
     shares = []
     while t.step < 30:
         shares.append(t.rate_share())
         t.step += 1
     assert shares[:20] == [1.0] * 20 and shares[-1] == pytest.approx(0.1)
     assert (np.diff(shares[21:]) < 0).all()
+    assert t.d_optimizer.rate == TINY.discriminator_rate
     assert REPORT.generator_rate == REPORT.discriminator_rate == 2e-4
     assert TINY.generator_rate == 10 * TINY.discriminator_rate
 
@@ -106,7 +137,7 @@ def test_a_small_batch_is_over_fitted(folder: Path):
     batch = with_holes(pixels, masks, corners, holes)
     while t.step < t.steps:
         t.g_optimizer.rate = settings.generator_rate * t.rate_share()
-        t.take_step(batch)
+        t.take_step(batch, 0.0)
         t.step += 1
     filled = t.filler.complete(pixels, masks, corners)
     assert hole_scores(pixels / np.float32(255), filled, masks)["psnr"] > 30

@@ -12,7 +12,7 @@ from minidl import checkpoint
 from minidl.device import Device
 from models.cli import main
 from models.context_encoder import Filler
-from models.context_encoder.crops import fitted, mirrored, windows
+from models.context_encoder.crops import fitted, mirrored, skin, windows
 from models.images.files import read, write
 from models.images.samples import photograph
 
@@ -67,22 +67,65 @@ def test_every_hole_pixel_belongs_to_one_window():
 
 
 def test_the_seam_closes():
-    """A prediction that is right but for its brightness is mended by what is known around."""
+    """A prediction that is right but for its brightness is mended, and its texture stays."""
     rows, columns = np.mgrid[:64, :64]
     truth = np.stack([rows / 128 + 0.2, columns / 128 + 0.1, np.full((64, 64), 0.5)], axis=-1)
     hole = np.zeros((64, 64), bool)
     hole[20:44, 20:44] = True
-    mended = fitted(truth + 0.2, truth, hole, ~hole)
-    error = np.abs(mended - truth).max(axis=-1)
-    border = hole.copy()
-    border[21:43, 21:43] = False
-    assert error[border].max() < 0.01
-    assert error[32, 32] > 0.1  # too far in to know better
+    hole[20:24, 20:24] = False
+    wrong = truth + 0.2 - rows[..., None] / 640
+    texture = np.where(hole, 0.1 * np.sin(rows), 0)[..., None]
+    mended = fitted(wrong + texture, truth, hole, ~hole)
+    np.testing.assert_allclose(mended[hole], (truth + texture)[hole], atol=0.005)
+    np.testing.assert_array_equal(mended[~hole], (wrong + texture)[~hole])
+    nothing = fitted(wrong, truth, hole, np.zeros_like(hole))
+    np.testing.assert_array_equal(nothing, wrong)
+
+
+def test_a_skin_is_the_mean_of_its_neighbours():
+    rng = np.random.default_rng(0)
+    values, hole = rng.random((12, 12, 2)), np.zeros((12, 12), bool)
+    hole[3:9, 2:7], hole[4, 8:11] = True, True
+    result = skin(values, hole, ~hole)
+    np.testing.assert_array_equal(result[~hole], values[~hole])
+    padded = np.pad(result, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    mean = (padded[2:, 1:-1] + padded[:-2, 1:-1] + padded[1:-1, 2:] + padded[1:-1, :-2]) / 4
+    np.testing.assert_allclose(result[hole], mean[hole], atol=1e-6)
+    slope = np.mgrid[:12, :12][0][..., None] / 12.0
+    np.testing.assert_allclose(skin(np.where(hole[..., None], 9, slope), hole, ~hole), slope)
 
 
 def test_mirrored_indices():
     assert mirrored(-3, 5, 4).tolist() == [2, 1, 0, 0, 1]
     assert mirrored(2, 8, 3).tolist() == [2, 2, 1, 0, 0, 1, 2, 2]
+
+
+@pytest.mark.parametrize("kind", ["centre", "region"])
+def test_with_the_mirror_a_filling_is_the_mean_of_both(kind: str, tmp_path: Path):
+    """So that a mirrored picture has the mirrored filling."""
+    filler(kind).save(tmp_path / "model.safetensors")
+    once = Filler.load(tmp_path / "model.safetensors")
+    both = Filler.load(tmp_path / "model.safetensors", mirror=True)
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 128, 128, 3)).astype(np.float32)
+    turned = x[:, :, ::-1].copy()
+    expected = (once.predict(x) + once.predict(turned)[:, :, ::-1]) / 2
+    np.testing.assert_array_equal(both.predict(x), expected)
+    np.testing.assert_allclose(both.predict(turned)[:, :, ::-1], expected, atol=1e-6)
+    assert np.abs(once.predict(x) - expected).max() > 1e-3
+
+
+def test_texture_is_added_in_the_hole_alone(tmp_path: Path):
+    """Where all around is rough, a filling with texture is rougher than one without."""
+    filler().save(tmp_path / "model.safetensors")
+    smooth = Filler.load(tmp_path / "model.safetensors")
+    rough = Filler.load(tmp_path / "model.safetensors", texture=True)
+    pixels = np.random.default_rng(0).random((200, 220, 3), dtype=np.float32)
+    mask = np.zeros((200, 220), bool)
+    mask[60:140, 60:140] = True
+    before, after = smooth.fill(pixels, mask), rough.fill(pixels, mask)
+    np.testing.assert_array_equal(after[~mask], pixels[~mask])
+    assert after[70:130, 70:130].std() > 3 * before[70:130, 70:130].std()
+    assert after.min() >= 0 and after.max() <= 1
 
 
 def test_a_file_holds_the_model(tmp_path: Path):

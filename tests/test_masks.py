@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from models.context_encoder import KINDS, Holes
 from models.context_encoder.masks import RIM_WEIGHT, from_box, from_picture, grown
@@ -63,6 +64,9 @@ def test_weights_of_the_loss():
     assert (weight[:, 4:-4, 4:-4] == 1).all() and (weight[:, :4] == RIM_WEIGHT).all()
     masks = drawn("region", 3)
     np.testing.assert_array_equal(Holes("region", SIZE, SIDE).weight(masks)[..., 0], masks)
+    weight = Holes("region", SIZE, SIDE, 2, 3.0).weight(masks)[..., 0]
+    near = np.stack([ndimage.binary_dilation(mask, np.ones((5, 5))) for mask in masks])
+    np.testing.assert_array_equal(weight, np.where(masks, 1, 3 * near))
 
 
 @pytest.mark.parametrize(("kind", "overlap"), [("circle", 0), ("centre", 32), ("centre", -1)])

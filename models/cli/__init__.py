@@ -140,6 +140,15 @@ def parser() -> argparse.ArgumentParser:
     )
     papers.ssda(ssda)
     _machine(ssda)
+    encoder = _command(
+        models,
+        "context-encoder",
+        "models.cli.reproduce:context_encoder",
+        "paper 2: table 1, figures, features, the ablation, and what goes beyond it",
+        "minidl reproduce context-encoder --data HELDOUT --train PHOTOS --out reproduced --quick",
+    )
+    papers.context_encoder(encoder)
+    _machine(encoder)
 
     gradcheck = _command(
         commands,

@@ -27,7 +27,7 @@ from .repair import each
 from .train import resumable, told
 
 GRID = 8  # pictures in the grid of evaluate
-FIXED = ("data", "net", "mask", "adversarial", "minutes", "steps", "batch", "rate", "seed")
+FIXED = ("data", "begin", "net", "mask", "adversarial", "minutes", "steps", "batch", "rate", "seed")
 
 
 def train(options: argparse.Namespace) -> int:
@@ -49,6 +49,7 @@ def _start(options: argparse.Namespace) -> Filler:
         seed=options.seed or 0,
         steps=options.steps,
         minutes=options.minutes or 60.0,
+        begin=options.begin,
         place=device.choose(options.device),
         every=options.every,
         quiet=options.json,
@@ -78,7 +79,12 @@ def _resume(options: argparse.Namespace) -> Filler:
 def fill(options: argparse.Namespace) -> int:
     """Fill the holes of each picture."""
     path = Path(options.weights) if options.weights else zoo.filler()
-    filler = Filler.load(path, device=device.choose(options.device))
+    filler = Filler.load(
+        path,
+        device=device.choose(options.device),
+        mirror=options.mirror,
+        texture=options.texture,
+    )
     names = dict(find(options.pictures))
 
     def repair(
@@ -117,8 +123,8 @@ def _of_name(folder: Path, name: Path) -> Path:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Scores over holes of the kind that the model was trained on, mean over the pictures."""
-    path = Path(options.weights) if options.weights else zoo.filler()
-    filler = Filler.load(path, device=device.choose(options.device))
+    path = Path(options.weights) if options.weights else zoo.filler("centre")
+    filler = Filler.load(path, device=device.choose(options.device), mirror=options.mirror)
     found = find([options.data])
     if options.limit and options.limit < len(found):
         found = [found[i] for i in np.linspace(0, len(found) - 1, options.limit).astype(int)]
@@ -153,6 +159,7 @@ def evaluate(options: argparse.Namespace) -> int:
     }
     if options.json:
         answer = {"data": Path(options.data).name, "hole": _described(holes), "scores": means}
+        answer["mirror"] = options.mirror
         print(json.dumps(answer | {"seconds": round(time.perf_counter() - began, 1)}))
     else:
         print(f"pictures of {holes.size}x{holes.size}, hole: {_described(holes)}")

@@ -16,6 +16,7 @@ def train(command: argparse.ArgumentParser) -> None:
     where = command.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", help="a new folder for the run")
     where.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
+    command.add_argument("--begin", metavar="FILE", help="begin with a trained model of this kind")
     command.add_argument(
         "--net",
         choices=NETS,
@@ -61,6 +62,21 @@ def fill(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="make holes N pixels wider (%(default)s)",
     )
+    command.add_argument(
+        "--texture",
+        action="store_true",
+        help="add fine texture from the most similar patches around: sharper, less near",
+    )
+    mirror(command)
+
+
+def mirror(command: argparse.ArgumentParser) -> None:
+    """The option of all that uses a trained model."""
+    command.add_argument(
+        "--mirror",
+        action="store_true",
+        help="take the mean with the filling of the mirrored picture: nearer, in twice the time",
+    )
 
 
 def evaluate(command: argparse.ArgumentParser) -> None:
@@ -70,6 +86,7 @@ def evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--limit", type=count, metavar="N", help="only so many, evenly spread")
     command.add_argument("--grid", metavar="FILE", help="write a picture of some of them")
     command.add_argument("--seed", type=seed, default=0, help="of the holes (%(default)s)")
+    mirror(command)
     command.add_argument(
         "--baselines",
         action="store_true",

@@ -30,3 +30,19 @@ def ssda(command: argparse.ArgumentParser) -> None:
         help="pages without pictures of the collections, which are not ours to pass on",
     )
     command.add_argument("--seed", type=seed, default=0, help="of all chance (%(default)s)")
+
+
+def context_encoder(command: argparse.ArgumentParser) -> None:
+    """The options of `minidl reproduce context-encoder`."""
+    command.add_argument("--data", required=True, help="a folder of photographs to score on")
+    command.add_argument(
+        "--out",
+        required=True,
+        help="a folder for the pages; what was finished in it by an earlier run is used again",
+    )
+    command.add_argument(
+        "--train",
+        help="a folder of other photographs, for neighbours, features, critics and the ablation",
+    )
+    command.add_argument("--quick", action="store_true", help="a look at everything in few minutes")
+    command.add_argument("--seed", type=seed, default=0, help="of all chance (%(default)s)")

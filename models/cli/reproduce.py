@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from minidl import device
 from models.reproduce import ssda as paper_1
 from models.reproduce.data import ReproduceError
-from models.reproduce.page import Section, Table, Text
+from models.reproduce.page import Page, Section, Table, Text
 from models.reproduce.parts import Parts
 from models.reproduce.plan import Plan
 
@@ -27,6 +28,31 @@ def ssda(options: argparse.Namespace) -> int:
         place=device.choose(options.device),
     )
     paper_1.check(plan)
+    return _made(options, lambda parts, told: paper_1.build(plan, parts, told), paper_1.save)
+
+
+def context_encoder(options: argparse.Namespace) -> int:
+    """Paper 2: table 1, its figures and the report's, features, the ablation, and beyond."""
+    from models.reproduce import context_encoder as paper_2
+    from models.reproduce.context_encoder_plan import Plan
+
+    plan = Plan(
+        data=Path(options.data),
+        train=Path(options.train) if options.train else None,
+        seed=options.seed,
+        quick=options.quick,
+        place=device.choose(options.device),
+    )
+    plan.check()
+    return _made(options, lambda parts, told: paper_2.build(plan, parts, told), paper_2.save)
+
+
+def _made(
+    options: argparse.Namespace,
+    build: Callable[[Parts, Callable[[Section], None]], Page],
+    save: Callable[[Page, Path], list[Path]],
+) -> int:
+    """Build a page in --out, and say where it is."""
     began = time.perf_counter()
     try:
         parts = Parts(Path(options.out), quiet=options.json)
@@ -35,10 +61,10 @@ def ssda(options: argparse.Namespace) -> int:
             f"{options.out}: cannot be made ({error.strerror}); name another --out"
         ) from error
     try:
-        page = paper_1.build(plan, parts, (lambda _: None) if options.json else tell)
+        page = build(parts, (lambda _: None) if options.json else tell)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt("the same command goes on from here") from interrupt
-    written = paper_1.save(page, parts.out)
+    written = save(page, parts.out)
     if options.json:
         print(json.dumps({path.suffix[1:]: str(path) for path in written}))
     else:

@@ -15,7 +15,8 @@ from models.images.samples import grey
 
 from . import crops, networks
 from .data import with_holes
-from .masks import Holes
+from .masks import RIM_WEIGHT, Holes
+from .texture import textured
 
 TOGETHER = 16  # pictures that go through the network at a time
 MOST = 0.6  # of a picture that may be missing
@@ -25,18 +26,33 @@ Progress = Callable[[int, int], None]  # called with holes (done, total)
 
 
 class Filler:
-    """A generator, and the kind of hole that it was trained for."""
+    """A generator, and the kind of hole that it was trained for.
+
+    mirror: whether a filling is the mean with that of the mirrored picture, turned back: nearer to
+    the truth and a little smoother, in twice the time. texture: whether `fill` adds fine texture
+    from the most similar known patches. Both are False from the start.
+    """
+
+    mirror: bool = False
+    texture: bool = False
 
     def __init__(self, net: str, generator: Any, holes: Holes, *, width: float = 1.0) -> None:
         self.net, self.generator, self.holes, self.width = net, generator, holes, width
 
     @classmethod
     def new(
-        cls, net: str, mask: str, *, overlap: int, rng: np.random.Generator, width: float = 1.0
+        cls,
+        net: str,
+        mask: str,
+        *,
+        overlap: int,
+        rng: np.random.Generator,
+        width: float = 1.0,
+        rim: float = RIM_WEIGHT,
     ) -> tuple[Filler, Any]:
         """An untrained filler, and its discriminator. Raises ValueError for what does not exist."""
         architecture = networks.named(net)
-        holes = Holes(mask, architecture.size, architecture.hole, overlap)
+        holes = Holes(mask, architecture.size, architecture.hole, overlap, rim)
         generator, discriminator = networks.build(net, rng=rng, whole=holes.whole, width=width)
         return cls(net, generator, holes, width=width), discriminator
 
@@ -46,7 +62,11 @@ class Filler:
         self.generator.train(False)
         try:
             with no_grad():
-                return self.generator(context).data
+                given = self.generator(context).data
+                if self.mirror:
+                    turned = self.generator(context[:, :, ::-1].copy()).data
+                    given = (given + turned[:, :, ::-1]) / 2
+                return given
         finally:
             self.generator.train(training)
 
@@ -89,10 +109,21 @@ class Filler:
             some = todo[start : start + TOGETHER]
             for window, square in zip(some, self._squares(some, patched, mask), strict=True):
                 square = np.clip(crops.scaled(square, window.side), 0, 1)
+                if self.texture:
+                    square = self._textured(square, window, patched, mask)
                 window.paste(grey(square) if pixels.shape[2] == 1 else square, filled)
             if progress:
                 progress(start + len(some), len(todo))
         return filled
+
+    def _textured(
+        self, square: np.ndarray, window: crops.Window, patched: np.ndarray, mask: np.ndarray
+    ) -> np.ndarray:
+        """A window's filling (S, S, 3) with texture from what is known in the window."""
+        hole = window.hole()
+        picture = np.where(hole[..., None], square, window.cut(patched))
+        scale = window.side / self.holes.size
+        return textured(picture, hole, ~window.cut(mask), scale=scale)
 
     def _squares(
         self, windows: Sequence[crops.Window], patched: np.ndarray, mask: np.ndarray
@@ -129,7 +160,14 @@ class Filler:
         checkpoint.save(path, {"generator": state}, {**self.about(), **more})
 
     @classmethod
-    def load(cls, path: str | Path, *, device: Device = CPU) -> Filler:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: Device = CPU,
+        mirror: bool = False,
+        texture: bool = False,
+    ) -> Filler:
         """From a model's file, or a run's checkpoint. Raises CheckpointError for a file that is
         missing, damaged, or of another model."""
         groups, about = checkpoint.load(path)
@@ -150,7 +188,8 @@ class Filler:
             raise checkpoint.CheckpointError(
                 f"{path}: a damaged context-encoder checkpoint ({error})"
             ) from error
-        filler.generator.to(device)
+        filler.generator.to(device).read_only()
+        filler.mirror, filler.texture = mirror, texture
         return filler
 
 

@@ -75,7 +75,7 @@ def steps_in(minutes: float, make: Callable[[int], Trainer]) -> int:
     for _ in trial.run():
         trial.device.synchronize()
         clock.append(time.perf_counter())
-    seconds = float(np.median(np.diff(clock[2:])))  # the first ones compile
+    seconds = float(np.mean(np.diff(clock[2:])))  # the first ones compile
     return max(1, int(0.97 * 60 * minutes / seconds))  # 3 % for reports
 
 
@@ -87,20 +87,24 @@ def start(
     seed: int = 0,
     steps: int | None = None,
     minutes: float = 60.0,
+    begin: str | Path | None = None,
     place: Device = device.CPU,
     every: float = 120.0,
     quiet: bool = False,
 ) -> Filler:
     """Train in a new folder `out` on the folder `data`; `steps`, or as many as fit into `minutes`.
 
-    every: seconds between reports.
+    begin: a model's file to begin with, instead of random weights. every: seconds between reports.
     """
     Run.check_new(out)  # before the pictures are read, which may take a while
     photographs, held_out = _photographs(data, settings, quiet)
 
     def make(count: int) -> Trainer:
         rng = np.random.default_rng(seed)
-        return Trainer(settings, photographs, steps=count, rng=rng, device=place)
+        trainer = Trainer(settings, photographs, steps=count, rng=rng, device=place)
+        if begin is not None:
+            trainer.begin_with(begin)
+        return trainer
 
     steps = steps or steps_in(minutes, make)
     config = {
@@ -112,6 +116,8 @@ def start(
         "steps": steps,
         "device": place.name,
     }
+    if begin is not None:
+        config["begin"] = str(begin)
     run, trainer = Run.create(out, config), make(steps)
     return _train(run, trainer, Validation.of(held_out, trainer.filler.holes), every, quiet)
 

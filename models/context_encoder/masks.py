@@ -23,7 +23,7 @@ from models.images.files import PictureError, read
 
 KINDS = ("centre", "random", "block", "region")
 MEAN_COLOUR = np.array([117, 104, 123], np.float32) / 255  # what a hole is filled with
-RIM_WEIGHT = 10.0  # of the overlap in the reconstruction loss
+RIM_WEIGHT = 10.0  # of the overlap in the paper's reconstruction loss
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,16 @@ class Holes:
     """A kind of hole in pictures of size x size, and what a generator is to give for it.
 
     For centre and random the generator gives a square of `side` pixels. Its outermost `overlap`
-    pixels are not hidden: they are known context, and the loss weighs them ten times, so that the
-    filling fits its surroundings. For block and region it gives the whole picture.
+    pixels are not hidden: they are known context, and the loss weighs them `rim` times, in the
+    paper ten, so that the filling fits its surroundings. For block and region it gives the whole
+    picture, and the overlap lies around the holes.
     """
 
     kind: str
     size: int
     side: int
     overlap: int = 0
+    rim: float = RIM_WEIGHT
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -86,10 +88,11 @@ class Holes:
 
     def weight(self, masks: Array) -> Array:
         """What each predicted pixel weighs in the loss, where the masks are: (n, size, size, 1), or
-        one square for all, (1, side, side, 1)."""
+        one square for all, (1, side, side, 1): 1 in the hole, `rim` in the overlap, 0 elsewhere."""
         if self.whole:
-            return masks[..., None].astype(np.float32)
-        weight = np.full((1, self.side, self.side, 1), RIM_WEIGHT, np.float32)
+            near = _near(masks, self.overlap)
+            return np.where(masks, 1, self.rim * near)[..., None].astype(np.float32)
+        weight = np.full((1, self.side, self.side, 1), self.rim, np.float32)
         inner = slice(self.overlap, self.side - self.overlap)
         weight[:, inner, inner] = 1
         return np.asarray(weight, like=masks)
@@ -102,6 +105,18 @@ def cut(pictures: Array, which: np.ndarray, rows: np.ndarray, columns: np.ndarra
     lines = np.asarray(W * (H * which[:, None] + rows), like=pictures)
     index = lines[:, :, None] + np.asarray(columns, like=pictures)[:, None, :]
     return np.take(pictures.reshape(-1, C), index, axis=0)
+
+
+def _near(masks: Array, reach: int) -> Array:
+    """masks (n, H, W) with all that is at most `reach` rows and columns away."""
+    for axis in (1, 2):
+        lines = np.moveaxis(masks, axis, 0)
+        masks = masks.copy()
+        grown = np.moveaxis(masks, axis, 0)
+        for step in range(1, reach + 1):
+            grown[step:] |= lines[:-step]
+            grown[:-step] |= lines[step:]
+    return masks
 
 
 def _inside(places: np.ndarray, size: int, device: Device = CPU) -> Array:

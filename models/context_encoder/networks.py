@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minidl import nn
+from minidl import Tensor, nn, ops
+from minidl.device import Array
 
 Layers = list[nn.Module]
 Channels = Callable[[int], int]
@@ -45,13 +46,14 @@ def build(
     width: float = 1.0,
 ) -> tuple[nn.Sequential, nn.Sequential]:
     """(generator, discriminator) of a net of ARCHITECTURES. Raises ValueError for another name."""
-    architecture = named(net)
+    architecture, c = named(net), channels(width)
+    generator = architecture.generator(c, rng, whole)
+    return generator, architecture.discriminator(c, rng, whole)
 
-    def channels(count: int) -> int:
-        return max(1, round(count * width))
 
-    generator = architecture.generator(channels, rng, whole)
-    return generator, architecture.discriminator(channels, rng, whole)
+def channels(width: float) -> Channels:
+    """A function of a number of channels at width 1."""
+    return lambda count: max(1, round(count * width))
 
 
 def named(net: str) -> Architecture:
@@ -64,9 +66,45 @@ def named(net: str) -> Architecture:
 # --- compact: what two CPU cores can train --------------------------------------------------------
 
 
-def compact_generator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
-    """128x128x3 -> 64x64x3. Few channels, and the paper's channel-wise fully connected layer at
-    8x8, through which every pixel of the hole sees the whole context."""
+class Mixing(nn.Module):
+    """(N, size, size, channels) -> the same shape: x, and what all its places and maps add to it.
+
+    The paper's channel-wise fully connected layer carries every map over the whole square, and a
+    1x1 convolution carries it from map to map (section 3.1). Added to x (He et al. 2016), several
+    of them can follow one another.
+    """
+
+    def __init__(self, channels: int, size: int, *, rng: np.random.Generator) -> None:
+        self.added = nn.Sequential(
+            nn.ChannelwiseLinear(channels, size, rng=rng),
+            nn.LeakyReLU(),
+            nn.Conv2D(channels, channels, window=1, rng=rng),
+            nn.BatchNorm(channels),
+        )
+        self.leaky = nn.LeakyReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.leaky(ops.add(x, self.added(x)))
+
+
+class Linked(nn.Module):
+    """(N, H, W, channels) -> the same shape: what `inner` makes of x, and x through a 1x1
+    convolution: fine detail passes by the coarse layers (Ronneberger et al. 2015)."""
+
+    def __init__(self, channels: int, inner: Layers, *, rng: np.random.Generator) -> None:
+        self.inner = nn.Sequential(*inner)
+        self.link = nn.Conv2D(channels, channels, window=1, rng=rng)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.add(self.inner(x), self.link(x))
+
+
+def compact_generator(
+    c: Channels, rng: np.random.Generator, whole: bool, *, size: int = 128
+) -> nn.Sequential:
+    """128x128x3 -> 64x64x3. Few channels where there are many pixels, and at 8x8 four blocks
+    through which every pixel of the hole sees the whole context. Made `whole`, it has links, so
+    that the filling meets the pixels around it."""
 
     def down(inputs: int, outputs: int) -> Layers:
         conv = nn.Conv2D(inputs, outputs, window=3, stride=2, rng=rng)
@@ -76,23 +114,39 @@ def compact_generator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.
         conv = nn.UpSampleConv2D(inputs, outputs, rng=rng)
         return [conv, nn.BatchNorm(outputs), nn.LeakyReLU()]
 
+    def within(channels: int, inner: Layers) -> Layers:
+        return [Linked(channels, inner, rng=rng)] if whole else inner
+
+    downs = [
+        down(3, c(24)),  # 64x64x24
+        down(c(24), c(48)),  # 32x32x48
+        down(c(48), c(96)),  # 16x16x96
+        down(c(96), c(192)),  # 8x8x192
+    ]
+    inner: Layers = [Mixing(c(192), size // 16, rng=rng) for _ in range(4)]  # 8x8x192
+    ups = [
+        up(c(192), c(96)),  # 16x16x96
+        up(c(96), c(48)),  # 32x32x48
+        up(c(48), c(24)),  # 64x64x24
+    ]
+    for channels, there, back in zip((96, 48, 24), downs[:0:-1], ups, strict=True):
+        inner = within(c(channels), [*there, *inner, *back])
     return nn.Sequential(
-        *down(3, c(24)),  # 64x64x24
-        *down(c(24), c(48)),  # 32x32x48
-        *down(c(48), c(96)),  # 16x16x96
-        *down(c(96), c(160)),  # 8x8x160
-        nn.ChannelwiseLinear(c(160), 8, rng=rng),  # 8x8x160
-        nn.LeakyReLU(),
-        nn.Conv2D(c(160), c(160), window=1, rng=rng),  # 8x8x160
-        nn.BatchNorm(c(160)),
-        nn.LeakyReLU(),
-        *up(c(160), c(96)),  # 16x16x96
-        *up(c(96), c(48)),  # 32x32x48
-        *up(c(48), c(24)),  # 64x64x24
+        *downs[0],
+        *inner,
         *(up(c(24), c(16)) if whole else []),  # 128x128x16
         nn.Conv2D(c(16) if whole else c(24), 3, window=3, rng=rng),  # 64x64x3
         nn.Tanh(),
     )
+
+
+def bottleneck(generator: nn.Sequential, x: Tensor | Array) -> Tensor:
+    """What a compact generator for square holes knows of the context x (N, size, size, 3): what its
+    last `Mixing` gives, (N, 8, 8, C)."""
+    last = max(i for i, layer in enumerate(generator.layers) if isinstance(layer, Mixing))
+    for layer in generator.layers[: last + 1]:
+        x = layer(x)
+    return x
 
 
 def compact_discriminator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +18,9 @@ from models.run import TrainingError
 from . import losses
 from .data import Batch, Batches, Photographs
 from .filling import Filler
+from .masks import RIM_WEIGHT
 
 CHECK_EVERY = 20  # steps between looks at the losses, each of which waits for the device
-DECAY = 1 / 3  # the last part of the training, in which the rates fall to 0
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Settings:
 
     adversarial: the share of the adversarial loss; 0 trains without a discriminator. The rates are
     the paper's, the generator's ten times the discriminator's; the course report has 2e-4 for both.
+    rim: what the loss weighs the overlap by; the paper's is 10.
+    falling: the last share of the steps, in which the generator's rate falls to 0.
+    alone: the first share of the steps, in which the generator learns without an adversary.
+    beta1: of the generator's Adam; the discriminator's is the paper's 0.5.
     """
 
     net: str = "compact"
@@ -38,17 +43,30 @@ class Settings:
     discriminator_rate: float = 2e-4
     batch: int = 16
     width: float = 1.0
+    rim: float = 1.0
+    falling: float = 1.0
+    alone: float = 2 / 3
+    beta1: float = 0.9
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-REPORT = Settings(net="report", generator_rate=2e-4, discriminator_rate=2e-4)
+REPORT = Settings(
+    net="report",
+    generator_rate=2e-4,
+    discriminator_rate=2e-4,
+    rim=RIM_WEIGHT,
+    falling=1 / 3,
+    alone=0.0,
+    beta1=0.5,
+)
 
 
 class Losses(NamedTuple):
     """What one step has measured: losses, and which share of the real pictures, and of the
-    predictions, the discriminator took for what they are. Numbers on the device."""
+    predictions, the discriminator took for what they are. Numbers on the device; None of the
+    discriminator where the generator learns alone."""
 
     d_loss: Any
     reconstruction: Any
@@ -75,12 +93,19 @@ class Trainer:
     ) -> None:
         self.settings, self.steps, self.step, self.device = settings, steps, 0, device
         self.filler, self.discriminator = Filler.new(
-            settings.net, settings.mask, overlap=settings.overlap, rng=rng, width=settings.width
+            settings.net,
+            settings.mask,
+            overlap=settings.overlap,
+            rim=settings.rim,
+            rng=rng,
+            width=settings.width,
         )
         self.generator: nn.Module = self.filler.generator.to(device)
         self.discriminator.to(device)
-        self.g_optimizer = optim.Adam(self.generator.parameters(), rate=0, beta1=0.5)
-        self.d_optimizer = optim.Adam(self.discriminator.parameters(), rate=0, beta1=0.5)
+        self.g_optimizer = optim.Adam(self.generator.parameters(), rate=0, beta1=settings.beta1)
+        self.d_optimizer = optim.Adam(
+            self.discriminator.parameters(), rate=settings.discriminator_rate, beta1=0.5
+        )
         self.rng = rng  # from here on that of dropout, which was given it
         numbers = np.random.default_rng(int(rng.integers(2**62)))
         self.batches = Batches(photographs, self.filler.holes, settings.batch, numbers, device)
@@ -94,10 +119,8 @@ class Trainer:
         Raises TrainingError as soon as a loss is seen not to be a number.
         """
         while self.step < self.steps:
-            share = self.rate_share()
-            self.g_optimizer.rate = self.settings.generator_rate * share
-            self.d_optimizer.rate = self.settings.discriminator_rate * share
-            self._unseen.append(self.take_step(self.batches.next()))
+            self.g_optimizer.rate = self.settings.generator_rate * self.rate_share()
+            self._unseen.append(self.take_step(self.batches.next(), self.adversarial_share()))
             self.step += 1
             if self.step % CHECK_EVERY == 0:
                 self.look()
@@ -111,50 +134,63 @@ class Trainer:
                 layer.rng = self.device.follow(self.rng)
 
     def rate_share(self) -> float:
-        """The part of the rates that this step takes: all, then falling linearly to 0."""
-        return min(1.0, (self.steps - self.step) / max(1.0, DECAY * self.steps))
+        """The part of the generator's rate that this step takes: all, then falling to 0."""
+        return min(1.0, (self.steps - self.step) / max(1.0, self.settings.falling * self.steps))
 
-    def take_step(self, batch: Batch) -> Losses:
-        """One alternating step: the discriminator learns, then the generator against it.
+    def adversarial_share(self) -> float:
+        """The share of the adversarial loss in this step."""
+        with_adversary = self.step >= self.settings.alone * self.steps
+        return self.settings.adversarial if with_adversary else 0.0
+
+    def take_step(self, batch: Batch, share: float) -> Losses:
+        """One alternating step: the discriminator learns, then the generator against it, with this
+        share of the adversarial loss; without one the generator learns alone.
 
         The prediction serves both. The first loss takes it as a plain array, so that no gradient
         reaches the generator; the second asks only for the generator's.
         """
-        G, D, share = self.generator, self.discriminator, self.settings.adversarial
+        G, D = self.generator, self.discriminator
         prediction = G(batch.context)
         reconstruction = losses.reconstruction(prediction, batch.target, batch.weight)
         if not share:
             self.g_optimizer.step(gradients(reconstruction, G.parameters()))
-            return Losses(math.nan, reconstruction.data, math.nan, math.nan, math.nan)
+            return Losses(None, reconstruction.data, None, None, None)
         shown = self._shown(prediction, batch)
 
         # The discriminator: what is real is 1, what is predicted 0.
-        real, fake = D(batch.target), D(shown.data)
+        real, fake = self.judged(batch.target, batch), self.judged(shown.data, batch)
         d_loss = losses.discriminator(real, fake)
         self.d_optimizer.step(gradients(d_loss, D.parameters()))
 
         # The generator: near to what was there, and taken for real by the new discriminator.
-        adversarial = losses.adversarial(D(shown))
+        adversarial = losses.adversarial(self.judged(shown, batch))
         g_loss = losses.joint(reconstruction, adversarial, share)
         self.g_optimizer.step(gradients(g_loss, G.parameters()))
 
         right = (real.data > 0).mean(), (fake.data < 0).mean()
         return Losses(d_loss.data, reconstruction.data, adversarial.data, *right)
 
+    def judged(self, shown: Tensor | Array, batch: Batch) -> Tensor:
+        """The discriminator's logits (N, 1) for a target or a prediction of this batch."""
+        return self.discriminator(shown)
+
     def _shown(self, prediction: Tensor, batch: Batch) -> Tensor:
         """What the discriminator sees: a predicted square, or the picture with its hole filled."""
         if not self.filler.holes.whole:
             return prediction
-        return ops.add(prediction * batch.weight, batch.target * (1 - batch.weight))
+        given = (batch.weight > 0).astype(batch.weight.dtype)
+        return ops.add(prediction * given, batch.target * (1 - given))
 
     # --- losses on the way ------------------------------------------------------------------------
 
     def look(self) -> None:
         """Bring the losses since the last look to the CPU. Raises TrainingError if not finite."""
         for measured in self._unseen:
-            numbers = Losses(*(float(value) for value in measured))
-            wanted = numbers if self.settings.adversarial else (numbers.reconstruction,)
-            if not all(math.isfinite(value) for value in wanted):
+            numbers = Losses(*(math.nan if value is None else float(value) for value in measured))
+            if any(
+                value is not None and not math.isfinite(number)
+                for value, number in zip(measured, numbers, strict=True)
+            ):
                 raise TrainingError(
                     f"a loss is no longer a number, near step {self.step} of {self.steps}: "
                     "lower the rate (the last checkpoint is from before)"
@@ -172,6 +208,22 @@ class Trainer:
         return means
 
     # --- stopping and going on --------------------------------------------------------------------
+
+    def begin_with(self, path: str | Path) -> None:
+        """Begin with the networks in a model's file instead of random ones: the generator, and the
+        discriminator if it is there. Raises CheckpointError if they are of another kind."""
+        groups, about = checkpoint.load(path)
+        try:
+            if any(about[name] != value for name, value in self.filler.about().items()):
+                raise ValueError(f"it is {about}, expected {self.filler.about()}")
+            for name in ("generator", "discriminator"):
+                if name in groups:
+                    on_device = {k: self.device.put(v) for k, v in groups[name].items()}
+                    getattr(self, name).load_state(on_device)
+        except (KeyError, ValueError) as error:
+            raise checkpoint.CheckpointError(
+                f"{path}: not networks to begin this training with ({error})"
+            ) from error
 
     def state(self) -> tuple[dict[str, dict[str, Array]], dict[str, Any]]:
         """(groups, about) for a checkpoint: `load_state` goes on from it as if without a stop."""

@@ -1,0 +1,115 @@
+"""What goes beyond the paper: global and local critics, texture from the most similar patches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from minidl import Tensor, gradients, ops
+from minidl.device import CPU
+from models.context_encoder import Settings
+from models.context_encoder.critics import GlobalLocal, GlobalLocalTrainer, framed
+from models.context_encoder.data import Photographs
+from models.context_encoder.texture import textured
+
+TINY = Settings(width=1 / 12, batch=2, alone=0.0, adversarial=0.5)
+
+
+class Noise(Photographs):
+    """Pictures of noise, in memory."""
+
+    def __init__(self, count: int) -> None:
+        self.paths, self.side = [], 136
+        self.pixels = np.random.default_rng(0).integers(0, 256, (count, 136, 136, 3), np.uint8)
+
+    def __len__(self) -> int:
+        assert self.pixels is not None
+        return len(self.pixels)
+
+
+# --- global and local critics ---------------------------------------------------------------------
+
+
+def test_a_framed_square_lies_in_the_middle():
+    rng = np.random.default_rng(0)
+    context, square = rng.random((2, 8, 8, 3)), rng.random((2, 4, 4, 3))
+    picture = framed(context, Tensor(square)).data
+    np.testing.assert_array_equal(picture[:, 2:6, 2:6], square)
+    outside = np.ones((8, 8), bool)
+    outside[2:6, 2:6] = False
+    np.testing.assert_array_equal(picture[:, outside], context[:, outside])
+
+
+def test_both_critics_judge_and_teach():
+    """The logit's gradient in the square, by both ways, against differences in float64."""
+    rng = np.random.default_rng(0)
+    critic = GlobalLocal(lambda c: max(1, c // 12), side=32, rng=rng).astype(np.float64)
+    context, square = rng.uniform(-1, 1, (2, 64, 64, 3)), rng.uniform(-1, 1, (2, 32, 32, 3))
+    weights, direction = rng.standard_normal((2, 1)), rng.standard_normal(square.shape)
+
+    def value(x: Tensor) -> Tensor:
+        return ops.sum(critic(framed(context, x), x) * weights)
+
+    x = Tensor(square)
+    (g,) = gradients(value(x), [x])
+    step = 1e-7 * direction
+    slope = (value(Tensor(square + step)).item() - value(Tensor(square - step)).item()) / 2e-7
+    assert slope == pytest.approx(float((g * direction).sum()), rel=1e-5)
+    before = value(x).item()
+    assert value(Tensor(square)).item() == before
+    context[:, :4] += 0.5  # what only the global critic sees
+    assert value(x).item() != before
+
+
+def test_a_training_with_both_critics_moves_both_players():
+    rng = np.random.default_rng(0)
+    trainer = GlobalLocalTrainer(TINY, Noise(4), steps=2, rng=rng, device=CPU)
+    players = trainer.generator, trainer.discriminator
+    before = [[p.data.copy() for p in player.parameters()] for player in players]
+    for _ in trainer.run():
+        pass
+    for player, was in zip(players, before, strict=True):
+        pairs = zip(player.parameters(), was, strict=True)
+        assert sum((p.data != w).any() for p, w in pairs) > 0.8 * len(was)
+    groups, about = trainer.state()
+    again = GlobalLocalTrainer(TINY, Noise(4), steps=2, rng=rng, device=CPU)
+    again.load_state(groups, about)
+    assert again.step == 2
+    with pytest.raises(ValueError, match="mask 'region', expected 'centre'"):
+        GlobalLocalTrainer(replace(TINY, mask="region"), Noise(4), steps=2, rng=rng, device=CPU)
+
+
+# --- texture --------------------------------------------------------------------------------------
+
+
+def stripes(size: int = 96) -> np.ndarray:
+    """Fine stripes on the left, flat on the right, over a slow change of brightness from side to
+    side that tells the halves apart."""
+    rows, columns = np.mgrid[:size, :size]
+    slow = 0.3 + 0.4 * (columns > size // 2)
+    fine = 0.1 * np.sin(rows * np.pi / 2) * (columns < size // 2)
+    return np.repeat((slow + fine)[..., None], 3, axis=2).astype(np.float32)
+
+
+def test_texture_comes_from_what_is_alike():
+    """Into a smooth filling come the stripes where they belong, and none on the flat side."""
+    truth = stripes()
+    smooth = np.repeat(np.where(np.arange(96) > 48, 0.7, 0.3)[None, :, None], 96, axis=0)
+    hole = np.zeros((96, 96), bool)
+    hole[32:64, 12:84] = True
+    picture = np.where(hole[..., None], smooth, truth).astype(np.float32)
+    result = textured(picture, hole, ~hole)
+    np.testing.assert_array_equal(result[~hole], picture[~hole])
+    assert result.dtype == np.float32 and result.min() >= 0 and result.max() <= 1
+    left, right = result[36:60, 16:40, 0], result[36:60, 58:80, 0]
+    assert left.std(axis=0).mean() > 0.6 * truth[36:60, 16:40, 0].std(axis=0).mean()
+    assert right.std(axis=0).mean() < 0.01
+
+
+def test_without_a_valid_patch_nothing_changes():
+    picture = stripes(20)
+    hole = np.zeros((20, 20), bool)
+    hole[4:16, 4:16] = True
+    np.testing.assert_array_equal(textured(picture, hole, ~hole), picture)

@@ -1,0 +1,139 @@
+"""Paper 2's page: its table, figures, features and short trainings, and what is left out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import zoo
+from models.cli import main
+from models.context_encoder import Filler
+from models.context_encoder.masks import Holes
+from models.context_encoder.scores import METHODS
+from models.images.files import write
+from models.images.samples import photograph
+from models.reproduce import context_encoder as paper_2
+from models.reproduce import context_encoder_ablation as ablation
+from models.reproduce import context_encoder_labels as labels
+from models.reproduce.context_encoder_labels import classified
+from models.reproduce.context_encoder_neighbours import FEATURES, hog_features, nearest
+from models.reproduce.context_encoder_pictures import gradient_energy
+from models.reproduce.context_encoder_plan import Photographs, Plan
+from models.reproduce.context_encoder_table import ADVERSARIAL, PLAIN, QUOTED, REGION
+from models.reproduce.parts import Parts
+
+NAMES = ("chelsea", "coffee", "astronaut", "rocket")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """test/ and train/ with corners of photographs, two kinds; weights/ with tiny networks."""
+    root = tmp_path_factory.mktemp("photographs")
+    for folder in ("test", "train", "weights"):
+        (root / folder).mkdir()
+    for i, name in enumerate(NAMES * 3):
+        pixels = photograph(name)[7 * i : 7 * i + 140, 5 * i : 5 * i + 140]
+        kind = "round" if i % 2 else "square"
+        write(root / ("test" if i < 4 else "train") / f"{kind}_{i}.png", pixels)
+    for stem, mask in {ADVERSARIAL: "centre", PLAIN: "centre", REGION: "region"}.items():
+        overlap = 4 if mask == "centre" else 0
+        rng = np.random.default_rng(len(stem))
+        filler, _ = Filler.new("compact", mask, overlap=overlap, rng=rng, width=1 / 12)
+        filler.save(root / "weights" / f"{stem}.safetensors")
+    return root
+
+
+@pytest.fixture
+def plan(folders: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    monkeypatch.setattr(zoo, "FOLDER", folders / "weights")
+    return Plan(data=folders / "test", train=folders / "train", quick=True)
+
+
+def test_the_whole_page(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Every section, and a second run that works nothing out again."""
+    monkeypatch.setattr(ablation, "steps", lambda _: 2)
+    small = {
+        name: replace(variant, settings=replace(variant.settings, width=1 / 12))
+        for name, variant in ablation.VARIANTS.items()
+    }
+    monkeypatch.setattr(ablation, "VARIANTS", small)
+    monkeypatch.setattr(labels, "PLAIN", replace(labels.PLAIN, width=1 / 12, batch=2))
+    monkeypatch.setitem(METHODS, "biharmonic", METHODS["mean colour"])  # takes seconds
+    command = ["reproduce", "context-encoder", "--data", str(plan.data), "--train", str(plan.train)]
+    command += ["--out", str(tmp_path), "--quick", "--device", "cpu", "--json"]
+    assert main(command) == 0
+    written = json.loads(capsys.readouterr().out)
+    page = Path(written["md"]).read_text()
+    for title in paper_2.SECTIONS:
+        assert f"## {title}" in page
+    for name in (*QUOTED, "nearest neighbour, HOG", "ours, reconstruction only", "random weights"):
+        assert name in page
+    lost = [line for line in page.splitlines() if line.startswith("Left out")]
+    assert all("OpenCV" in line or "scikit-learn" in line for line in lost), lost
+    for picture in ("rows-centre", "rows-block", "rows-region", "methods", "neighbours-HOG"):
+        assert (tmp_path / "pictures" / f"{picture}.png").is_file()
+    assert "data:image/png;base64" in Path(written["html"]).read_text()
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "parts").iterdir()}
+    assert len(before) > 8
+    assert main(command) == 0
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "parts").iterdir()} == before
+
+
+def test_what_is_not_there_is_left_out_by_name(
+    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path / "none")
+    page = paper_2.build(Plan(data=folders / "test", quick=True), Parts(tmp_path, quiet=True))
+    text = page.markdown(tmp_path)
+    assert "mean colour" in text
+    assert "weights fill-centre-128 do not come with this package" in text
+    assert "it needs --train with a folder of photographs" in text
+    assert main(["reproduce", "context-encoder", "--data", "none", "--out", str(tmp_path)]) == 2
+    assert "none: there is no such folder" in capsys.readouterr().err
+
+
+def test_neighbours_are_those_that_look_alike(plan: Plan, tmp_path: Path):
+    """Whatever lies under the hole, a picture's nearest neighbour is itself."""
+    known = plan.known
+    covered = known.pixels.copy()
+    covered[:, 36:92, 36:92] = 255 - covered[:, 36:92, 36:92]
+    changed = Photographs(known.names, covered)
+    for name, describe in FEATURES.items():
+        keys, queries = describe(plan, known), describe(plan, changed)
+        np.testing.assert_allclose(np.linalg.norm(keys, axis=1), 1, rtol=1e-5)
+        assert (np.argmax(queries @ keys.T, axis=1) == np.arange(len(known))).all(), name
+    assert hog_features(plan, known).shape == (len(known), 48 * 9)  # 8 x 8 cells less 4 x 4
+    found = nearest(plan, Parts(tmp_path, quiet=True), "HOG")
+    assert set(found) == set(plan.test.names)
+
+
+def test_gradient_energy():
+    masks, _ = Holes("centre", 128, 64, 4).draw(1, np.random.default_rng(0))
+    rows, columns = np.mgrid[:128, :128]
+    slope = np.repeat((0.01 * columns + 0.02 * rows)[None, ..., None], 3, axis=3)
+    assert gradient_energy(slope, masks) == pytest.approx((0.01**2 + 0.02**2) / 2)
+    edge = np.where(masks[..., None], 0.5, np.zeros((1, 128, 128, 3)))
+    assert gradient_energy(edge, masks) == 0  # what is between the hole and the rest is no texture
+
+
+def test_a_linear_classifier_learns_what_is_linear():
+    pytest.importorskip("sklearn")
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((300, 20)).astype(np.float32)
+    y = np.where(x[:, 3] > 0, "up", "down")
+    assert classified(x[:200], y[:200], x[200:], y[200:]) > 90
+
+
+def test_variants_differ_from_the_base_in_one_thing():
+    base = ablation.VARIANTS["base"].settings.as_dict()
+    for name, variant in ablation.VARIANTS.items():
+        own = variant.settings.as_dict()
+        differing = [k for k in base if base[k] != own[k]]
+        another = variant.trainer is not ablation.VARIANTS["base"].trainer
+        assert len(differing) + another == (name != "base"), name
