@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from minidl import checkpoint, nn
 from minidl import device as devices
@@ -89,7 +90,8 @@ def plain_batch(kind: str, n: int, rng: np.random.Generator) -> list[np.ndarray]
         x = (x[:, ::-1] if flip else x) * np.float32(2 / 255) - np.float32(1)
         if kind in ("block", "region"):
             mask = plain_mask(kind, rng)
-            target, weight = x, mask[..., None].astype(np.float32)
+            near = ndimage.binary_dilation(mask, np.ones((5, 5)))
+            target, weight = x, np.where(mask, 1, RIM_WEIGHT * near)[..., None].astype(np.float32)
         else:
             mask = np.zeros((SIZE, SIZE), bool)
             mask[top + 2 : top + HOLE - 2, left + 2 : left + HOLE - 2] = True
