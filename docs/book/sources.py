@@ -168,7 +168,8 @@ def cuda_blocks(text: str) -> dict[str, str]:
 
 
 def _code(block: str) -> str:
-    return re.sub(r"//[^\n]*", "", block)
+    """Without comments, and without lines such as #pragma unroll: that is no kernel's name."""
+    return re.sub(r"//[^\n]*|^\s*#[^\n]*", "", block, flags=re.MULTILINE)
 
 
 def _cuda_names(code: str) -> list[str]:
