@@ -26,9 +26,9 @@ from models.images.files import write
 from models.images.samples import NAMES, grey, photograph
 from models.images.scores import non_local_means, psnr, ssim, total_variation
 from models.run import TrainingError
-from models.ssda import RECIPES, Noise, Recipe, Restorer, Text, Trainer
+from models.ssda import RECIPES, Noise, Recipe, Restorer, Text
 from models.ssda.damage import Damage
-from models.ssda.fit import spoil
+from models.ssda.fit import new_trainer, spoil
 
 OURS = "ours, trained just now"
 HELD_OUT = {"noise": "coffee", "text": "chelsea", "hole": "rocket"}
@@ -128,18 +128,13 @@ def _spoil(clean: np.ndarray, damage: Damage, seed: int) -> np.ndarray:
 
 
 def _train(task: Task, images: list[np.ndarray], seed: int, place: Device) -> Restorer:
-    rng = np.random.default_rng(seed)
-    recipe = task.recipe
-    restorer = recipe.untrained(task.damage, rng)
-    restorer.network.to(place)
-    draw = task.damage.draw_from(images, recipe.patch, rng, place)
-    trainer = Trainer(restorer, recipe, draw, steps=task.steps, rng=rng, device=place)
+    trainer = new_trainer(images, task.damage, task.recipe, task.steps, seed, place)
     with tqdm(total=trainer.total, unit="step", desc=f"against {task.title}") as bar:
         for stage in trainer.run():
             if trainer.done % 20 == 0 or trainer.done == trainer.total:
                 bar.set_postfix_str(stage.name, refresh=False)
                 bar.update(trainer.done - bar.n)
-    return restorer
+    return trainer.restorer
 
 
 def _others(name: str, damaged: np.ndarray, place: Device) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from minidl import device
 from models.reproduce import ssda as paper_1
+from models.reproduce.assembly import save
 from models.reproduce.data import ReproduceError
 from models.reproduce.page import Page, Section, Table, Text
 from models.reproduce.parts import Parts
@@ -28,7 +29,7 @@ def ssda(options: argparse.Namespace) -> int:
         place=device.choose(options.device),
     )
     paper_1.check(plan)
-    return _made(options, lambda parts, told: paper_1.build(plan, parts, told), paper_1.save)
+    return _made(options, lambda parts, told: paper_1.build(plan, parts, told), "ssda")
 
 
 def context_encoder(options: argparse.Namespace) -> int:
@@ -44,13 +45,13 @@ def context_encoder(options: argparse.Namespace) -> int:
         place=device.choose(options.device),
     )
     plan.check()
-    return _made(options, lambda parts, told: paper_2.build(plan, parts, told), paper_2.save)
+    return _made(options, lambda parts, told: paper_2.build(plan, parts, told), "context-encoder")
 
 
 def _made(
     options: argparse.Namespace,
     build: Callable[[Parts, Callable[[Section], None]], Page],
-    save: Callable[[Page, Path], list[Path]],
+    paper: str,
 ) -> int:
     """Build a page in --out, and say where it is."""
     began = time.perf_counter()
@@ -64,7 +65,7 @@ def _made(
         page = build(parts, (lambda _: None) if options.json else tell)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt("the same command goes on from here") from interrupt
-    written = save(page, parts.out)
+    written = save(page, parts.out, paper)
     if options.json:
         print(json.dumps({path.suffix[1:]: str(path) for path in written}))
     else:

@@ -6,23 +6,18 @@ in its place, and the others go on.
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 from collections.abc import Callable
-from pathlib import Path
-
-from minidl import __version__, checkpoint
-from models.zoo import NoWeightsError
+from functools import partial
 
 from . import denoising, digits, insight, letters, levels, text
-from .data import MissingError, ReproduceError
+from .assembly import how_made, sections
+from .data import ReproduceError
 from .page import Block, Figure, Page, Section, Text
 from .parts import Parts
 from .plan import Plan
 
 Build = Callable[[Plan, Parts], list[Block]]
 TITLE = "Image denoising and inpainting with deep neural networks, reproduced"
-PACKAGES = ("numpy", "scipy", "scikit-image")  # whose versions the page tells
 NEEDED = ("set12", "bsd68", "mnist")  # at least one of them
 
 SECTIONS: dict[str, Build] = {
@@ -53,15 +48,14 @@ def check(plan: Plan) -> None:
 def build(plan: Plan, parts: Parts, told: Callable[[Section], None] = lambda _: None) -> Page:
     """All sections, one after another; `told` is called with each when it is done."""
     check(plan)
-    sections = []
-    for title, make in SECTIONS.items():
-        try:
-            section = Section(title, [_shown(plan, block) for block in make(plan, parts)])
-        except (MissingError, NoWeightsError) as missing:
-            section = Section(title, [Text(f"Left out: {missing}.")])
-        told(section)
-        sections.append(section)
-    return Page(TITLE, [_opening(plan), *sections, _made(plan, parts)])
+    makers = {title: partial(_blocks, make, plan, parts) for title, make in SECTIONS.items()}
+    worked_out = list(sections(makers, told))
+    ending = how_made("ssda", parts, quick=plan.quick, seed=plan.seed, place=plan.place)
+    return Page(TITLE, [_opening(plan), *worked_out, ending])
+
+
+def _blocks(make: Build, plan: Plan, parts: Parts) -> list[Block]:
+    return [_shown(plan, block) for block in make(plan, parts)]
 
 
 def _shown(plan: Plan, block: Block) -> Block:
@@ -69,15 +63,6 @@ def _shown(plan: Plan, block: Block) -> Block:
     if plan.publishable and isinstance(block, Figure) and block.of:
         return Text(f"Left out: pictures of {block.of}, which are not ours to pass on.")
     return block
-
-
-def save(page: Page, out: Path) -> list[Path]:
-    """Write OUT/ssda.html and OUT/ssda.md; returns both."""
-    written = {out / "ssda.html": page.html(), out / "ssda.md": page.markdown(out)}
-    for path, content in written.items():
-        with checkpoint.replacing(path) as temporary:
-            temporary.write_text(content, encoding="utf-8")
-    return list(written)
 
 
 def _opening(plan: Plan) -> Section:
@@ -98,19 +83,3 @@ def _opening(plan: Plan) -> Section:
             )
         )
     return Section("The paper", blocks)
-
-
-def _made(plan: Plan, parts: Parts) -> Section:
-    versions = {"Python": platform.python_version(), "minidl": __version__}
-    versions |= {name: importlib.metadata.version(name) for name in PACKAGES}
-    said = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return Section(
-        "How this page was made",
-        [
-            Text(f"minidl reproduce ssda{' --quick' if plan.quick else ''}, seed {plan.seed}."),
-            Text(
-                f"{said}; networks on the {plan.place.name}. The numbers took "
-                f"{parts.seconds / 60:.0f} minutes in all, on whatever else the machine had to do."
-            ),
-        ],
-    )
