@@ -22,6 +22,7 @@ from models.ssda import (
     Text,
     TextCoding,
     damage,
+    recipe_for,
 )
 
 Rng = np.random.Generator
@@ -203,6 +204,13 @@ def test_text_coding_refuses_a_middle_that_does_not_fit(inner: int) -> None:
 def test_recipe_round_trip(name: str) -> None:
     recipe = RECIPES[name]
     assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
+
+
+def test_loud_noise_is_turned_down() -> None:
+    """What the first layer sees of it is no louder at sigma 100 or 200 than at 50."""
+    loud = [recipe_for(Noise(s)).coding.gain * s for s in (25, 50, 100, 200)]
+    assert loud == pytest.approx([150, 300, 300, 300])
+    assert recipe_for(Noise(25)) == RECIPES["working"] and recipe_for(Text()) == RECIPES["text"]
 
 
 @pytest.mark.parametrize(

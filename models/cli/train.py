@@ -15,7 +15,7 @@ import numpy as np
 from minidl import device
 from models.images.samples import NAMES, grey, photograph
 from models.run import Run, TrainingError
-from models.ssda import RECIPES, Noise, Recipe, Restorer, Text, fit
+from models.ssda import RECIPES, Noise, Recipe, Restorer, Text, fit, recipe_for
 from models.ssda.damage import Damage
 
 # Options that a run keeps from its start to its end.
@@ -98,9 +98,8 @@ def _damage(options: argparse.Namespace) -> Damage:
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
-    recipe = RECIPES[options.recipe or "working"]
-    if options.text and recipe is RECIPES["working"]:
-        recipe = RECIPES["text"]
+    working = options.recipe in (None, "working")
+    recipe = recipe_for(_damage(options)) if working else RECIPES[options.recipe]
     if options.patch:
         recipe = replace(recipe, patch=options.patch)
     if options.hidden:

@@ -12,11 +12,11 @@ ablation    why it fails for people: three recipes for the same few minutes
 from .coding import Coding, TextCoding
 from .damage import Noise, Text
 from .network import SSDA, DenoisingAutoencoder, Penalty
-from .recipes import RECIPES, Recipe
+from .recipes import RECIPES, Recipe, recipe_for
 from .restoring import Restorer
 from .training import Trainer
 
 __all__ = [
     "RECIPES", "SSDA", "Coding", "DenoisingAutoencoder", "Noise", "Penalty", "Recipe", "Restorer",
-    "Text", "TextCoding", "Trainer",
+    "Text", "TextCoding", "Trainer", "recipe_for",
 ]  # fmt: skip

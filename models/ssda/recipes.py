@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .coding import Coding, TextCoding, from_dict
-from .damage import Damage
+from .damage import Damage, Text
 from .network import SSDA, Penalty
 from .restoring import Restorer
 
@@ -84,6 +84,20 @@ TEXT = replace(
     pretrain=(Penalty(beta=1e-3, decay=1e-6), Penalty()),
     shares=(0.05, 0.05, 0.9),
 )
+
+LOUD = 50.0  # grey levels; louder noise is turned down to it, else the first layer is saturated
+
+
+def recipe_for(damage: Damage) -> Recipe:
+    """The recipe that works against a kind of damage.
+
+    Turning noise down brought 0.13 dB at sigma 100, nothing at 50 (4,000 steps, held-out pictures).
+    """
+    if isinstance(damage, Text):
+        return TEXT
+    coding = replace(WORKING.coding, gain=WORKING.coding.gain * min(1.0, LOUD / damage.sigma))
+    return replace(WORKING, coding=coding)
+
 
 EQUATION_6 = Penalty(beta=1e-2, rho=0.05, decay=1e-4)  # as the paper has them
 PAPER = Recipe(
