@@ -142,9 +142,19 @@ class Mixing(tn.Module):
         return self.leaky(x + self.added(x))
 
 
+class Correcting(tn.Sequential):
+    """The middle of x, and what the layers add to it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = super().forward(x)
+        start, side = (x.shape[2] - y.shape[2]) // 2, y.shape[2]
+        return x[:, :, start : start + side, start : start + side] + y
+
+
 def counterpart(network: nn.Sequential, mode: Mode) -> tn.Module:
     """The same layers in the same order, with copies of the weights."""
-    return mode.put(tn.Sequential(*(t for layer in network.layers for t in _layers(layer, mode))))
+    made = Correcting if isinstance(network, networks.Correcting) else tn.Sequential
+    return mode.put(made(*(t for layer in network.layers for t in _layers(layer, mode))))
 
 
 def _layers(layer: nn.Module, mode: Mode) -> list[tn.Module]:

@@ -15,7 +15,7 @@ from models.cli import main
 from models.context_encoder import Filler
 from models.context_encoder.masks import Holes
 from models.context_encoder.scores import METHODS
-from models.images.files import write
+from models.images.files import read, write
 from models.images.samples import photograph
 from models.reproduce import context_encoder as paper_2
 from models.reproduce import context_encoder_ablation as ablation
@@ -85,6 +85,13 @@ def test_the_whole_page(
     assert len(before) > 8
     assert main(command) == 0
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "parts").iterdir()} == before
+
+    assert main([*command, "--publishable"]) == 0
+    passed_on, html = Path(written["md"]).read_text(), Path(written["html"]).read_text()
+    left_out = "Left out: pictures of the photographs given, which are not ours to pass on."
+    assert passed_on.count(left_out) == 2 and "pictures/ablation" not in passed_on
+    assert html.count("data:image/png") == 4  # three kinds of holes, and all methods
+    assert read(tmp_path / "pictures" / "rows-centre.png").pixels.shape[1] == 5 * 132 - 4
 
 
 def test_what_is_not_there_is_left_out_by_name(

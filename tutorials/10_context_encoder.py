@@ -18,7 +18,7 @@ import time
 
 import matplotlib.pyplot as plt
 import numpy as np
-from skimage import data, restoration
+from skimage import data
 
 from minidl import Tensor, gradients, losses, nn, ops, optim
 from minidl.tensor import no_grad
@@ -367,10 +367,13 @@ plt.show()
 # %% [markdown]
 # ## 7. The real thing
 #
-# The library ships a context encoder for 128 x 128 pixels, trained for 50 minutes on photographs of
-# buildings, streets, mountains and seas. Below it fills holes of 56 x 56 pixels in four photographs
-# that it has never seen, of things that it has mostly never seen. Beside it stands *biharmonic*
-# filling, a classical method that carries the surroundings on as smoothly as possible.
+# The library ships a context encoder for 128 x 128 pixels, trained for less than an hour on
+# photographs of buildings, streets, mountains and seas. Below it fills holes of 56 x 56 pixels in
+# four photographs that it has never seen, of things that it has mostly never seen. Beside it stands
+# a **membrane**: a skin stretched over the hole from its border, on which every pixel is the mean
+# of its four neighbours. It knows nothing of pictures, and is hard to beat in squared error: the
+# library's network, for as long as it saw one colour in the hole as the paper's does, was ahead of
+# it by half a decibel. Now it sees the membrane in the hole, and learns only what to add to it.
 
 # %%
 from models import zoo
@@ -395,20 +398,20 @@ photographs = {
     "chelsea": square(data.chelsea(), 30, 100, 256),
 }
 _, axes = plt.subplots(4, 4, figsize=(8.4, 8.6))
-print("PSNR over the hole, dB   mean colour   biharmonic   context encoder")
+print("PSNR over the hole, dB   mean colour   membrane   context encoder")
 for row, (name, picture) in zip(axes, photographs.items(), strict=True):
     given = picture.copy()
     given[mask] = picture[~mask].mean(axis=0)
-    smooth = restoration.inpaint_biharmonic(given, mask, channel_axis=-1)
+    smooth = context_encoder.membrane.skin(picture, mask, ~mask)
     ours = filler.fill(picture, mask)
     results = [given, smooth, ours, picture]
     score = [-10 * np.log10(((r[mask] - picture[mask]) ** 2).mean()) for r in results[:3]]
-    print(f"{name:24} {score[0]:11.2f} {score[1]:12.2f} {score[2]:17.2f}")
+    print(f"{name:24} {score[0]:11.2f} {score[1]:10.2f} {score[2]:17.2f}")
     for axis, shown in zip(row, results, strict=True):
         axis.imshow(np.clip(shown, 0, 1))
         axis.axis("off")
 for axis, title in zip(
-    axes[0], ("given", "biharmonic", "context encoder", "photograph"), strict=True
+    axes[0], ("given", "membrane", "context encoder", "photograph"), strict=True
 ):
     axis.set_title(title, fontsize=9)
 plt.tight_layout()

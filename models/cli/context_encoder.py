@@ -64,6 +64,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         "adversarial": options.adversarial,
         "generator_rate": options.rate,
         "batch": options.batch,
+        "alone": 0.0 if options.begin else None,  # it has learned alone already
     }
     return replace(settings, **{k: v for k, v in given.items() if v is not None})
 

@@ -23,13 +23,7 @@ def ssda(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--minutes", type=amount, default=2.0, help="for each recipe of the ablation (%(default)g)"
     )
-    command.add_argument("--quick", action="store_true", help="a look at everything in few minutes")
-    command.add_argument(
-        "--publishable",
-        action="store_true",
-        help="pages without pictures of the collections, which are not ours to pass on",
-    )
-    command.add_argument("--seed", type=seed, default=0, help="of all chance (%(default)s)")
+    _both(command)
 
 
 def context_encoder(command: argparse.ArgumentParser) -> None:
@@ -44,5 +38,14 @@ def context_encoder(command: argparse.ArgumentParser) -> None:
         "--train",
         help="a folder of other photographs, for neighbours, features, critics and the ablation",
     )
+    _both(command)
+
+
+def _both(command: argparse.ArgumentParser) -> None:
     command.add_argument("--quick", action="store_true", help="a look at everything in few minutes")
+    command.add_argument(
+        "--publishable",
+        action="store_true",
+        help="pages without pictures of what was given, which may not be ours to pass on",
+    )
     command.add_argument("--seed", type=seed, default=0, help="of all chance (%(default)s)")

@@ -42,6 +42,7 @@ def context_encoder(options: argparse.Namespace) -> int:
         train=Path(options.train) if options.train else None,
         seed=options.seed,
         quick=options.quick,
+        publishable=options.publishable,
         place=device.choose(options.device),
     )
     plan.check()

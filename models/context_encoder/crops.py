@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage, sparse
-from scipy.sparse.linalg import splu
+from scipy import ndimage
 
 from .masks import Holes, grown
+from .membrane import skin
 
 NEAR = 0.02  # holes less than this part of the picture apart are filled together
 WIDEST = 0.5  # of a side that a hole may take up in a network that predicts whole pictures
@@ -145,28 +145,4 @@ def fitted(
     wrong /= np.maximum(amount, 1e-6)[..., None]
     result = prediction.copy()
     result[hole] += skin(wrong, hole, rim)[hole]
-    return result
-
-
-def skin(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """values (S, S, C), in the hole (S, S) replaced by the mean of their neighbours above, below,
-    left and right, of those that are in the hole or known (S, S): Laplace's equation."""
-    size, count = len(hole), int(hole.sum())
-    number = np.full((size + 2, size + 2), -1)
-    number[1:-1, 1:-1][hole] = np.arange(count)
-    edge, inside = np.pad(known, 1), number >= 0
-    around = np.pad(values, ((1, 1), (1, 1), (0, 0))).astype(np.float64)
-    diagonal, right = np.full(count, 1e-9), np.zeros((count, values.shape[-1]))
-    pairs = []
-    for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
-        other, given = np.roll(number, step, axis)[inside], np.roll(edge, step, axis)[inside]
-        here = np.flatnonzero(other >= 0)
-        pairs.append((here, other[here]))
-        diagonal[here] += 1
-        diagonal[given] += 1
-        right[given] += np.roll(around, step, axis)[inside][given]
-    rows, columns = (np.concatenate(some) for some in zip(*pairs, strict=True))
-    laplace = sparse.csc_matrix((-np.ones(len(rows)), (rows, columns)), (count, count))
-    result = values.copy()
-    result[hole] = splu(laplace + sparse.diags(diagonal, format="csc")).solve(right)
     return result

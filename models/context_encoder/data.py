@@ -17,6 +17,7 @@ from minidl.device import CPU, Array, Device, generator_state, set_generator_sta
 from models.images.files import PictureError, find, read
 
 from .masks import MEAN_COLOUR, Holes, cut
+from .membrane import bridged
 
 MARGIN = 16  # photographs are kept 1/16 larger than the network takes, and cropped at random
 KEPT = 4 << 30  # bytes: what is larger together is decoded anew each time
@@ -26,7 +27,7 @@ KEPT = 4 << 30  # bytes: what is larger together is decoded anew each time
 class Batch:
     """What one training step needs, pixels in [-1, 1].
 
-    context (N, size, size, 3): (1 - M) . x, the hole filled with the mean colour
+    context (N, size, size, 3): (1 - M) . x, the hole of the mean colour or bridged
     target (N, H, W, 3): the real part that the generator is to give
     weight (N or 1, H, W, 1): of each of its pixels in the reconstruction loss
     """
@@ -41,8 +42,13 @@ class Batch:
 
 
 def square(path: Path, side: int) -> np.ndarray:
-    """The middle of a photograph, scaled to (side, side, 3) uint8."""
-    pixels = np.round(255 * read(path).pixels).astype(np.uint8)
+    """The middle of a photograph's file, scaled to (side, side, 3) uint8."""
+    return squared(read(path).pixels, side)
+
+
+def squared(photograph: np.ndarray, side: int) -> np.ndarray:
+    """The middle of a photograph (H, W, C) in [0, 1], scaled to (side, side, 3) uint8."""
+    pixels = np.round(255 * photograph).astype(np.uint8)
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
     height, width = pixels.shape[:2]
@@ -175,9 +181,16 @@ def with_holes(pixels: Array, masks: Array, corners: np.ndarray, holes: Holes) -
     x = pixels.astype(np.float32)
     x *= np.float32(2 / 255 if pixels.dtype == np.uint8 else 2)
     x -= np.float32(1)
-    context = np.where(masks[..., None], np.asarray(2 * MEAN_COLOUR - 1, like=x), x)
     target = x
     if not holes.whole:
         steps, (top, left) = np.arange(holes.side), corners.T[..., None]
         target = cut(x, np.arange(len(x)), top + steps, left + steps)
+    if not holes.bridged:
+        context = np.where(masks[..., None], np.asarray(2 * MEAN_COLOUR - 1, like=x), x)
+    elif holes.whole:
+        context = bridged(x, masks)
+    else:  # what surrounds the square in the middle is all that its membrane depends on
+        context, start = x.copy(), (holes.size - holes.side) // 2
+        middle = slice(start, start + holes.side)
+        context[:, middle, middle] = bridged(target, masks[:, middle, middle])
     return Batch(context, target, holes.weight(masks))

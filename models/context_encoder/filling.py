@@ -52,7 +52,8 @@ class Filler:
     ) -> tuple[Filler, Any]:
         """An untrained filler, and its discriminator. Raises ValueError for what does not exist."""
         architecture = networks.named(net)
-        holes = Holes(mask, architecture.size, architecture.hole, overlap, rim)
+        size, side = architecture.size, architecture.hole
+        holes = Holes(mask, size, side, overlap, rim, architecture.bridged)
         generator, discriminator = networks.build(net, rng=rng, whole=holes.whole, width=width)
         return cls(net, generator, holes, width=width), discriminator
 

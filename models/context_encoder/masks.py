@@ -34,6 +34,9 @@ class Holes:
     pixels are not hidden: they are known context, and the loss weighs them `rim` times, in the
     paper ten, so that the filling fits its surroundings. For block and region it gives the whole
     picture, and the overlap lies around the holes.
+
+    What it sees in a hole is one colour, the mean of all photographs; or, `bridged`, a membrane
+    over it, which it corrects. So it must then give the whole picture for random, too.
     """
 
     kind: str
@@ -41,6 +44,7 @@ class Holes:
     side: int
     overlap: int = 0
     rim: float = RIM_WEIGHT
+    bridged: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -54,7 +58,7 @@ class Holes:
     @property
     def whole(self) -> bool:
         """Whether the generator gives a whole picture."""
-        return self.kind in ("block", "region")
+        return self.kind in ("block", "region") or (self.kind == "random" and self.bridged)
 
     def choose(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """(places, corners): what n holes are made of, all that chance has to say about them.
@@ -71,7 +75,8 @@ class Holes:
         if self.kind == "random":
             corners = rng.integers(0, self.size - self.side, (n, 2), endpoint=True)
         inner = corners + self.overlap, corners + self.side - self.overlap
-        return np.concatenate(inner, axis=1)[:, None], corners
+        places = np.concatenate(inner, axis=1)[:, None]
+        return places, np.zeros_like(corners) if self.whole else corners
 
     def masks(self, places: np.ndarray, device: Device = CPU) -> Array:
         """The masks (n, size, size) of chosen places, made on the device."""

@@ -29,13 +29,15 @@ class Architecture:
     """A pair of networks: `size` pixels in, `hole` pixels out, and their two makers.
 
     The makers are called with (channels, rng, whole), channels being a function of a number of
-    channels at width 1.
+    channels at width 1. bridged: whether the generator expects a hole bridged by a membrane, not of
+    one colour.
     """
 
     size: int
     hole: int
     generator: Callable[[Channels, np.random.Generator, bool], nn.Sequential]
     discriminator: Callable[[Channels, np.random.Generator, bool], nn.Sequential]
+    bridged: bool = False
 
 
 def build(
@@ -99,6 +101,19 @@ class Linked(nn.Module):
         return ops.add(self.inner(x), self.link(x))
 
 
+class Correcting(nn.Sequential):
+    """(N, size, size, C) -> (N, side, side, C): the middle of x, and what the layers add to it.
+
+    Where the hole is bridged by a membrane they need only learn in what the truth differs.
+    """
+
+    def forward(self, x: Tensor | Array) -> Tensor:
+        y = super().forward(x)
+        start = (x.shape[1] - y.shape[1]) // 2
+        middle = slice(start, start + y.shape[1])
+        return ops.add(x[:, middle, middle], y)
+
+
 def compact_generator(
     c: Channels, rng: np.random.Generator, whole: bool, *, size: int = 128
 ) -> nn.Sequential:
@@ -131,11 +146,11 @@ def compact_generator(
     ]
     for channels, there, back in zip((96, 48, 24), downs[:0:-1], ups, strict=True):
         inner = within(c(channels), [*there, *inner, *back])
-    return nn.Sequential(
+    return Correcting(
         *downs[0],
         *inner,
         *(up(c(24), c(16)) if whole else []),  # 128x128x16
-        nn.Conv2D(c(16) if whole else c(24), 3, window=3, rng=rng),  # 64x64x3
+        nn.Conv2D(c(16) if whole else c(24), 3, window=3, rng=rng, std=0.01),  # 64x64x3
         nn.Tanh(),
     )
 
@@ -275,7 +290,7 @@ def authors_discriminator(c: Channels, rng: np.random.Generator, whole: bool) ->
 
 
 ARCHITECTURES = {
-    "compact": Architecture(128, 64, compact_generator, compact_discriminator),
+    "compact": Architecture(128, 64, compact_generator, compact_discriminator, bridged=True),
     "report": Architecture(256, 64, report_generator, report_discriminator),
     "authors": Architecture(128, 64, authors_generator, authors_discriminator),
 }

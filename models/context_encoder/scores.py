@@ -17,6 +17,7 @@ from skimage.restoration import inpaint_biharmonic
 from models.images.scores import psnr, ssim
 
 from .masks import MEAN_COLOUR
+from .membrane import skin
 
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (H, W, 3) in [0, 1], mask (H, W) -> filled
 
@@ -45,6 +46,11 @@ def mean_colour(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.where(mask[..., None], MEAN_COLOUR, pixels)
 
 
+def membrane(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The surface that is stretched over the hole from its border (Laplace's equation)."""
+    return np.clip(skin(pixels, mask, ~mask), 0, 1).astype(np.float32)
+
+
 def biharmonic(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The smoothest surface that continues values and slopes at the border (Damelin & Hoang
     2018)."""
@@ -60,7 +66,11 @@ def _opencv(method: str, pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return cv2.inpaint(levels, mask.astype(np.uint8), 3, flags[method]) / np.float32(255)
 
 
-METHODS: dict[str, Fill] = {"mean colour": mean_colour, "biharmonic": biharmonic}
+METHODS: dict[str, Fill] = {
+    "mean colour": mean_colour,
+    "membrane": membrane,
+    "biharmonic": biharmonic,
+}
 if importlib.util.find_spec("cv2"):
     for _method in ("Telea", "Navier-Stokes"):
         METHODS[_method] = functools.partial(_opencv, _method)

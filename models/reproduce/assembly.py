@@ -12,24 +12,36 @@ from minidl.device import Device
 from models.zoo import NoWeightsError
 
 from .data import MissingError
-from .page import Block, Page, Section, Text
+from .page import Block, Figure, Page, Section, Text
 from .parts import Parts
 
 PACKAGES = ("numpy", "scipy", "scikit-image")  # whose versions a page tells
 
 
 def sections(
-    makers: Mapping[str, Callable[[], list[Block]]], told: Callable[[Section], None]
+    makers: Mapping[str, Callable[[], list[Block]]],
+    told: Callable[[Section], None],
+    *,
+    publishable: bool = False,
 ) -> Iterator[Section]:
     """A section for each title; one whose data, weights or packages are absent says so in its
-    place. `told` is called with each when it is done."""
+    place. `told` is called with each when it is done. publishable: for a page that is passed on,
+    without the pictures of others' collections."""
     for title, make in makers.items():
         try:
-            section = Section(title, make())
+            blocks = make()
+            section = Section(title, [_passed_on(b) for b in blocks] if publishable else blocks)
         except (MissingError, NoWeightsError) as missing:
             section = Section(title, [Text(f"Left out: {missing}.")])
         told(section)
         yield section
+
+
+def _passed_on(block: Block) -> Block:
+    """The block, or what stands for it on a page that is passed on."""
+    if isinstance(block, Figure) and block.of:
+        return Text(f"Left out: pictures of {block.of}, which are not ours to pass on.")
+    return block
 
 
 def how_made(paper: str, parts: Parts, *, quick: bool, seed: int, place: Device) -> Section:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure as Drawing
 from models import plots, zoo
 from models.images.patches import gaussian_window, restore
 from models.images.scores import psnr
-from models.ssda import Coding, Noise, Penalty, Recipe, fit
+from models.ssda import Coding, Noise, Penalty, Recipe, fit, recipe_for
 from models.ssda.recipes import EQUATION_6, WORKING
 from models.ssda.restoring import WINDOW_SPREAD
 
@@ -30,6 +30,7 @@ SIGMA = 25.0
 STEPS, LBFGS_STEPS = 4000, 100  # an L-BFGS step sees 40 times as many patches
 STRIDES = (1, 2, 3, 4, 6, 8, 12)
 BASE = replace(WORKING, hidden=(400, 400))
+LOUD = replace(BASE, coding=recipe_for(Noise(100.0)).coding)
 NO_PENALTY = (Penalty(), Penalty())
 
 
@@ -94,10 +95,11 @@ CHOICES = (
     Choice("optimizer", "L-BFGS, as many patches", _lbfgs, steps=LBFGS_STEPS),
     Choice("training", "half as long", steps=STEPS // 2),
     Choice("training", "twice as long", steps=2 * STEPS),
-    Choice("patch, σ = 100", "12 x 12", sigma=100.0),
-    Choice("patch, σ = 100", "8 x 8", replace(BASE, patch=8), sigma=100.0),
-    Choice("patch, σ = 100", "16 x 16", replace(BASE, patch=16), sigma=100.0),
-    Choice("patch, σ = 100", "20 x 20", replace(BASE, patch=20), sigma=100.0),
+    Choice("patch, σ = 100", "16 x 16", replace(LOUD, patch=16), sigma=100.0),
+    Choice("patch, σ = 100", "8 x 8", replace(LOUD, patch=8), sigma=100.0),
+    Choice("patch, σ = 100", "12 x 12", LOUD, sigma=100.0),
+    Choice("patch, σ = 100", "20 x 20", replace(LOUD, patch=20), sigma=100.0),
+    Choice("noise, σ = 100", "not turned down", replace(BASE, patch=16), sigma=100.0),
 )
 
 

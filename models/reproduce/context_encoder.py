@@ -37,7 +37,7 @@ def build(plan: Plan, parts: Parts, told: Callable[[Section], None] = lambda _: 
     """All sections, one after another; `told` is called with each when it is done."""
     plan.check()
     makers = {title: partial(make, plan, parts) for title, make in SECTIONS.items()}
-    worked_out = list(sections(makers, told))
+    worked_out = list(sections(makers, told, publishable=plan.publishable))
     ending = how_made("context-encoder", parts, quick=plan.quick, seed=plan.seed, place=plan.place)
     return Page(TITLE, [_opening(plan), *worked_out, ending])
 

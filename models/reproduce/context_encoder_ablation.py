@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl import nn
 from models.context_encoder import Settings, Trainer, fit, networks
 from models.context_encoder.critics import GlobalLocalTrainer
 from models.context_encoder.data import MARGIN, Photographs, split
@@ -15,13 +16,14 @@ from models.context_encoder.scores import hole_scores
 from models.images.files import write
 
 from .context_encoder_pictures import gradient_energy
-from .context_encoder_plan import Plan, spread
+from .context_encoder_plan import FOLDERS, Plan, spread
 from .data import MissingError
 from .page import Block, Figure, Row, Table, Text
 from .parts import Parts
 
 SHOWN = 8
 NO_MIXING = "compact without its channel-wise layers"
+NO_MEMBRANE = "compact without a membrane"
 BASE = Settings(width=0.5, alone=0.5)
 
 
@@ -43,6 +45,7 @@ VARIANTS: dict[str, Variant] = {
     "both rates 2e-4": Variant(replace(BASE, generator_rate=2e-4)),
     "both rates 2e-3": Variant(replace(BASE, discriminator_rate=2e-3)),
     "no channel-wise layer": Variant(replace(BASE, net=NO_MIXING)),
+    "the hole of one colour": Variant(replace(BASE, net=NO_MEMBRANE)),
     "global and local critics": Variant(BASE, GlobalLocalTrainer),
 }
 SAID = {
@@ -58,9 +61,14 @@ def without_mixing(c: networks.Channels, rng: np.random.Generator, whole: bool) 
     return generator
 
 
-networks.ARCHITECTURES[NO_MIXING] = replace(
-    networks.ARCHITECTURES["compact"], generator=without_mixing
-)
+def without_membrane(c: networks.Channels, rng: np.random.Generator, whole: bool) -> Any:
+    """The compact generator, which paints instead of correcting."""
+    return nn.Sequential(*networks.compact_generator(c, rng, whole).layers)
+
+
+_compact = networks.ARCHITECTURES["compact"]
+networks.ARCHITECTURES[NO_MIXING] = replace(_compact, generator=without_mixing)
+networks.ARCHITECTURES[NO_MEMBRANE] = replace(_compact, generator=without_membrane, bridged=False)
 
 
 def steps(plan: Plan) -> int:
@@ -127,7 +135,7 @@ def ablated(plan: Plan, parts: Parts) -> list[Block]:
             ],
             rows,
         ),
-        Figure(pictures, "Original, masked and filled by each.", across=2),
+        Figure(pictures, "Original, masked and filled by each.", across=2, of=FOLDERS),
     ]
 
 

@@ -17,7 +17,7 @@ from models.context_encoder.masks import MEAN_COLOUR
 from models.images.files import write
 from models.images.samples import grey
 
-from .context_encoder_plan import SIZE, Photographs, Plan, Weights, features
+from .context_encoder_plan import FOLDERS, SIZE, Photographs, Plan, Weights, features
 from .page import Block, Figure, Text
 from .parts import Parts
 
@@ -97,5 +97,5 @@ def neighbours(plan: Plan, parts: Parts) -> list[Block]:
             f"{len(plan.known)} training photographs, whose middle was hidden too. HOG sees "
             "edges alone; the context encoder's features were learned without any label."
         ),
-        Figure(pictures, "Nearest neighbours of the context.", across=2),
+        Figure(pictures, "Nearest neighbours of the context.", across=2, of=FOLDERS),
     ]

@@ -17,22 +17,19 @@ from models.context_encoder.texture import textured
 from models.images.files import write
 from models.zoo import NoWeightsError
 
-from .context_encoder_plan import Photographs, Plan, Weights, spread
+from .context_encoder_plan import Plan, Weights
 from .context_encoder_table import ADVERSARIAL, PLAIN, REGION
 from .data import MissingError
 from .page import Block, Figure, Row, Table, Text
 from .parts import Parts
 
-SHOWN = 8  # columns of a figure
 SAMPLE = 1024  # training pictures whose fillings the critic learns from
 STEPS, BATCH, RATE = 800, 16, 5e-4  # of the critic
 
 
 def three_rows(plan: Plan, parts: Parts) -> list[Block]:
     """Original, masked and filled, for each kind of hole, as in the report."""
-    test, blocks = plan.test, list[Block]()
-    some = np.array(spread(list(range(len(test))), SHOWN))
-    shown = Photographs(tuple(test.names[i] for i in some), test.pixels[some])
+    shown, blocks = plan.shown, list[Block]()
     for kind, stem in (("centre", ADVERSARIAL), ("block", REGION), ("region", REGION)):
         try:
             weights = Weights.load(stem, plan.place)
@@ -48,19 +45,17 @@ def three_rows(plan: Plan, parts: Parts) -> list[Block]:
         rows = zip(shown.clean, filled, masks, strict=True)
         mean = statistics.mean(picture_scores(x, y, mask)["psnr"] for x, y, mask in rows)
         words = f"{kind}: original, masked, filled ({stem}; {mean:.2f} dB over these holes)"
-        blocks.append(Figure([(path, "")], words[0].upper() + words[1:] + "."))
+        blocks.append(Figure([(path, "")], words[0].upper() + words[1:] + ".", of=plan.of))
     return blocks
 
 
 def methods_side_by_side(plan: Plan, parts: Parts) -> list[Block]:
     """The same holes by every method, in rows."""
-    test = plan.test
-    some = np.array(spread(list(range(len(test))), SHOWN))
-    shown = Photographs(tuple(test.names[i] for i in some), test.pixels[some])
+    shown = plan.shown
     masks, corners = plan.masks(len(shown), plan.holes)
     clean = shown.clean
     rows = {"original": clean, "masked": np.where(masks[..., None], MEAN_COLOUR, clean)}
-    for name in ("Telea", "biharmonic"):
+    for name in ("membrane", "Telea", "biharmonic"):
         if name in METHODS:
             pairs = zip(clean, masks, strict=True)
             rows[name] = np.stack([METHODS[name](x, mask) for x, mask in pairs])
@@ -77,7 +72,7 @@ def methods_side_by_side(plan: Plan, parts: Parts) -> list[Block]:
         )
     path = parts.pictures / "methods.png"
     write(path, fit.grid(list(rows.values())))
-    return [Figure([(path, "")], f"From top to bottom: {', '.join(rows)}.")]
+    return [Figure([(path, "")], f"From top to bottom: {', '.join(rows)}.", of=plan.of)]
 
 
 # --- sharpness ------------------------------------------------------------------------------------

@@ -14,13 +14,17 @@ from minidl.device import CPU, Array, Device, to_cpu
 from minidl.tensor import no_grad
 from models import zoo
 from models.context_encoder import Filler, Holes
-from models.context_encoder.data import split, square, with_holes
+from models.context_encoder.data import split, square, squared, with_holes
 from models.context_encoder.networks import bottleneck
 from models.images.files import find
+from models.images.samples import photograph
 
 from .data import MissingError, ReproduceError
 
 SIZE, SIDE, OVERLAP = 128, 64, 4  # of the weights that come along, in pixels
+SHOWN = 8  # columns of a figure
+COLOURED = ("astronaut", "chelsea", "coffee", "rocket", "grace_hopper")  # of what comes along
+FOLDERS = "the photographs given"
 TOGETHER = 32  # pictures that go through a network at a time
 
 
@@ -60,13 +64,15 @@ class Photographs:
 class Plan:
     """data: photographs to score on; train: others to learn from, or None.
 
-    quick: a look at everything in a few minutes.
+    quick: a look at everything in a few minutes. publishable: pages without pictures of these
+    folders, which may be passed on.
     """
 
     data: Path
     train: Path | None = None
     seed: int = 0
     quick: bool = False
+    publishable: bool = False
     place: Device = CPU
 
     def check(self) -> None:
@@ -79,6 +85,20 @@ class Plan:
     def test(self) -> Photographs:
         """What is scored."""
         return Photographs.read(spread(find([self.data]), 12 if self.quick else None))
+
+    @cached_property
+    def shown(self) -> Photographs:
+        """What is shown: some of what is scored, or photographs that come along."""
+        if not self.publishable:
+            some = np.array(spread(list(range(len(self.test))), SHOWN))
+            return Photographs(tuple(self.test.names[i] for i in some), self.test.pixels[some])
+        ours = {f"{name}.png": photograph(name) for name in COLOURED}
+        return Photographs(tuple(ours), np.stack([squared(x, SIZE) for x in ours.values()]))
+
+    @property
+    def of(self) -> str:
+        """Whose pictures `shown` are, if they are not ours to pass on."""
+        return "" if self.publishable else FOLDERS
 
     @cached_property
     def known(self) -> Photographs:

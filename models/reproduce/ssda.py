@@ -12,7 +12,7 @@ from functools import partial
 from . import denoising, digits, insight, letters, levels, text
 from .assembly import how_made, sections
 from .data import ReproduceError
-from .page import Block, Figure, Page, Section, Text
+from .page import Block, Page, Section, Text
 from .parts import Parts
 from .plan import Plan
 
@@ -48,21 +48,10 @@ def check(plan: Plan) -> None:
 def build(plan: Plan, parts: Parts, told: Callable[[Section], None] = lambda _: None) -> Page:
     """All sections, one after another; `told` is called with each when it is done."""
     check(plan)
-    makers = {title: partial(_blocks, make, plan, parts) for title, make in SECTIONS.items()}
-    worked_out = list(sections(makers, told))
+    makers = {title: partial(make, plan, parts) for title, make in SECTIONS.items()}
+    worked_out = list(sections(makers, told, publishable=plan.publishable))
     ending = how_made("ssda", parts, quick=plan.quick, seed=plan.seed, place=plan.place)
     return Page(TITLE, [_opening(plan), *worked_out, ending])
-
-
-def _blocks(make: Build, plan: Plan, parts: Parts) -> list[Block]:
-    return [_shown(plan, block) for block in make(plan, parts)]
-
-
-def _shown(plan: Plan, block: Block) -> Block:
-    """The block, or what stands for it on a page that is passed on."""
-    if plan.publishable and isinstance(block, Figure) and block.of:
-        return Text(f"Left out: pictures of {block.of}, which are not ours to pass on.")
-    return block
 
 
 def _opening(plan: Plan) -> Section:

@@ -1,0 +1,97 @@
+"""Membranes over holes: exact for one picture, near for the many that a network sees."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minidl import nn
+from models.context_encoder import KINDS, Holes
+from models.context_encoder.data import with_holes
+from models.context_encoder.membrane import bridged, skin
+from models.context_encoder.networks import Correcting
+from models.images.samples import photograph
+
+
+def test_a_skin_is_the_mean_of_its_neighbours():
+    rng = np.random.default_rng(0)
+    values, hole = rng.random((12, 12, 2)), np.zeros((12, 12), bool)
+    hole[3:9, 2:7], hole[4, 8:11] = True, True
+    result = skin(values, hole, ~hole)
+    np.testing.assert_array_equal(result[~hole], values[~hole])
+    padded = np.pad(result, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    mean = (padded[2:, 1:-1] + padded[:-2, 1:-1] + padded[1:-1, 2:] + padded[1:-1, :-2]) / 4
+    np.testing.assert_allclose(result[hole], mean[hole], atol=1e-6)
+    slope = np.mgrid[:12, :12][0][..., None] / 12.0
+    np.testing.assert_allclose(skin(np.where(hole[..., None], 9, slope), hole, ~hole), slope)
+
+
+def squares(side: int = 64) -> np.ndarray:
+    """Squares (3, side, side, 3) of a photograph."""
+    pixels = photograph("astronaut")
+    return np.stack([pixels[top : top + side, 150 : 150 + side] for top in (0, 100, 200)])
+
+
+def test_a_bridge_is_near_the_skin():
+    pixels, hole = squares(), np.zeros((64, 64), bool)
+    hole[4:60, 4:60] = True
+    near = bridged(pixels, np.stack([hole] * 3))
+    assert near.dtype == np.float32
+    for picture, found in zip(pixels, near, strict=True):
+        exact = skin(picture, hole, ~hole)
+        np.testing.assert_array_equal(found[~hole], picture[~hole])
+        wrong = np.where(hole[..., None], picture.mean(axis=(0, 1)), picture)
+        assert np.square(found - exact).mean() < np.square(wrong - exact).mean() / 5
+        rough = np.abs(np.diff(found, axis=0)).max()
+        assert rough <= np.abs(np.diff(picture, axis=0)).max()
+
+
+@pytest.mark.parametrize("side", [5, 24, 64])
+def test_bridges_over_holes_of_any_shape(side: int):
+    """At the border, of one pixel, of nothing, and of all that there is: no colour is made up."""
+    pixels = np.random.default_rng(0).uniform(0.2, 0.8, (5, side, side, 2))
+    masks = np.zeros((5, side, side), bool)
+    masks[0, : side // 2, 1:] = masks[1, 2, 3] = masks[3] = True
+    masks[4, ::2] = True
+    found = bridged(pixels, masks)
+    np.testing.assert_array_equal(found[~masks], pixels[~masks])
+    np.testing.assert_array_equal(found[3], 0)
+    for i in (0, 1, 4):
+        known = pixels[i][~masks[i]]
+        assert known.min() <= found[i].min() and found[i].max() <= known.max()
+        alone = bridged(pixels[i : i + 1], masks[i : i + 1])[0]
+        np.testing.assert_allclose(found[i], alone, rtol=1e-12)
+    if side % 2 == 0:
+        around = pixels[1, 1, 3], pixels[1, 3, 3], pixels[1, 2, 2], pixels[1, 2, 4]
+        np.testing.assert_allclose(found[1, 2, 3], np.mean(around, axis=0))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bridged_context_tells_nothing_of_what_is_hidden(kind: str):
+    holes = Holes(kind, 128, 64, 4, bridged=True)
+    masks, corners = holes.draw(3, np.random.default_rng(2))
+    pixels = squares(128)
+    other = np.where(masks[..., None], np.float32(0.123), pixels)
+    one, two = (with_holes(x, masks, corners, holes) for x in (pixels, other))
+    np.testing.assert_array_equal(one.context, two.context)
+    np.testing.assert_allclose(one.context[~masks], 2 * pixels[~masks] - 1, atol=1e-6)
+    plain = with_holes(pixels, masks, corners, Holes(kind, 128, 64, 4)).context
+    truth = 2 * pixels - 1
+    assert np.square(one.context - truth).mean() < np.square(plain - truth).mean() / 1.2
+
+
+def test_a_bridged_square_anywhere_is_part_of_a_whole_picture():
+    """Its place is then known to the network that corrects it."""
+    holes = Holes("random", 128, 64, 4, bridged=True)
+    masks, corners = holes.draw(50, np.random.default_rng(0))
+    assert holes.whole and not corners.any() and (masks.sum(axis=(1, 2)) == 56**2).all()
+    assert not Holes("random", 128, 64, 4).whole and not Holes("centre", 128, 64, 4).whole
+
+
+def test_a_correction_is_added_to_the_middle():
+    x = np.random.default_rng(0).standard_normal((2, 12, 12, 3)).astype(np.float32)
+    halving = nn.Conv2D(3, 3, window=3, stride=2, rng=np.random.default_rng(1))
+    network = Correcting(halving)
+    np.testing.assert_allclose(network(x).data, x[:, 3:9, 3:9] + halving(x).data, rtol=1e-6)
+    same = Correcting(nn.Conv2D(3, 3, window=3, rng=np.random.default_rng(1)))
+    np.testing.assert_allclose(same(x).data, x + same.layers[0](x).data, rtol=1e-6)
