@@ -216,6 +216,10 @@ def test_a_run_and_its_evaluation(folder: Path, tmp_path: Path, capsys: pytest.C
         assert message in capsys.readouterr().err
     assert main([*train, "--resume", str(out), "--json"]) == 0  # ended: nothing is left to do
     grid, weights = str(tmp_path / "grid.png"), str(out / "model.safetensors")
+    begun = [*train, "--data", str(folder), "--out", f"{out}-2", "--begin", weights]
+    assert main([*begun, "--steps", "1", *SMALL]) == 0
+    for run, alone in ((out, 2 / 3), (Path(f"{out}-2"), 0)):
+        assert json.loads((run / "config.json").read_text())["settings"]["alone"] == alone
     arguments = ["--data", str(folder), "--weights", weights, "--limit", "4", "--grid", grid]
     capsys.readouterr()
     assert main(["evaluate", "context-encoder", *arguments, "--json", "--device", "cpu"]) == 0

@@ -373,7 +373,7 @@ plt.show()
 # a **membrane**: a skin stretched over the hole from its border, on which every pixel is the mean
 # of its four neighbours. It knows nothing of pictures, and is hard to beat in squared error: the
 # library's network, for as long as it saw one colour in the hole as the paper's does, was ahead of
-# it by half a decibel. Now it sees the membrane in the hole, and learns only what to add to it.
+# it by two thirds of a decibel. Now it sees the membrane there, and learns only what to add to it.
 
 # %%
 from models import zoo

@@ -16,7 +16,12 @@ def train(command: argparse.ArgumentParser) -> None:
     where = command.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", help="a new folder for the run")
     where.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
-    command.add_argument("--begin", metavar="FILE", help="begin with a trained model of this kind")
+    command.add_argument(
+        "--begin",
+        metavar="FILE",
+        help="begin with a trained model of this kind; an adversary then plays from the start, and "
+        "not in the last third alone",
+    )
     command.add_argument(
         "--net",
         choices=NETS,
