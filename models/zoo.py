@@ -201,6 +201,7 @@ def _of_context_encoder(about: dict[str, Any], scores: Sequence[dict[str, Any]])
         for method, row in score["scores"].items()
     ]
     options = " ".join(f"--{k} {settings[k]}" for k in ("net", "mask", "adversarial", "batch"))
+    options += f" --rate {settings['generator_rate']:g}"
     begun = " --begin FILE" if "begin" in about["config"] else ""
     return facts, f"minidl train context-encoder {options}{begun}", said
 

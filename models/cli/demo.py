@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from skimage.restoration import inpaint_biharmonic
 from tqdm import tqdm
 
 from minidl import device
@@ -21,6 +20,7 @@ from minidl.device import Device
 from models import plots, zoo
 from models.context_encoder import Filler
 from models.context_encoder.masks import MEAN_COLOUR
+from models.context_encoder.scores import membrane
 from models.images.corruptions import add_text
 from models.images.files import write
 from models.images.samples import NAMES, grey, photograph
@@ -105,7 +105,7 @@ def _fill(out: Path, place: Device) -> None:
     pictures = {
         "damaged": damaged,
         "ours, shipped weights": filler.fill(damaged, mask),
-        "biharmonic": inpaint_biharmonic(damaged, mask, channel_axis=-1).astype(np.float32),
+        "a membrane": membrane(damaged, mask),
     }
     _print_table(f"{HELD_OUT['hole']}, a hole of {HOLE} pixels", clean, pictures, mask)
     print("(PSNR over the hole, SSIM over the picture)\n")
