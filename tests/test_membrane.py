@@ -15,14 +15,14 @@ from models.images.samples import photograph
 
 def test_a_skin_is_the_mean_of_its_neighbours():
     rng = np.random.default_rng(0)
-    values, hole = rng.random((12, 12, 2)), np.zeros((12, 12), bool)
+    values, hole = rng.random((12, 15, 2)), np.zeros((12, 15), bool)
     hole[3:9, 2:7], hole[4, 8:11] = True, True
     result = skin(values, hole, ~hole)
     np.testing.assert_array_equal(result[~hole], values[~hole])
     padded = np.pad(result, ((1, 1), (1, 1), (0, 0)), mode="edge")
     mean = (padded[2:, 1:-1] + padded[:-2, 1:-1] + padded[1:-1, 2:] + padded[1:-1, :-2]) / 4
     np.testing.assert_allclose(result[hole], mean[hole], atol=1e-6)
-    slope = np.mgrid[:12, :12][0][..., None] / 12.0
+    slope = np.mgrid[:12, :15][0][..., None] / 12.0
     np.testing.assert_allclose(skin(np.where(hole[..., None], 9, slope), hole, ~hole), slope)
 
 

@@ -379,7 +379,7 @@ plt.show()
 from models import zoo
 from models.context_encoder import Filler
 
-filler = Filler.load(zoo.filler())
+filler = Filler.load(zoo.filler("centre"))
 mask = np.zeros((128, 128), bool)
 mask[36:92, 36:92] = True
 
@@ -418,12 +418,11 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Be fair in both directions. The context encoder carries colours, edges and large shapes on, where
-# the classical method smears or glows. But what it paints is blurred or faintly textured, its
-# border can be seen, and the table does not always take its side. Where a thing is needed that
-# cannot be guessed from around, nothing helps: it has never learned faces. Its network is small,
-# and was trained for minutes on other scenes; the README shows how it fares on the kind of
-# photographs it knows.
+# Be fair in both directions. The context encoder carries edges and large shapes on and lays texture
+# over them, where the membrane is smooth. But its texture is faint and sometimes out of place, and
+# the table does not always take its side. Where a thing is needed that cannot be guessed from
+# around, nothing helps: it has never learned faces. Its network is small, and was trained on other
+# scenes; the README shows how it fares on the kind of photographs it knows.
 #
 # ## 8. How the library says it
 #

@@ -50,10 +50,10 @@ def _share(total: Array, count: Array) -> Array:
 
 
 def skin(values: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """values (S, S, C), in the hole (S, S) replaced by the mean of their neighbours above, below,
-    left and right, of those that are in the hole or known (S, S): Laplace's equation."""
-    size, count = len(hole), int(hole.sum())
-    number = np.full((size + 2, size + 2), -1)
+    """values (H, W, C), in the hole (H, W) replaced by the mean of their neighbours above, below,
+    left and right, of those that are in the hole or known (H, W): Laplace's equation."""
+    count = int(hole.sum())
+    number = np.full((hole.shape[0] + 2, hole.shape[1] + 2), -1)
     number[1:-1, 1:-1][hole] = np.arange(count)
     edge, inside = np.pad(known, 1), number >= 0
     around = np.pad(values, ((1, 1), (1, 1), (0, 0))).astype(np.float64)

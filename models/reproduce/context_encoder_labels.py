@@ -123,7 +123,7 @@ def classified(x: np.ndarray, y: np.ndarray, others: np.ndarray, truth: np.ndarr
     cut = 4 * len(x) // 5
 
     def fitted(count: int, constant: float) -> Any:
-        return LogisticRegression(C=constant, max_iter=200).fit(x[:count], y[:count])
+        return LogisticRegression(C=constant, max_iter=2000).fit(x[:count], y[:count])
 
     best = max(CONSTANTS, key=lambda c: (fitted(cut, c).predict(x[cut:]) == y[cut:]).mean())
     return 100 * float((fitted(len(x), best).predict(others) == truth).mean())
