@@ -47,8 +47,8 @@ def hog_features(plan: Plan, pictures: Photographs) -> np.ndarray:
 
 def our_features(plan: Plan, pictures: Photographs) -> np.ndarray:
     """The context encoder's bottleneck, (N, F), of length 1."""
-    weights = Weights.load(OURS, plan.place)
-    return _unit(features(weights.filler.generator, pictures.pixels, plan.holes))
+    filler = Weights.load(OURS, plan.place).filler
+    return _unit(features(filler, pictures.pixels, hidden=True))
 
 
 def _unit(x: np.ndarray) -> np.ndarray:

@@ -151,15 +151,15 @@ class Weights:
         return {"weights": self.path.stem, "check": f"{zlib.crc32(self.path.read_bytes()):08x}"}
 
 
-def features(generator: Any, pictures: np.ndarray, holes: Holes | None) -> np.ndarray:
+def features(filler: Filler, pictures: np.ndarray, *, hidden: bool) -> np.ndarray:
     """What the bottleneck says of pictures (N, SIZE, SIZE, 3) uint8: (N, 16 C), the means over
-    squares of 2 x 2 of its 8 x 8 places. With holes, these are hidden."""
-    generator.train(False)
+    squares of 2 x 2 of its 8 x 8 places. hidden: whether it sees holes as in its training."""
+    generator, holes = filler.generator.train(False), filler.holes
     found = []
     for start in range(0, len(pictures), TOGETHER):
         some = pictures[start : start + TOGETHER]
         context: Array = some * np.float32(2 / 255) - np.float32(1)
-        if holes is not None:
+        if hidden:
             masks, corners = holes.draw(len(some), np.random.default_rng(0))
             context = with_holes(some, masks, corners, holes).context
         like = generator.parameters()[0].data
