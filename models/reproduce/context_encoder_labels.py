@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from models.context_encoder import Settings, Trainer
+from models.context_encoder import Filler, Settings, Trainer
 from models.context_encoder.data import MARGIN, Batch, Photographs, split
 from models.context_encoder.training import Losses
 
