@@ -136,7 +136,8 @@ def sharpness(plan: Plan, parts: Parts) -> list[Block]:
             "hole, in percent of the truth's. The critic is a new discriminator, trained after the "
             "event on training photographs to tell real squares from those that both models fill "
             "in, half of each; its score is the probability of being real that it gives to the "
-            "photographs scored here, in percent."
+            "photographs scored here, in percent. It never saw texture that was put in afterwards, "
+            "so that its score for that tells of sharpness alone."
         ),
         Table(
             "Sharpness, and its price",
