@@ -125,7 +125,7 @@ class _NoPhotographs(Photographs):
 
 def _batch(settings: Settings) -> Batch:
     rng, net = np.random.default_rng(1), networks.named(settings.net)
-    holes = Holes(settings.mask, net.size, net.hole, settings.overlap)
+    holes = Holes(settings.mask, net.size, net.hole, settings.overlap, bridged=net.bridged)
     pixels = rng.integers(0, 256, (settings.batch, net.size, net.size, 3), dtype=np.uint8)
     return with_holes(pixels, *holes.draw(settings.batch, rng), holes)
 
