@@ -80,6 +80,8 @@ def test_the_adversary_comes_in_late_and_nothing_before_it_differs(folder: Path)
         assert a == b and all((p.data == q.data).all() for p, q in pairs) == (a <= 4)
     losses = [measured.adversarial for measured in late._seen]
     assert np.isnan(losses).tolist() == [True] * 4 + [False] * 2
+    assert late.mean_losses().adversarial == pytest.approx(np.mean(losses[4:]))
+    assert np.isnan(late.mean_losses()).all()
 
 
 def test_a_training_can_begin_with_a_model(folder: Path, tmp_path: Path):

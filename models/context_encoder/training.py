@@ -199,13 +199,11 @@ class Trainer:
         self._unseen = []
 
     def mean_losses(self) -> Losses:
-        """The means over the steps since this was last asked."""
+        """The means over the steps since this was last asked, of each over those that had it."""
         self.look()
-        if not self._seen:
-            return Losses(*[math.nan] * 5)
-        means = Losses(*np.mean(self._seen, axis=0).tolist())
-        self._seen = []
-        return means
+        seen, self._seen = np.array(self._seen).reshape(-1, len(Losses._fields)).T, []
+        measured = (numbers[~np.isnan(numbers)] for numbers in seen)
+        return Losses(*(float(m.mean()) if m.size else math.nan for m in measured))
 
     # --- stopping and going on --------------------------------------------------------------------
 
