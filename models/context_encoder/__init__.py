@@ -3,6 +3,7 @@
 networks   three pairs of generator and discriminator: compact, report, authors
 losses     reconstruction, adversarial, and both together
 masks      holes: those of the training, and a user's own
+membrane   what bridges a hole before a network corrects it
 data       photographs with holes, a batch ahead of time
 training   the alternating step, with exact resume
 fit        a whole training run in its folder
