@@ -48,7 +48,7 @@ def compact(side: int) -> str:
         made.layers = (*made.layers[:-1], nn.Linear((side // 32) ** 2 * c(128), 1, rng=rng))
         return made
 
-    architecture = networks.Architecture(side, side // 2, generator, discriminator, True)
+    architecture = networks.Architecture(side, side // 2, generator, discriminator, bridged=True)
     networks.ARCHITECTURES[name] = architecture
     return name
 
