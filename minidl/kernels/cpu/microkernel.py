@@ -165,11 +165,15 @@ def _copy_padded(x, n, row, column, room):
 def pack(matrix, panels, first, last):
     """Cut matrix (rows, columns) into panels (panels, rows, wide), zeros beyond the last column:
     the panels first to last - 1."""
+    wide = panels.shape[2]
     for p in range(first, last):
+        used = min(wide, matrix.shape[1] - p * wide)
         for k in range(panels.shape[1]):
-            for q in range(panels.shape[2]):
-                column = p * panels.shape[2] + q
-                panels[p, k, q] = matrix[k, column] if column < matrix.shape[1] else 0
+            source, row = matrix[k, p * wide : p * wide + used], panels[p, k]
+            for q in range(used):
+                row[q] = source[q]
+            for q in range(used, wide):
+                row[q] = 0
 
 
 @compiled

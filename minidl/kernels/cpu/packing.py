@@ -19,16 +19,19 @@ def pack_mirrored(w, tap, stride, panels, first, last):
     inputs and outputs exchanged: panels first to last - 1 of (panels, taps O, wide)."""
     K, L, C, O = w.shape
     rows, columns = (K - tap[0] + stride - 1) // stride, (L - tap[1] + stride - 1) // stride
+    wide = panels.shape[2]
     for p in range(first, last):
+        used = min(wide, C - p * wide)
         for t in range(rows * columns):
             i = tap[0] + stride * (rows - 1 - t // columns)
             j = tap[1] + stride * (columns - 1 - t % columns)
-            for begin in range(0, O, 64):  # so few rows of the panel stay in the nearest cache
-                end = min(O, begin + 64)
-                for q in range(panels.shape[2]):
-                    c = p * panels.shape[2] + q
-                    for o in range(begin, end):
-                        panels[p, t * O + o, q] = w[i, j, c, o] if c < C else 0
+            source = w[i, j, p * wide : p * wide + used]
+            for o in range(O):
+                row = panels[p, t * O + o]
+                for q in range(used):
+                    row[q] = source[q, o]
+                for q in range(used, wide):
+                    row[q] = 0
 
 
 # --- doubled pictures (see ../doubling.py for the algebra) ----------------------------------------

@@ -102,14 +102,14 @@ def blas_alone() -> Iterator[None]:
     global _blas
     if _blas is None:
         _blas = ThreadpoolController().select(user_api="blas").lib_controllers
-    before = [library.num_threads for library in _blas]
-    for library in _blas:
+    before = [(library, count) for library in _blas if (count := library.num_threads) != 1]
+    for library, _ in before:
         library.set_num_threads(1)
     try:
         yield
     finally:
-        for library, threads in zip(_blas, before, strict=True):
-            library.set_num_threads(threads)
+        for library, count in before:
+            library.set_num_threads(count)
 
 
 def _start(wanted: int) -> None:
