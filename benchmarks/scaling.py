@@ -40,8 +40,8 @@ def compact(side: int) -> str:
     its layers know the size."""
     name = f"compact {side}"
 
-    def generator(c: networks.Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
-        return networks.compact_generator(c, rng, whole, size=side)
+    def generator(c: networks.Channels, rng: np.random.Generator, whole: bool) -> nn.Module:
+        return networks.CompactGenerator(c, rng, whole, size=side)
 
     def discriminator(c: networks.Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
         made = networks.compact_discriminator(c, rng, whole)

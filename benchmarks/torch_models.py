@@ -142,23 +142,46 @@ class Mixing(tn.Module):
         return self.leaky(x + self.added(x))
 
 
-class Correcting(tn.Sequential):
-    """The middle of x, and what the layers add to it."""
+class CompactGenerator(tn.Module):
+    """The same U, around the same layers."""
+
+    def __init__(self, ours: networks.CompactGenerator, mode: Mode) -> None:
+        super().__init__()
+
+        def both(layer: nn.Module) -> tn.Module:
+            return tn.Sequential(*_layers(layer, mode))
+
+        self.downs, self.ups, self.links = (
+            tn.ModuleList(map(both, layers)) for layers in (ours.downs, ours.ups, ours.links)
+        )
+        self.mixing, self.last, self.whole = both(ours.mixing), both(ours.last), ours.whole
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = super().forward(x)
-        start, side = (x.shape[2] - y.shape[2]) // 2, y.shape[2]
-        return x[:, :, start : start + side, start : start + side] + y
+        y, seen = x, []
+        for down in self.downs:
+            seen.append(y := down(y))
+        y = self.mixing(seen.pop())
+        for up, link in zip(self.ups, self.links, strict=True):
+            y = up(y) + link(seen.pop())
+        return self._middle(x) + self.last(self._middle(y))
+
+    def _middle(self, x: torch.Tensor) -> torch.Tensor:
+        quarter = 0 if self.whole else x.shape[2] // 4
+        half = slice(quarter, x.shape[2] - quarter)
+        return x[:, :, half, half]
 
 
-def counterpart(network: nn.Sequential, mode: Mode) -> tn.Module:
+def counterpart(network: nn.Module, mode: Mode) -> tn.Module:
     """The same layers in the same order, with copies of the weights."""
-    made = Correcting if isinstance(network, networks.Correcting) else tn.Sequential
-    return mode.put(made(*(t for layer in network.layers for t in _layers(layer, mode))))
+    if isinstance(network, networks.CompactGenerator):
+        return mode.put(CompactGenerator(network, mode))
+    return mode.put(tn.Sequential(*_layers(network, mode)))
 
 
 def _layers(layer: nn.Module, mode: Mode) -> list[tn.Module]:
     match layer:
+        case nn.Sequential():
+            return [t for one in layer.layers for t in _layers(one, mode)]
         case nn.Linear():
             inputs, outputs = layer.w.shape
             return [_filled(tn.Linear(inputs, outputs), layer.w.data.T, layer.b.data)]
@@ -166,8 +189,7 @@ def _layers(layer: nn.Module, mode: Mode) -> list[tn.Module]:
             made = ChannelwiseLinear(*layer.b.shape)
             return [_filled(made, layer.w.data, layer.b.data)]
         case networks.Mixing():
-            added = [t for one in layer.added.layers for t in _layers(one, mode)]
-            return [Mixing(tn.Sequential(*added), layer.leaky.slope)]
+            return [Mixing(tn.Sequential(*_layers(layer.added, mode)), layer.leaky.slope)]
         case nn.Conv2D():
             return _convolution(layer, mode)
         case nn.UpSampleConv2D():

@@ -69,7 +69,7 @@ class Generator:
 
     training = False
 
-    def __init__(self, mode: Mode, network: nn.Sequential) -> None:
+    def __init__(self, mode: Mode, network: nn.Module) -> None:
         self.mode, self.run = mode, mode.runner(counterpart(network, mode).eval())
 
     def __call__(self, context: np.ndarray) -> Any:

@@ -90,7 +90,7 @@ def _step(
 
 def both_players(
     mode: Mode,
-    networks: Sequence[nn.Sequential],
+    networks: Sequence[nn.Module],
     batch: Batch,
     *,
     rates: tuple[float, float],
@@ -129,7 +129,7 @@ def both_players(
     return step
 
 
-def in_use(mode: Mode, network: nn.Sequential, pictures: np.ndarray) -> Step:
+def in_use(mode: Mode, network: nn.Module, pictures: np.ndarray) -> Step:
     """A generator at inference."""
     run = mode.runner(counterpart(network, mode).eval())
     x = mode.pictures(pictures)

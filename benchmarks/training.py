@@ -152,7 +152,7 @@ def both_players(settings: Settings) -> Work:
     return Work(ours, theirs, batch=settings.batch)
 
 
-def _pair(settings: Settings) -> tuple[nn.Sequential, nn.Sequential]:
+def _pair(settings: Settings) -> tuple[nn.Module, nn.Module]:
     return networks.build(settings.net, rng=np.random.default_rng(0), width=settings.width)
 
 

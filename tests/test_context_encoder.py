@@ -21,8 +21,8 @@ SHAPES = {
     ("authors", "generator"): "64x64x64 32x32x64 16x16x128 8x8x256 4x4x512 1x1x4000 "
     "4x4x512 8x8x256 16x16x128 32x32x64 64x64x3",
     ("authors", "discriminator"): "32x32x64 16x16x128 8x8x256 4x4x512 1x1x1 1",
-    ("compact", "generator"): "64x64x24 32x32x48 16x16x96 8x8x192 16x16x96 32x32x48 64x64x24 "
-    "64x64x3",
+    ("compact", "generator"): "64x64x24 32x32x64 16x16x128 8x8x192 16x16x128 32x32x64 64x64x24 "
+    "64x64x16 64x64x3",
     ("compact", "discriminator"): "32x32x24 16x16x48 8x8x96 4x4x128 2048 1",
 }
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from models.context_encoder import KINDS, Holes
-from models.context_encoder.masks import RIM_WEIGHT, from_box, from_picture, grown
+from models.context_encoder.masks import RIM_WEIGHT, cut, from_box, from_picture, grown, sampled
 from models.images.files import PictureError, write
 
 SIZE, SIDE = 128, 64
@@ -107,3 +107,26 @@ def test_growing_is_by_a_disc():
     assert larger.sum() == 13 and larger[2, 4] and not larger[2, 3]
     assert grown(mask, 0) is mask
     assert not grown(np.zeros((3, 3), bool), 2).any()
+
+
+# --- pieces of pictures ---------------------------------------------------------------------------
+
+
+def test_between_pixels_lies_their_mean(rng: np.random.Generator) -> None:
+    pictures = rng.integers(0, 256, (3, 9, 7, 2)).astype(np.uint8)
+    which, rows, columns = (
+        np.array([2, 0]),
+        np.array([[0, 4, 7], [1, 2, 3]]),
+        np.array([[0, 5]] * 2),
+    )
+    pieces = cut(pictures, which, rows, columns)
+    assert pieces.shape == (2, 3, 2, 2) and (pieces[0, 1, 1] == pictures[2, 4, 5]).all()
+    np.testing.assert_array_equal(sampled(pictures, which, rows, columns), pieces)
+    np.testing.assert_array_equal(
+        sampled(pictures, which, rows + 1.0, columns + 1.0),
+        cut(pictures, which, rows + 1, columns + 1),
+    )  # the last row and column too
+    between = [cut(pictures, which, rows + i, columns + j) for i in (0, 1) for j in (0, 1)]
+    found = sampled(pictures, which, rows + 0.5, columns + 0.5)
+    np.testing.assert_allclose(found, np.mean(between, axis=0), rtol=1e-6)
+    assert found.dtype == np.float32

@@ -9,7 +9,7 @@ from minidl import nn
 from models.context_encoder import KINDS, Holes
 from models.context_encoder.data import with_holes
 from models.context_encoder.membrane import bridged, skin
-from models.context_encoder.networks import Correcting
+from models.context_encoder.networks import build
 from models.images.samples import photograph
 
 
@@ -88,10 +88,26 @@ def test_a_bridged_square_anywhere_is_part_of_a_whole_picture():
     assert not Holes("random", 128, 64, 4).whole and not Holes("centre", 128, 64, 4).whole
 
 
-def test_a_correction_is_added_to_the_middle():
-    x = np.random.default_rng(0).standard_normal((2, 12, 12, 3)).astype(np.float32)
-    halving = nn.Conv2D(3, 3, window=3, stride=2, rng=np.random.default_rng(1))
-    network = Correcting(halving)
-    np.testing.assert_allclose(network(x).data, x[:, 3:9, 3:9] + halving(x).data, rtol=1e-6)
-    same = Correcting(nn.Conv2D(3, 3, window=3, rng=np.random.default_rng(1)))
-    np.testing.assert_allclose(same(x).data, x + same.layers[0](x).data, rtol=1e-6)
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_compact_net_adds_to_what_is_there(whole: bool):
+    """Of which it gives the middle, unless it is whole. At first it adds next to nothing."""
+    network, _ = build("compact", rng=np.random.default_rng(0), width=1 / 16, whole=whole)
+    x = np.random.default_rng(1).uniform(-1, 1, (2, 128, 128, 3)).astype(np.float32)
+    there = x if whole else x[:, 32:96, 32:96]
+    given, added = network(x).data, network.added(x).data
+    np.testing.assert_allclose(given, there + added, atol=1e-6)
+    assert 0 < np.abs(added).mean() < 0.05
+
+
+def test_links_carry_what_lies_beside_the_hole():
+    """The four corners of the square have their own scales' views of the picture around them."""
+    network, _ = build("compact", rng=np.random.default_rng(0), width=1 / 16)
+    network.train(False).astype(np.float64)
+    for layer in network.mixing.modules():  # nothing passes through the bottleneck
+        if isinstance(layer, nn.BatchNorm):
+            layer.gamma.data[:] = layer.beta.data[:] = 0
+    x = np.random.default_rng(1).uniform(-1, 1, (1, 128, 128, 3))
+    other = x.copy()
+    other[:, 24:30, 40:50] += 0.5  # a little above the square
+    change = np.abs(network.added(other).data - network.added(x).data)[0].sum(axis=2)
+    assert change[:8, 8:18].max() > 1e-9 > change[40:].max()

@@ -437,7 +437,7 @@ print(inspect.getsource(context_encoder.training.losses.joint))
 # The network that filled the photographs, a shape beside each layer:
 
 # %%
-print(inspect.getsource(context_encoder.networks.compact_generator))
+print(inspect.getsource(context_encoder.networks.CompactGenerator))
 
 # %% [markdown]
 # ## What to keep

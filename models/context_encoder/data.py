@@ -16,10 +16,12 @@ from tqdm import tqdm
 from minidl.device import CPU, Array, Device, generator_state, set_generator_state
 from models.images.files import PictureError, find, read
 
-from .masks import MEAN_COLOUR, Holes, cut
+from .masks import MEAN_COLOUR, Holes, cut, sampled
 from .membrane import bridged
 
-MARGIN = 16  # photographs are kept 1/16 larger than the network takes, and cropped at random
+MARGIN = 16  # photographs are kept 1/16 larger than the network takes
+SMALLEST = 0.7  # of their side, that a square which is cut from them has at least
+JITTER = 0.1  # of contrast, a factor of e^-JITTER to e^JITTER; half of it, of each colour
 KEPT = 4 << 30  # bytes: what is larger together is decoded anew each time
 
 
@@ -106,7 +108,10 @@ def split(folder: str | Path, *, share: int = 40, most: int = 128) -> tuple[list
 
 
 class Batches:
-    """Batches of photographs with holes, cropped and flipped at random; one is always ready.
+    """Batches of photographs with holes; one is always ready.
+
+    Of each photograph a square is cut at random, scaled and perhaps mirrored, its contrast and
+    colours changed a little: no picture is seen twice as it is, and none learned by heart.
 
     All chance is drawn here from `rng`, in order; a thread turns the drawn numbers into pixels on
     `device`, where the photographs are, if there is room for them. So the next step need not wait,
@@ -148,18 +153,29 @@ class Batches:
 
     def _begin(self) -> None:
         self.state = generator_state(self.rng)  # before the numbers of the batch that is not used
-        n, spare = self.batch, self.photographs.side - self.holes.size
+        n, side = self.batch, self.photographs.side
         which = self.rng.integers(0, len(self.photographs), n)
-        shifts = self.rng.integers(0, spare, (n, 2), endpoint=True)
+        lengths = self.rng.uniform(SMALLEST * side, side, n)
+        corners = self.rng.random((n, 2)) * (side - lengths)[:, None]
         flips = self.rng.integers(0, 2, n).astype(bool)
-        places, corners = self.holes.choose(n, self.rng)
-        self._coming = self._pool.submit(self._make, which, shifts, flips, places, corners)
+        contrast = np.exp(self.rng.uniform(-JITTER, JITTER, (n, 1)))
+        colours = self.rng.uniform(-JITTER, JITTER, (n, 3)) / 2
+        steps = (np.arange(self.holes.size) + 0.5) / self.holes.size
+        rows, columns = (
+            np.clip(corner[:, None] + lengths[:, None] * steps - 0.5, 0, side - 1)
+            for corner in corners.T
+        )
+        columns[flips] = columns[flips, ::-1]
+        light = np.concatenate([contrast, colours], axis=1).astype(np.float32)
+        holes = self.holes.choose(n, self.rng)
+        self._coming = self._pool.submit(self._make, which, rows, columns, light, *holes)
 
     def _make(
         self,
         which: np.ndarray,
-        shifts: np.ndarray,
-        flips: np.ndarray,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        light: np.ndarray,
         places: np.ndarray,
         corners: np.ndarray,
     ) -> Batch:
@@ -167,9 +183,10 @@ class Batches:
         if pictures is None:
             pictures = self.device.put(np.stack([self.photographs[i] for i in which]))
             which = np.arange(len(which))
-        steps, (top, left) = np.arange(self.holes.size), shifts.T[..., None]
-        columns = left + np.where(flips[:, None], steps[::-1], steps)
-        pixels = cut(pictures, which, top + steps, columns)
+        pixels = sampled(pictures, which, rows, columns)
+        light = self.device.put(light)[:, None, None]
+        pixels *= light[..., :1] / 255
+        pixels += light[..., 1:] + (1 - light[..., :1]) / 2  # grey stays grey
         return with_holes(pixels, self.holes.masks(places, self.device), corners, self.holes)
 
 

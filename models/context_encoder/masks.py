@@ -112,6 +112,22 @@ def cut(pictures: Array, which: np.ndarray, rows: np.ndarray, columns: np.ndarra
     return np.take(pictures.reshape(-1, C), index, axis=0)
 
 
+def sampled(pictures: Array, which: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Array:
+    """`cut` at places between the pixels, from 0 to H - 1 and W - 1: float32, bilinear."""
+    _, H, W, _ = pictures.shape
+    above = np.minimum(rows.astype(int), H - 2)
+    left = np.minimum(columns.astype(int), W - 2)
+    down = np.asarray((rows - above).astype(np.float32), like=pictures)[:, :, None, None]
+    over = np.asarray((columns - left).astype(np.float32), like=pictures)[:, None, :, None]
+
+    def line(rows: np.ndarray) -> Array:
+        one, other = (cut(pictures, which, rows, left + i).astype(np.float32) for i in (0, 1))
+        return one + over * (other - one)
+
+    upper = line(above)
+    return upper + down * (line(above + 1) - upper)
+
+
 def _near(masks: Array, reach: int) -> Array:
     """masks (n, H, W) with all that is at most `reach` rows and columns away."""
     for axis in (1, 2):

@@ -12,6 +12,7 @@ shape (height x width x channels) that it gives at width 1.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ class Architecture:
 
     size: int
     hole: int
-    generator: Callable[[Channels, np.random.Generator, bool], nn.Sequential]
+    generator: Callable[[Channels, np.random.Generator, bool], nn.Module]
     discriminator: Callable[[Channels, np.random.Generator, bool], nn.Sequential]
     bridged: bool = False
 
@@ -46,7 +47,7 @@ def build(
     rng: np.random.Generator,
     whole: bool = False,
     width: float = 1.0,
-) -> tuple[nn.Sequential, nn.Sequential]:
+) -> tuple[nn.Module, nn.Sequential]:
     """(generator, discriminator) of a net of ARCHITECTURES. Raises ValueError for another name."""
     architecture, c = named(net), channels(width)
     generator = architecture.generator(c, rng, whole)
@@ -89,79 +90,79 @@ class Mixing(nn.Module):
         return self.leaky(ops.add(x, self.added(x)))
 
 
-class Linked(nn.Module):
-    """(N, H, W, channels) -> the same shape: what `inner` makes of x, and x through a 1x1
-    convolution: fine detail passes by the coarse layers (Ronneberger et al. 2015)."""
+class CompactGenerator(nn.Module):
+    """128x128x3, the hole bridged by a membrane -> 64x64x3, the square in the middle: what was
+    there, and what the layers add to it. Made `whole`, it gives the whole picture.
 
-    def __init__(self, channels: int, inner: Layers, *, rng: np.random.Generator) -> None:
-        self.inner = nn.Sequential(*inner)
-        self.link = nn.Conv2D(channels, channels, window=1, rng=rng)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.add(self.inner(x), self.link(x))
-
-
-class Correcting(nn.Sequential):
-    """(N, size, size, C) -> (N, side, side, C): the middle of x, and what the layers add to it.
-
-    Where the hole is bridged by a membrane they need only learn in what the truth differs.
+    A U (Ronneberger et al. 2015): down to 8x8, where `blocks` times every place sees all others,
+    and up again, where links bring back what each scale has seen; so what is added to a place can
+    follow from what lies around it. Most channels are where there are few pixels.
     """
 
+    def __init__(
+        self,
+        c: Channels,
+        rng: np.random.Generator,
+        whole: bool,
+        *,
+        size: int = 128,
+        blocks: int = 4,
+    ) -> None:
+        def down(inputs: int, outputs: int) -> nn.Module:
+            conv = nn.Conv2D(inputs, outputs, window=3, stride=2, rng=rng)
+            return nn.Sequential(conv, nn.BatchNorm(outputs), nn.LeakyReLU())
+
+        def up(inputs: int, outputs: int) -> nn.Module:
+            conv = nn.UpSampleConv2D(inputs, outputs, rng=rng)
+            return nn.Sequential(conv, nn.BatchNorm(outputs), nn.LeakyReLU())
+
+        def link(channels: int) -> nn.Module:
+            return nn.Conv2D(channels, channels, window=1, rng=rng)
+
+        self.whole = whole
+        self.downs = [
+            down(3, c(24)),  # 64x64x24
+            down(c(24), c(64)),  # 32x32x64
+            down(c(64), c(128)),  # 16x16x128
+            down(c(128), c(192)),  # 8x8x192
+        ]
+        self.mixing = nn.Sequential(
+            *(Mixing(c(192), size // 16, rng=rng) for _ in range(blocks))  # 8x8x192
+        )
+        self.ups = [
+            up(c(192), c(128)),  # 16x16x128
+            up(c(128), c(64)),  # 32x32x64
+            up(c(64), c(24)),  # 64x64x24
+        ]
+        self.links = [link(c(128)), link(c(64)), link(c(24))]
+        self.last = nn.Sequential(
+            up(c(24), c(16)),  # 64x64x16, of the middle 32x32x24
+            nn.Conv2D(c(16), 3, window=3, rng=rng, std=0.01),  # 64x64x3
+            nn.Tanh(),
+        )
+
     def forward(self, x: Tensor | Array) -> Tensor:
-        y = super().forward(x)
-        start = (x.shape[1] - y.shape[1]) // 2
-        middle = slice(start, start + y.shape[1])
-        return ops.add(x[:, middle, middle], y)
+        return ops.add(self.middle(x), self.added(x))
 
+    def added(self, x: Tensor | Array) -> Tensor:
+        """What the layers add to the picture."""
+        seen = list(itertools.accumulate(self.downs, lambda y, down: down(y), initial=x))[1:]
+        y = self.mixing(seen.pop())
+        for up, link in zip(self.ups, self.links, strict=True):
+            y = ops.add(up(y), link(seen.pop()))
+        return self.last(self.middle(y))
 
-def compact_generator(
-    c: Channels, rng: np.random.Generator, whole: bool, *, size: int = 128
-) -> nn.Sequential:
-    """128x128x3 -> 64x64x3. Few channels where there are many pixels, and at 8x8 four blocks
-    through which every pixel of the hole sees the whole context. Made `whole`, it has links, so
-    that the filling meets the pixels around it."""
+    def bottleneck(self, x: Tensor | Array) -> Tensor:
+        """What is known of the context x at 8x8, where most is: (N, 8, 8, C)."""
+        for down in self.downs:
+            x = down(x)
+        return self.mixing(x)
 
-    def down(inputs: int, outputs: int) -> Layers:
-        conv = nn.Conv2D(inputs, outputs, window=3, stride=2, rng=rng)
-        return [conv, nn.BatchNorm(outputs), nn.LeakyReLU()]
-
-    def up(inputs: int, outputs: int) -> Layers:
-        conv = nn.UpSampleConv2D(inputs, outputs, rng=rng)
-        return [conv, nn.BatchNorm(outputs), nn.LeakyReLU()]
-
-    def within(channels: int, inner: Layers) -> Layers:
-        return [Linked(channels, inner, rng=rng)] if whole else inner
-
-    downs = [
-        down(3, c(24)),  # 64x64x24
-        down(c(24), c(48)),  # 32x32x48
-        down(c(48), c(96)),  # 16x16x96
-        down(c(96), c(192)),  # 8x8x192
-    ]
-    inner: Layers = [Mixing(c(192), size // 16, rng=rng) for _ in range(4)]  # 8x8x192
-    ups = [
-        up(c(192), c(96)),  # 16x16x96
-        up(c(96), c(48)),  # 32x32x48
-        up(c(48), c(24)),  # 64x64x24
-    ]
-    for channels, there, back in zip((96, 48, 24), downs[:0:-1], ups, strict=True):
-        inner = within(c(channels), [*there, *inner, *back])
-    return Correcting(
-        *downs[0],
-        *inner,
-        *(up(c(24), c(16)) if whole else []),  # 128x128x16
-        nn.Conv2D(c(16) if whole else c(24), 3, window=3, rng=rng, std=0.01),  # 64x64x3
-        nn.Tanh(),
-    )
-
-
-def bottleneck(generator: nn.Sequential, x: Tensor | Array) -> Tensor:
-    """What a compact generator for square holes knows of the context x (N, size, size, 3): what its
-    last `Mixing` gives, (N, 8, 8, C)."""
-    last = max(i for i, layer in enumerate(generator.layers) if isinstance(layer, Mixing))
-    for layer in generator.layers[: last + 1]:
-        x = layer(x)
-    return x
+    def middle(self, x: Tensor | Array) -> Tensor | Array:
+        """Of x (N, S, S, C), what is to be given."""
+        quarter = 0 if self.whole else x.shape[1] // 4
+        half = slice(quarter, x.shape[1] - quarter)
+        return x[:, half, half]
 
 
 def compact_discriminator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
@@ -290,7 +291,7 @@ def authors_discriminator(c: Channels, rng: np.random.Generator, whole: bool) ->
 
 
 ARCHITECTURES = {
-    "compact": Architecture(128, 64, compact_generator, compact_discriminator, bridged=True),
+    "compact": Architecture(128, 64, CompactGenerator, compact_discriminator, bridged=True),
     "report": Architecture(256, 64, report_generator, report_discriminator),
     "authors": Architecture(128, 64, authors_generator, authors_discriminator),
 }

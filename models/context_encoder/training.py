@@ -129,7 +129,7 @@ class Trainer:
 
     def _drop_on_device(self) -> None:
         """Dropout draws where the network is, from here on as the state of `rng` says."""
-        for layer in self.filler.generator.layers:
+        for layer in self.generator.modules():
             if isinstance(layer, nn.Dropout):
                 layer.rng = self.device.follow(self.rng)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from minidl import nn
+from minidl import Tensor
+from minidl.device import Array
 from models.context_encoder import Settings, Trainer, fit, networks
 from models.context_encoder.critics import GlobalLocalTrainer
 from models.context_encoder.data import MARGIN, Photographs, split
@@ -23,7 +25,9 @@ from .parts import Parts
 
 SHOWN = 8
 NO_MIXING = "compact without its channel-wise layers"
+NO_LINKS = "compact without links"
 NO_MEMBRANE = "compact without a membrane"
+NEITHER = "compact without a membrane or links"
 BASE = Settings(width=0.5, alone=0.5)
 
 
@@ -45,6 +49,7 @@ VARIANTS: dict[str, Variant] = {
     "both rates 2e-4": Variant(replace(BASE, generator_rate=2e-4)),
     "both rates 2e-3": Variant(replace(BASE, discriminator_rate=2e-3)),
     "no channel-wise layer": Variant(replace(BASE, net=NO_MIXING)),
+    "no links": Variant(replace(BASE, net=NO_LINKS)),
     "the hole of one colour": Variant(replace(BASE, net=NO_MEMBRANE)),
     "global and local critics": Variant(BASE, GlobalLocalTrainer),
 }
@@ -54,21 +59,38 @@ SAID = {
 }
 
 
-def without_mixing(c: networks.Channels, rng: np.random.Generator, whole: bool) -> Any:
-    """The compact generator, without its blocks of channel-wise layers."""
-    generator = networks.compact_generator(c, rng, whole)
-    generator.layers = tuple(x for x in generator.layers if not isinstance(x, networks.Mixing))
-    return generator
+class Unlinked(networks.CompactGenerator):
+    """The compact generator, all of what it knows through its bottleneck."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.links = []
+
+    def added(self, x: Tensor | Array) -> Tensor:
+        y = self.bottleneck(x)
+        for up in self.ups:
+            y = up(y)
+        return self.last(self.middle(y))
 
 
-def without_membrane(c: networks.Channels, rng: np.random.Generator, whole: bool) -> Any:
+class Painting(networks.CompactGenerator):
     """The compact generator, which paints instead of correcting."""
-    return nn.Sequential(*networks.compact_generator(c, rng, whole).layers)
+
+    def forward(self, x: Tensor | Array) -> Tensor:
+        return self.added(x)
 
 
-_compact = networks.ARCHITECTURES["compact"]
-networks.ARCHITECTURES[NO_MIXING] = replace(_compact, generator=without_mixing)
-networks.ARCHITECTURES[NO_MEMBRANE] = replace(_compact, generator=without_membrane, bridged=False)
+class UnlinkedPainting(Painting, Unlinked):
+    """Both."""
+
+
+COMPACT = networks.ARCHITECTURES["compact"]
+networks.ARCHITECTURES |= {
+    NO_MIXING: replace(COMPACT, generator=partial(networks.CompactGenerator, blocks=0)),
+    NO_LINKS: replace(COMPACT, generator=Unlinked),
+    NO_MEMBRANE: replace(COMPACT, generator=Painting, bridged=False),
+    NEITHER: replace(COMPACT, generator=UnlinkedPainting, bridged=False),
+}
 
 
 def steps(plan: Plan) -> int:

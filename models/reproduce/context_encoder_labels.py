@@ -16,7 +16,7 @@ from models.context_encoder import Filler, Settings, Trainer
 from models.context_encoder.data import MARGIN, Batch, Photographs, split
 from models.context_encoder.training import Losses
 
-from .context_encoder_ablation import NO_MEMBRANE
+from .context_encoder_ablation import NEITHER
 from .context_encoder_plan import Plan, Weights, features, spread
 from .context_encoder_table import ADVERSARIAL
 from .data import MissingError
@@ -25,7 +25,7 @@ from .parts import Parts
 
 LABELLED = 2000  # training pictures for the classifier
 CONSTANTS = (1e-4, 1e-3, 1e-2, 1e-1)  # of the classifier; chosen on a fifth of the labelled ones
-PLAIN = Settings(net=NO_MEMBRANE, adversarial=0.0)  # of what it corrects it would copy the middle
+PLAIN = Settings(net=NEITHER, adversarial=0.0)  # an auto-encoder would copy the middle by either
 
 
 class AutoEncoderTrainer(Trainer):
@@ -82,7 +82,8 @@ def labels(plan: Plan, parts: Parts) -> list[Block]:
             f"{min(LABELLED, len(plan.known))} labelled training photographs, its penalty chosen "
             f"on a fifth of them; scored on {len(plan.test)} others. The networks never saw a "
             "label. Where nothing is hidden, the features see a quarter more of the picture. The "
-            "short trainings are of the compact net without a membrane, which the weights have."
+            "short trainings are of the compact net without membrane and links, which the weights "
+            "have."
         ),
         Table("Kinds named rightly by a linear classifier", ["features", "accuracy %"], table),
     ]

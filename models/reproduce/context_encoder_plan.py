@@ -15,7 +15,6 @@ from minidl.tensor import no_grad
 from models import zoo
 from models.context_encoder import Filler, Holes
 from models.context_encoder.data import split, square, squared, with_holes
-from models.context_encoder.networks import bottleneck
 from models.images.files import find
 from models.images.samples import photograph
 
@@ -164,7 +163,7 @@ def features(filler: Filler, pictures: np.ndarray, *, hidden: bool) -> np.ndarra
             context = with_holes(some, masks, corners, holes).context
         like = generator.parameters()[0].data
         with no_grad():
-            y = to_cpu(bottleneck(generator, np.asarray(context, like.dtype, like=like)).data)
+            y = to_cpu(generator.bottleneck(np.asarray(context, like.dtype, like=like)).data)
         n, h, w, c = y.shape
         found.append(y.reshape(n, 4, h // 4, 4, w // 4, c).mean(axis=(2, 4)).reshape(n, -1))
     return np.concatenate(found).astype(np.float32)
