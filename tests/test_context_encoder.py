@@ -69,6 +69,7 @@ def test_a_comment_beside_every_layer_says_its_shape(net: str):
 def test_layers_of_the_report():
     """3x3 'same' convolutions, order convolution, LeakyReLU(0.2), BatchNorm(momentum=0.8)."""
     generator, discriminator = build("report", rng=np.random.default_rng(0), width=1 / 64)
+    assert isinstance(generator, nn.Sequential)
     down = ["Conv2D", "LeakyReLU", "BatchNorm"]
     names = [type(layer).__name__ for layer in generator.layers]
     up = ["UpSampleConv2D", "ReLU", "BatchNorm"]

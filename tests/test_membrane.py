@@ -9,7 +9,7 @@ from minidl import nn
 from models.context_encoder import KINDS, Holes
 from models.context_encoder.data import with_holes
 from models.context_encoder.membrane import bridged, skin
-from models.context_encoder.networks import build
+from models.context_encoder.networks import CompactGenerator, build
 from models.images.samples import photograph
 
 
@@ -92,6 +92,7 @@ def test_a_bridged_square_anywhere_is_part_of_a_whole_picture():
 def test_the_compact_net_adds_to_what_is_there(whole: bool):
     """Of which it gives the middle, unless it is whole. At first it adds next to nothing."""
     network, _ = build("compact", rng=np.random.default_rng(0), width=1 / 16, whole=whole)
+    assert isinstance(network, CompactGenerator)
     x = np.random.default_rng(1).uniform(-1, 1, (2, 128, 128, 3)).astype(np.float32)
     there = x if whole else x[:, 32:96, 32:96]
     given, added = network(x).data, network.added(x).data
@@ -102,6 +103,7 @@ def test_the_compact_net_adds_to_what_is_there(whole: bool):
 def test_links_carry_what_lies_beside_the_hole():
     """The four corners of the square have their own scales' views of the picture around them."""
     network, _ = build("compact", rng=np.random.default_rng(0), width=1 / 16)
+    assert isinstance(network, CompactGenerator)
     network.train(False).astype(np.float64)
     for layer in network.mixing.modules():  # nothing passes through the bottleneck
         if isinstance(layer, nn.BatchNorm):
