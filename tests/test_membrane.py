@@ -101,11 +101,11 @@ def test_the_compact_net_adds_to_what_is_there(whole: bool):
 
 
 def test_links_carry_what_lies_beside_the_hole():
-    """The four corners of the square have their own scales' views of the picture around them."""
+    """A change just above the square reaches the upper part of its filling, and not the lower."""
     network, _ = build("compact", rng=np.random.default_rng(0), width=1 / 16)
     assert isinstance(network, CompactGenerator)
     network.train(False).astype(np.float64)
-    for layer in network.mixing.modules():  # nothing passes through the bottleneck
+    for layer in network.mixing.modules():  # what mixes all places adds nothing
         if isinstance(layer, nn.BatchNorm):
             layer.gamma.data[:] = layer.beta.data[:] = 0
     x = np.random.default_rng(1).uniform(-1, 1, (1, 128, 128, 3))
