@@ -163,8 +163,7 @@ def _copy_padded(x, n, row, column, room):
 
 @compiled
 def pack(matrix, panels, first, last):
-    """Cut matrix (rows, columns) into panels (panels, rows, wide), zeros beyond the last column:
-    the panels first to last - 1."""
+    """Fill panels first to last - 1 (panels, rows, wide) from matrix (rows, columns), and zeros."""
     wide = panels.shape[2]
     for p in range(first, last):
         used = min(wide, matrix.shape[1] - p * wide)
@@ -172,8 +171,7 @@ def pack(matrix, panels, first, last):
             source, row = matrix[k, p * wide : p * wide + used], panels[p, k]
             for q in range(used):
                 row[q] = source[q]
-            for q in range(used, wide):
-                row[q] = 0
+            row[used:] = 0
 
 
 @compiled
