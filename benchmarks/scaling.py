@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,7 @@ def compact(side: int) -> str:
     its layers know the size."""
     name = f"compact {side}"
 
-    def generator(c: networks.Channels, rng: np.random.Generator, whole: bool) -> nn.Module:
-        return networks.CompactGenerator(c, rng, whole, size=side)
+    generator = partial(networks.CompactGenerator, size=side)
 
     def discriminator(c: networks.Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
         made = networks.compact_discriminator(c, rng, whole)

@@ -173,8 +173,6 @@ class CompactGenerator(tn.Module):
 
 def counterpart(network: nn.Module, mode: Mode) -> tn.Module:
     """The same layers in the same order, with copies of the weights."""
-    if isinstance(network, networks.CompactGenerator):
-        return mode.put(CompactGenerator(network, mode))
     return mode.put(tn.Sequential(*_layers(network, mode)))
 
 
@@ -188,6 +186,8 @@ def _layers(layer: nn.Module, mode: Mode) -> list[tn.Module]:
         case nn.ChannelwiseLinear():
             made = ChannelwiseLinear(*layer.b.shape)
             return [_filled(made, layer.w.data, layer.b.data)]
+        case networks.CompactGenerator():
+            return [CompactGenerator(layer, mode)]
         case networks.Mixing():
             return [Mixing(tn.Sequential(*_layers(layer.added, mode)), layer.leaky.slope)]
         case nn.Conv2D():

@@ -130,19 +130,23 @@ PLACES = {
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_batches(kind: str, name: str, kept: bool) -> None:
-    """Every number of every batch, on each device."""
+    """Every number of every batch, and the same bits on each device."""
     place = PLACES[name]()
+    on_cpu = Batches(Few(), holes_of(kind), 5, np.random.default_rng(3))
     batches = Batches(Few(kept=kept), holes_of(kind), 5, np.random.default_rng(3), place)
     assert (batches._kept is not None) == (kept and "no room" not in name)
     rng = np.random.default_rng(3)
     for _ in range(4):
-        batch = batches.next()
-        for found, expected in zip(
-            (batch.context, batch.target, batch.weight), plain_batch(kind, 5, rng), strict=True
+        batch, same = batches.next(), on_cpu.next()
+        for part, expected in zip(
+            ("context", "target", "weight"), plain_batch(kind, 5, rng), strict=True
         ):
+            found = getattr(batch, part)
             assert isinstance(found, Foreign) == name.startswith("elsewhere")
             assert found.dtype == np.float32
-            np.testing.assert_allclose(devices.to_cpu(unwrap(found)), expected, atol=1e-5)
+            numbers = devices.to_cpu(unwrap(found))
+            np.testing.assert_allclose(numbers, expected, atol=1e-5)
+            np.testing.assert_array_equal(numbers, getattr(same, part))
 
 
 # --- paper 1 --------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from .membrane import bridged
 
 MARGIN = 16  # photographs are kept 1/16 larger than the network takes
 SMALLEST = 0.7  # of their side, that a square which is cut from them has at least
-JITTER = 0.1  # of contrast, a factor of e^-JITTER to e^JITTER; half of it, of each colour
+JITTER = 0.1  # contrast: a factor e^-JITTER to e^JITTER; each colour: up to half of it added
 KEPT = 4 << 30  # bytes: what is larger together is decoded anew each time
 
 
@@ -111,7 +111,7 @@ class Batches:
     """Batches of photographs with holes; one is always ready.
 
     Of each photograph a square is cut at random, scaled and perhaps mirrored, its contrast and
-    colours changed a little: no picture is seen twice as it is, and none learned by heart.
+    colours changed a little: none is seen twice as it is.
 
     All chance is drawn here from `rng`, in order; a thread turns the drawn numbers into pixels on
     `device`, where the photographs are, if there is room for them. So the next step need not wait,

@@ -107,6 +107,7 @@ class CompactGenerator(nn.Module):
         *,
         size: int = 128,
         blocks: int = 4,
+        linked: bool = True,
     ) -> None:
         def down(inputs: int, outputs: int) -> nn.Module:
             conv = nn.Conv2D(inputs, outputs, window=3, stride=2, rng=rng)
@@ -115,9 +116,6 @@ class CompactGenerator(nn.Module):
         def up(inputs: int, outputs: int) -> nn.Module:
             conv = nn.UpSampleConv2D(inputs, outputs, rng=rng)
             return nn.Sequential(conv, nn.BatchNorm(outputs), nn.LeakyReLU())
-
-        def link(channels: int) -> nn.Module:
-            return nn.Conv2D(channels, channels, window=1, rng=rng)
 
         self.whole = whole
         self.downs = [
@@ -134,7 +132,8 @@ class CompactGenerator(nn.Module):
             up(c(128), c(64)),  # 32x32x64
             up(c(64), c(24)),  # 64x64x24
         ]
-        self.links = [link(c(128)), link(c(64)), link(c(24))]
+        links = [nn.Conv2D(n, n, window=1, rng=rng) for n in (c(128), c(64), c(24))]
+        self.links = links if linked else []  # drawn all the same: the others begin no differently
         self.last = nn.Sequential(
             up(c(24), c(16)),  # 64x64x16, of the middle 32x32x24
             nn.Conv2D(c(16), 3, window=3, rng=rng, std=0.01),  # 64x64x3
@@ -146,17 +145,19 @@ class CompactGenerator(nn.Module):
 
     def added(self, x: Tensor | Array) -> Tensor:
         """What the layers add to the picture."""
-        seen = list(itertools.accumulate(self.downs, lambda y, down: down(y), initial=x))[1:]
-        y = self.mixing(seen.pop())
-        for up, link in zip(self.ups, self.links, strict=True):
-            y = ops.add(up(y), link(seen.pop()))
+        *seen, y = self._scales(x)
+        y = self.mixing(y)
+        for up, link in itertools.zip_longest(self.ups, self.links):
+            y = ops.add(up(y), link(seen.pop())) if link else up(y)
         return self.last(self.middle(y))
 
     def bottleneck(self, x: Tensor | Array) -> Tensor:
         """What is known of the context x at 8x8, where most is: (N, 8, 8, C)."""
-        for down in self.downs:
-            x = down(x)
-        return self.mixing(x)
+        return self.mixing(self._scales(x)[-1])
+
+    def _scales(self, x: Tensor | Array) -> list[Tensor]:
+        """What is seen of x at 64x64, 32x32, 16x16 and 8x8."""
+        return list(itertools.accumulate(self.downs, lambda y, down: down(y), initial=x))[1:]
 
     def middle(self, x: Tensor | Array) -> Tensor | Array:
         """Of x (N, S, S, C), what is to be given."""

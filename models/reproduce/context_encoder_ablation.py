@@ -59,20 +59,6 @@ SAID = {
 }
 
 
-class Unlinked(networks.CompactGenerator):
-    """The compact generator, all of what it knows through its bottleneck."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.links = []
-
-    def added(self, x: Tensor | Array) -> Tensor:
-        y = self.bottleneck(x)
-        for up in self.ups:
-            y = up(y)
-        return self.last(self.middle(y))
-
-
 class Painting(networks.CompactGenerator):
     """The compact generator, which paints instead of correcting."""
 
@@ -80,16 +66,12 @@ class Painting(networks.CompactGenerator):
         return self.added(x)
 
 
-class UnlinkedPainting(Painting, Unlinked):
-    """Both."""
-
-
 COMPACT = networks.ARCHITECTURES["compact"]
 networks.ARCHITECTURES |= {
     NO_MIXING: replace(COMPACT, generator=partial(networks.CompactGenerator, blocks=0)),
-    NO_LINKS: replace(COMPACT, generator=Unlinked),
+    NO_LINKS: replace(COMPACT, generator=partial(networks.CompactGenerator, linked=False)),
     NO_MEMBRANE: replace(COMPACT, generator=Painting, bridged=False),
-    NEITHER: replace(COMPACT, generator=UnlinkedPainting, bridged=False),
+    NEITHER: replace(COMPACT, generator=partial(Painting, linked=False), bridged=False),
 }
 
 
