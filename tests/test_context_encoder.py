@@ -23,7 +23,7 @@ SHAPES = {
     ("authors", "discriminator"): "32x32x64 16x16x128 8x8x256 4x4x512 1x1x1 1",
     ("compact", "generator"): "64x64x24 32x32x64 16x16x128 8x8x192 16x16x128 32x32x64 64x64x24 "
     "64x64x16 64x64x3",
-    ("compact", "discriminator"): "32x32x24 16x16x48 8x8x96 4x4x128 2048 1",
+    ("compact", "discriminator"): "32x32x32 16x16x64 8x8x96 4x4x128 4x4x1",
 }
 
 
@@ -91,8 +91,25 @@ def test_whole_networks_give_pictures_of_their_inputs_size(net: str):
     size = ARCHITECTURES[net].size
     generator, discriminator = build(net, whole=True, rng=np.random.default_rng(0), width=1 / 64)
     assert shapes(generator, size)[-1] == f"{size}x{size}x3"
+    if net == "compact":  # a logit for every patch
+        assert shapes(discriminator, size)[-1] == "8x8x1"
+        return
     assert shapes(discriminator, size)[-1] == "1"
     assert [s.split("x")[0] for s in shapes(discriminator, size)][-3].startswith("4")
+
+
+def test_a_logit_of_the_compact_discriminator_is_of_a_patch():
+    """It depends on 31 x 31 pixels, and not on the others."""
+    _, D = build("compact", rng=np.random.default_rng(0), width=1 / 8)
+    x = np.zeros((1, 64, 64, 3), np.float32)
+    seen = D(x).data
+    felt = []
+    for i in range(64):
+        one = x.copy()
+        one[0, i, 32] = 1
+        felt.append(bool((D(one).data != seen)[0, 1, 2].any()))
+    assert sum(felt) == 31
+    assert felt.index(True) + 31 == 64 - felt[::-1].index(True)
 
 
 def test_the_compact_net_sees_the_whole_context():

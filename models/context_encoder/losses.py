@@ -24,12 +24,12 @@ def reconstruction(prediction: Tensor, target: Array, weight: Array) -> Tensor:
 
 
 def discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """-1/2 E[log D(x) + log(1 - D(F((1 - M) . x)))], of logits (N, 1): the inner maximum of (2)."""
+    """-1/2 E[log D(x) + log(1 - D(F((1 - M) . x)))], of logits (N, ...): the inner max of (2)."""
     return 0.5 * (binary_cross_entropy(real, 1.0) + binary_cross_entropy(fake, 0.0))
 
 
 def adversarial(fake: Tensor) -> Tensor:
-    """-E[log D(F((1 - M) . x))], of logits (N, 1): the generator's side of (2).
+    """-E[log D(F((1 - M) . x))], of logits (N, ...): the generator's side of (2).
 
     As in the authors' code: minimising log(1 - D) itself, as (2) is written, hardly teaches a
     generator whose pictures are told apart with ease.

@@ -3,8 +3,8 @@
 Three pairs, each made by one function. A generator takes a picture with a hole, (N, size, size, 3)
 in [-1, 1], and gives the missing square, (N, size / 2 or / 4, ..., 3); made `whole`, it gives a
 picture of the input's size, of which only the hole counts. A discriminator takes what its generator
-gives, or the real thing, and answers one logit (N, 1): above 0 means real. The sigmoid is part of
-the loss.
+gives, or the real thing, and answers one logit, (N, 1), or one for each patch, (N, h, w, 1): above
+0 means real. The sigmoid is part of the loss.
 
 width: multiplies all channels, for trials with small networks. The comment beside a layer is the
 shape (height x width x channels) that it gives at width 1.
@@ -167,19 +167,21 @@ class CompactGenerator(nn.Module):
 
 
 def compact_discriminator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
-    """64x64x3 -> 1 logit. Without batch norm, with which it is right about all after minutes."""
+    """64x64x3 -> 4x4 logits, each of a patch of 31x31 (Isola et al. 2017); of a whole picture more.
+
+    Patches it cannot learn by heart, as it could some thousand squares. Without batch norm, with
+    which it is right about all after minutes.
+    """
 
     def down(inputs: int, outputs: int) -> Layers:
         return [nn.Conv2D(inputs, outputs, window=3, stride=2, rng=rng), nn.LeakyReLU()]
 
     return nn.Sequential(
-        *down(3, c(24)),  # 32x32x24
-        *(down(c(24), c(24)) if whole else []),  # of 128x128x3: 32x32x24
-        *down(c(24), c(48)),  # 16x16x48
-        *down(c(48), c(96)),  # 8x8x96
+        *down(3, c(32)),  # 32x32x32
+        *down(c(32), c(64)),  # 16x16x64
+        *down(c(64), c(96)),  # 8x8x96
         *down(c(96), c(128)),  # 4x4x128
-        nn.Flatten(),
-        nn.Linear(16 * c(128), 1, rng=rng),  # 1
+        nn.Conv2D(c(128), 1, window=1, rng=rng),  # 4x4x1
     )
 
 

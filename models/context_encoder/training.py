@@ -171,7 +171,7 @@ class Trainer:
         return Losses(d_loss.data, reconstruction.data, adversarial.data, *right)
 
     def judged(self, shown: Tensor | Array, batch: Batch) -> Tensor:
-        """The discriminator's logits (N, 1) for a target or a prediction of this batch."""
+        """The discriminator's logits (N, ...) for a target or a prediction of this batch."""
         return self.discriminator(shown)
 
     def _shown(self, prediction: Tensor, batch: Batch) -> Tensor:

@@ -134,10 +134,10 @@ def sharpness(plan: Plan, parts: Parts) -> list[Block]:
         Text(
             "Gradient energy is the mean squared difference between neighbouring pixels within the "
             "hole, in percent of the truth's. The critic is a new discriminator, trained after the "
-            "event on training photographs to tell real squares from those that both models fill "
-            "in, half of each; its score is the probability of being real that it gives to the "
-            "photographs scored here, in percent. It never saw texture that was put in afterwards, "
-            "so that its score for that tells of sharpness alone."
+            "event on training photographs to tell patches of real squares from those that both "
+            "models fill in, half of each; its score is the mean probability of being real that it "
+            "gives to those of the photographs scored here, in percent. It never saw texture that "
+            "was put in afterwards, so that its score for that tells of sharpness alone."
         ),
         Table(
             "Sharpness, and its price",
