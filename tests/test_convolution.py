@@ -53,7 +53,7 @@ def sibling(request: pytest.FixtureRequest) -> Any:
 
 
 SMALL = {  # so small that every array is cut in many
-    "cpu.convolution": {"PIXELS": 3, "ROOM": 40, "WORTH_PACKING": 1, "SMALL": 60},
+    "cpu.convolution": {"PIXELS": 3, "ROOM": 40, "SMALL": 60},
     "cpu.upsampling": {"PIXELS": 3, "ROOM": 40, "SMALL": 60},
     "cpu.matrix": {"WORTH": 1},
     "gpu.products": {"SHORTEST": 8},
@@ -73,7 +73,9 @@ def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     if request.param == "threads":
         monkeypatch.setattr(threads, "_count", 3)
         for file in ("convolution", "upsampling"):
-            monkeypatch.setattr(importlib.import_module(f"minidl.kernels.cpu.{file}"), "WORTH", 1)
+            for name in ("WORTH", "GRAIN"):
+                module = importlib.import_module(f"minidl.kernels.cpu.{file}")
+                monkeypatch.setattr(module, name, 1)
     yield
 
 
@@ -153,9 +155,9 @@ def test_factors_of_a_window(C: int, O: int, dtype: Any) -> None:
     w, U = draw(dtype, (3, 3, C, O), (9, C, O))
     count, wide = -(-O // TILE.columns(dtype)), TILE.columns(dtype)
     panels, dw = np.empty((9, count, C, wide), dtype), np.empty_like(w)
-    packing.pack_factors(w, panels, 0, C)
+    packing.pack_factors(0, C, 1, w, panels)
     close(panels.transpose(0, 2, 1, 3).reshape(9, C, -1)[:, :, :O], doubling.of_window(w))
-    packing.windows_of_factors(U, dw, 0, C)
+    packing.windows_of_factors(0, C, 1, U, dw)
     close(dw, doubling.to_window(U))
 
 

@@ -67,9 +67,12 @@ CONVOLUTIONS = [
 ]
 DOUBLED = [(2, 3, 4, 3, 5), (1, 1, 1, 20, 33), (3, 5, 1, 1, 2), (1, 4, 4, 64, 32), (2, 8, 7, 9, 40)]
 rng = np.random.default_rng(0)
-convolution.PIXELS, convolution.WORTH, convolution.WORTH_PACKING, upsampling.WORTH = 16, 1, 1, 1
-threads.use(3)
-run(AT_END, DTYPE)
+convolution.PIXELS = 16
+for file in convolution, upsampling:
+    file.WORTH = file.GRAIN = 1
+for count in (1, 3):
+    threads.use(count)
+    run(AT_END, DTYPE)
 '''
 
 

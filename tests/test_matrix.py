@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
-import subprocess
-import sys
-import threading
 from typing import Any
 
 import numpy as np
@@ -73,104 +69,6 @@ def test_patches_stay_inside(which: int, value: np.ndarray, rng: np.random.Gener
     arguments[which] = value
     with pytest.raises(ValueError, match="lay_patches"):
         kernels.lay_patches(*arguments)
-
-
-# --- threads --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def three(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_count", 3)
-
-
-@pytest.mark.parametrize("length", [0, 1, 2, 3, 10, 100])
-def test_parts_cover_everything_once_and_in_order(three: None, length: int) -> None:
-    parts = threads.split(lambda first, last: (first, last), length, grain=1)
-    assert [i for first, last in parts for i in range(first, last)] == list(range(length))
-    assert len(parts) == max(1, min(3, length))
-
-
-def test_what_is_not_worth_a_thread_stays_whole(three: None) -> None:
-    assert threads.split(lambda *part: part, 10, grain=6) == [(0, 10)]
-    assert len(threads.split(lambda *part: part, 12, grain=6)) == 2
-
-
-def test_parts_run_at_the_same_time(three: None) -> None:
-    barrier = threading.Barrier(3, timeout=10)  # breaks unless all three wait at once
-    assert len(threads.split(lambda *part: barrier.wait(), 3, grain=1)) == 3
-
-
-def test_a_part_is_not_split_again(three: None) -> None:
-    inner = threads.split(
-        lambda *part: (threading.current_thread() is threading.main_thread(),
-                       len(threads.split(lambda *p: p, 9, grain=1))), 3, grain=1,
-    )  # fmt: skip
-    assert [parts for main, parts in inner if not main] == [1, 1]
-
-
-@pytest.mark.parametrize("bad", [0, 2])
-def test_an_exception_waits_for_the_other_parts(three: None, bad: int) -> None:
-    ended = []
-
-    def work(first: int, last: int) -> None:
-        if first == bad:
-            raise KeyError("this part")
-        ended.append(first)
-
-    with pytest.raises(KeyError, match="this part"):
-        threads.split(work, 3, grain=1)
-    assert sorted([*ended, bad]) == [0, 1, 2]
-    assert threads.split(lambda *part: part, 3, grain=1) == [(0, 1), (1, 2), (2, 3)]
-
-
-@pytest.mark.skipif(
-    not threads._getcpu or len(os.sched_getaffinity(0)) < 2, reason="needs Linux, two processors"
-)
-def test_the_pool_keeps_off_the_callers_processor(
-    three: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mine = os.sched_getaffinity(0)
-    for here in [*mine, *mine]:
-        monkeypatch.setattr(threads, "_getcpu", lambda here=here: here)
-        threads.split(lambda *part: part, 3, grain=1)
-        assert len(threads._pool) >= 2
-        for thread in threads._pool:
-            assert thread.native_id and os.sched_getaffinity(thread.native_id) == mine - {here}
-    assert os.sched_getaffinity(0) == mine
-
-
-def test_blas_is_alone_only_inside(monkeypatch: pytest.MonkeyPatch) -> None:
-    from threadpoolctl import threadpool_info
-
-    monkeypatch.setattr(threads, "_blas", None)  # SciPy's may have come since it was looked for
-
-    def counts() -> list[int]:
-        return [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
-
-    before = counts()
-    with threads.blas_alone():
-        assert set(counts()) <= {1}
-    assert counts() == before
-
-
-def test_threads_are_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="expected 1 or more"):
-        threads.use(0)
-    run = subprocess.run(
-        [sys.executable, "-c", "import minidl.kernels.cpu"],
-        env={**os.environ, "MINIDL_THREADS": "many"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert "MINIDL_THREADS is 'many'; expected a number" in run.stderr
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork")
-def test_a_fork_starts_its_own_threads(three: None) -> None:
-    threads.split(lambda *part: part, 3, grain=1)
-    child = os.fork()
-    if child == 0:
-        os._exit(len(threads.split(lambda *part: part, 3, grain=1)))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
 
 
 # --- memory ---------------------------------------------------------------------------------------

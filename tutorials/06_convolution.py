@@ -382,9 +382,9 @@ print(inspect.getsource(kernels.reference.conv2d))
 # registers meanwhile.
 
 # %%
-from minidl.kernels.cpu import microkernel
+from minidl.kernels.cpu import correlation
 
-print(inspect.getsource(microkernel.correlate))
+print(inspect.getsource(correlation.correlate))
 
 # %%
 no_pad = (0, 0, 0, 0)

@@ -438,7 +438,7 @@ print(*re.findall(r".*Index (?:start|stride)\(\).*\}", launch.source()), sep="\n
 
 # %%
 print(inspect.getsource(reference.leaky_relu))
-print(inspect.getsource(elementwise._leaky_relu.py_func))
+print(inspect.getsource(elementwise._leaky_relu))
 
 # %% [markdown]
 # And the product of matrices. A thread that computes one number of $c$ alone reads two numbers for

@@ -4,27 +4,33 @@ Three things decide whether such a loop is fast: `error_model="numpy"` (Python's
 division by zero stops vectorisation), an exponential without branches or calls, and no number of
 a wider type (`0.5 * x` is float64; hence `T(0.5)`, with T the type of the array).
 
-A compiled function and the compiled functions that it calls stand in one file, because Numba's
-cache of compiled code looks at nothing else when it asks what changed.
+Numba keeps compiled code on disk, and compiles anew what stands in a file that has changed, but not
+what calls it from another file. So every loop bears a mark of all files of this folder in its name.
 """
 
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import extending, njit
+
+intrinsic: Any = extending.intrinsic  # calls pass one argument less than the function names
 
 # The floating-point liberties that vectorisation needs; sums keep their order ('reassoc' is
 # absent).
 FAST = {"contract", "nsz", "arcp"}
+MARK = zlib.crc32(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py"))))
 
 
-def compiled(loop: Callable[..., None]) -> Callable[..., None]:
+def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
     """Numba's `njit`, its result kept on disk where there is a folder that can be written."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST}
     kept = "MINIDL_SIMD" not in os.environ  # which the cache knows nothing of
+    loop.__qualname__ = f"{loop.__name__}_{MARK:08x}"
     try:
         return njit(cache=kept, **options)(loop)
     except RuntimeError:  # neither the package's folder nor the user's can be written

@@ -13,26 +13,23 @@ where the taps fall: `scatter`. A window that covers the picture makes a plain m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from .. import mirror
-from . import memory, threads
-from .compiling import compiled
+from . import blas, memory, threads
+from .correlation import correlate, grad_w_of_rows, grad_w_of_units, pack, scatter
 from .kept import packed
 from .matrix import matmul
-from .microkernel import TILE, correlate, correlate_grad_w, pack
 from .packing import pack_mirrored
-from .threads import WORTH
+from .threads import GRAIN, WORTH
+from .tiles import TILE
 
 Pad = tuple[int, int, int, int]
 PIXELS = 512  # of outputs, that a unit of work has at least, so that a panel is used again
-SHARES = 256  # that work is cut into before threads take their parts of it
 SMALL = 1 << 17  # numbers of a gradient that each thread may have a copy of
-WORTH_PACKING = 1 << 18  # numbers of panels that are worth a thread
 ROOM = 1 << 18  # numbers in a unit's padded pictures at most: with a panel they fit the cache
 
 
@@ -49,9 +46,10 @@ def _few(channels: int, x: np.ndarray) -> bool:
     return TILE.columns(x.dtype) >= 2 * channels
 
 
-def _panels(count: int, columns: int, dtype: np.dtype) -> np.ndarray:
+def _panels(count: int, columns: int, dtype: np.dtype, *parts: int) -> np.ndarray:
+    """Room for `count` rows of panels; for each part, if so."""
     wide = TILE.columns(dtype)
-    return memory.empty((-(-columns // wide), count, wide), dtype)
+    return memory.empty((*parts, -(-columns // wide), count, wide), dtype)
 
 
 class _Unit:
@@ -79,48 +77,38 @@ class _Unit:
         self.pixels = self.pictures * self.band * Q
         self.shape = self.pictures, (self.band - 1) * stride + window[0], width, C
 
-    def room(self) -> np.ndarray:
-        """For what it sees of the pictures, zeros around them."""
-        return memory.empty(self.shape, self.dtype)
+    def rooms(self, parts: int) -> np.ndarray:
+        """For each part, a place for what it sees of the pictures, with zeros around them."""
+        return memory.empty((parts, *self.shape), self.dtype)
 
 
-class _Correlation(NamedTuple):
-    """One call of `microkernel.correlate`."""
-
-    panels: np.ndarray
-    window: tuple[int, int]
-    stride: int
-    corner: tuple[int, int]
-    outputs: tuple[int, int]
-    place: tuple[int, int, int, int]
+def _fill(fill: Callable[..., int], panels: np.ndarray, *arguments: Any) -> np.ndarray:
+    """The panels, filled by fill(*arguments, panels)."""
+    parts = threads.parts(len(panels), grain=-(-GRAIN * len(panels) // max(1, panels.size)))
+    threads.split(fill, len(panels), parts, *arguments, panels)
+    return panels
 
 
-def _fill(fills: Sequence[tuple[Callable[..., None], np.ndarray]]) -> None:
-    """fill(panels, first, last + 1) for all (fill, panels), split over threads: a share of each."""
-
-    def part(first: int, last: int) -> None:
-        for fill, panels in fills:
-            fill(panels, len(panels) * first // SHARES, len(panels) * last // SHARES)
-
-    numbers = sum(panels.size for _, panels in fills)
-    threads.split(part, SHARES, grain=SHARES * WORTH_PACKING // max(1, numbers))
-
-
-def _correlate(x: np.ndarray, bias: np.ndarray, y: np.ndarray, all_: list[_Correlation]) -> None:
-    """All products, split over threads: a share of each."""
-    flat, C, columns = y.reshape(-1), x.shape[3], y.shape[-1]
-    pixels = sum(len(x) * math.prod(c.outputs) * math.prod(c.window) for c in all_)
-
-    def multiply(first: int, last: int) -> None:
-        for c in all_:
-            unit = _Unit(x, c.outputs, c.window, c.stride)
-            jobs = unit.count * len(c.panels)
-            correlate(
-                x, unit.room(), c.panels, bias, c.window, c.stride, c.corner, c.outputs, flat,
-                columns, c.place, unit.band, (jobs * first // SHARES, jobs * last // SHARES),
-            )  # fmt: skip
-
-    threads.split(multiply, SHARES, grain=SHARES * WORTH // max(1, pixels * C * columns))
+def _correlate(
+    x: np.ndarray,
+    panels: np.ndarray,
+    bias: np.ndarray,
+    y: np.ndarray,
+    *,
+    window: tuple[int, int],
+    stride: int,
+    corner: tuple[int, int],
+    outputs: tuple[int, int],
+    place: tuple[int, int, int, int],
+) -> None:
+    """`correlate`, split over threads."""
+    unit, columns = _Unit(x, outputs, window, stride), y.shape[-1]
+    jobs, work = unit.count * len(panels), unit.pixels * panels[0].size
+    parts = threads.parts(jobs, grain=-(-WORTH // max(1, work)))
+    threads.split(
+        correlate, jobs, parts, x, unit.rooms(parts), panels, bias, window, stride,
+        corner, outputs, y.reshape(-1), columns, place, unit.band,
+    )  # fmt: skip
 
 
 def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: int, pad: Pad) -> np.ndarray:
@@ -135,15 +123,13 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: int, pad:
     else:
 
         def panels_of(w: np.ndarray) -> np.ndarray:
-            panels = _panels(K * L * C, O, x.dtype)
-            _fill([(partial(pack, w.reshape(-1, O)), panels)])
-            return panels
+            return _fill(pack, _panels(K * L * C, O, x.dtype), w.reshape(-1, O))
 
         panels = packed(w, "conv2d", panels_of)
         bias = np.zeros(O, x.dtype) if b is None else b.copy()
         y, place = memory.empty((N, P, Q, O), x.dtype), (0, P * Q * O, Q * O, O)
-        forward = _Correlation(panels, (K, L), stride, (-top, -left), (P, Q), place)
-        _correlate(np.ascontiguousarray(x), bias, y, [forward])
+        _correlate(np.ascontiguousarray(x), panels, bias, y, window=(K, L), stride=stride,
+                   corner=(-top, -left), outputs=(P, Q), place=place)  # fmt: skip
         return y
     if b is not None:
         y += b
@@ -161,7 +147,7 @@ def conv2d_grad_x(
     if _few(C, g):
         return _scatter(g, w, size, stride, pad)
     g, w = np.ascontiguousarray(g), np.ascontiguousarray(w)
-    dx, fills, phases = memory.empty((N, H, W, C), g.dtype), [], []
+    dx, bias = memory.empty((N, H, W, C), g.dtype), np.zeros(C, g.dtype)
     for i in range(min(stride, H)):
         for j in range(min(stride, W)):
             first = (i + top) % stride, (j + left) % stride
@@ -170,13 +156,12 @@ def conv2d_grad_x(
                 dx[:, i::stride, j::stride] = 0
                 continue
             panels = _panels(math.prod(taps) * O, C, g.dtype)
-            fills.append((partial(pack_mirrored, w, first, stride), panels))
+            _fill(pack_mirrored, panels, w, first, stride)
             corner = (i + top) // stride - taps[0] + 1, (j + left) // stride - taps[1] + 1
             outputs = len(range(i, H, stride)), len(range(j, W, stride))
             place = (i * W + j) * C, H * W * C, stride * W * C, stride * C
-            phases.append(_Correlation(panels, taps, 1, corner, outputs, place))
-    _fill(fills)
-    _correlate(g, np.zeros(C, g.dtype), dx, phases)
+            _correlate(g, panels, bias, dx, window=taps, stride=1, corner=corner, outputs=outputs,
+                       place=place)  # fmt: skip
     return dx
 
 
@@ -192,32 +177,21 @@ def conv2d_grad_w(
     if _few(O, x) and mirror.pays(C, O, stride, pad, window):
         return mirror.window_of(conv2d_grad_w(g, x, window, 1, mirror.pad_of(pad, window)))
     x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)
-    shape, unit = (K * L * C, O), _Unit(x, (P, Q), window, stride)
-
-    def sum_up(dw: np.ndarray, units: tuple[int, int], rows: tuple[int, int]) -> None:
-        dw[rows[0] : rows[1]] = 0
-        room, panels = unit.room(), _panels(unit.pixels, O, x.dtype)
-        corner = -top, -left
-        correlate_grad_w(x, g, room, panels, window, stride, corner, dw, unit.band, units, rows)
-
-    def of_units(first: int, last: int) -> np.ndarray:
-        dw = memory.empty(shape, x.dtype)
-        sum_up(dw, (first, last), (0, len(dw)))
-        return dw
-
-    def of_rows(first: int, last: int) -> None:
-        rows = min(first * TILE.rows, len(total)), min(last * TILE.rows, len(total))
-        sum_up(total, (0, unit.count), rows)
-
-    if unit.count > 1 and math.prod(shape) <= SMALL:
-        work = unit.pixels * math.prod(shape)
-        total, *more = threads.split(of_units, unit.count, grain=-(-WORTH // work))
-        for dw in more:
-            total += dw
+    rows, unit = K * L * C, _Unit(x, (P, Q), window, stride)
+    by_units = unit.count > 1 and rows * O <= SMALL
+    if by_units:
+        loop, length, work = grad_w_of_units, unit.count, unit.pixels * rows * O
     else:
-        total, work = memory.empty(shape, x.dtype), N * P * Q * O * TILE.rows
-        threads.split(of_rows, -(-len(total) // TILE.rows), grain=-(-WORTH // work))
-    return total.reshape(K, L, C, O)
+        loop, length = grad_w_of_rows, -(-rows // TILE.rows)
+        work = N * P * Q * O * TILE.rows
+    parts = threads.parts(length, grain=-(-WORTH // max(1, work)))
+    dw = memory.empty((parts if by_units else 1, rows, O), x.dtype)
+    panels = _panels(unit.pixels, O, x.dtype, parts)
+    threads.split(loop, length, parts, x, g, unit.rooms(parts), panels, window, stride,
+                  (-top, -left), dw, unit.band)  # fmt: skip
+    for more in dw[1:]:
+        dw[0] += more
+    return dw[0].reshape(K, L, C, O)
 
 
 def _is_product(x: np.ndarray, window: tuple[int, int], pad: Pad) -> bool:
@@ -228,26 +202,6 @@ def _is_product(x: np.ndarray, window: tuple[int, int], pad: Pad) -> bool:
 # --- few channels ---------------------------------------------------------------------------------
 
 
-@compiled
-def _add_windows(windows, dx, channels, first, outputs, stride, top, left):
-    """Add windows (pixels, K, L C), of the output pixels first, first + 1, ... of dx (N, H, W C),
-    to where they came from."""
-    _, H, WC = dx.shape
-    count, K, LC = windows.shape
-    P, Q = outputs
-    for r in range(count):
-        n, i, j = (first + r) // (P * Q), (first + r) // Q % P, (first + r) % Q
-        column = (j * stride - left) * channels
-        begin = min(max(0, -column), LC)  # of the window's row, what lies inside of dx
-        end = max(begin, min(LC, WC - column))
-        for k in range(K):
-            h = i * stride + k - top
-            if 0 <= h < H and begin < end:
-                inside, target = windows[r, k, begin:end], dx[n, h, column + begin : column + end]
-                for c in range(inside.size):
-                    target[c] += inside[c]
-
-
 def _scatter(
     g: np.ndarray, w: np.ndarray, size: tuple[int, int], stride: int, pad: Pad
 ) -> np.ndarray:
@@ -256,20 +210,11 @@ def _scatter(
     dx = memory.empty((N, size[0], size[1] * C), g.dtype)
     pixels = np.ascontiguousarray(g).reshape(N, P * Q, O)
     back = np.ascontiguousarray(w.reshape(-1, O).T)
-    step = max(1, ROOM // (K * L * C))  # pixels at a time
-
-    def part(first: int, last: int) -> None:
-        dx[first:last] = 0
-        windows = np.empty((min(step, P * Q), K * L * C), g.dtype)
-        for n in range(first, last):
-            for start in range(0, P * Q, step):
-                block = pixels[n, start : start + step]
-                product = np.matmul(block, back, out=windows[: len(block)])
-                _add_windows(
-                    product.reshape(-1, K, L * C), dx[n : n + 1], C, start, (P, Q), stride, top,
-                    left,
-                )  # fmt: skip
-
+    some = min(max(1, ROOM // (K * L * C)), P * Q)  # pixels at a time
+    parts = threads.parts(N, grain=-(-WORTH // max(1, P * Q * O * K * L * C)))
+    rooms = memory.empty((parts, some, K, L * C), g.dtype)
+    gemm = blas.gemm(g.dtype)
     with threads.blas_alone():
-        threads.split(part, N, grain=-(-WORTH // (P * Q * O * K * L * C)))
+        threads.split(scatter, N, parts, gemm, pixels, back, rooms, dx, C,
+                      (P, Q), stride, (-top, -left))  # fmt: skip
     return dx.reshape(N, *size, C)

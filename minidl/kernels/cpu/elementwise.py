@@ -16,7 +16,7 @@ from numba.extending import overload
 from .. import checks
 from ..subnormal import least
 from . import threads
-from .compiling import compiled
+from .board import parallel
 from .memory import empty_like
 from .threads import GRAIN
 
@@ -58,40 +58,52 @@ def _exp(x):
 # --- the loops ---------------------------------------------------------------------------------
 
 
-@compiled
-def _sigmoid(x, y, one, least):
+@parallel
+def _sigmoid(x, y, one, least, part):
+    here = slice(part.first, part.last)
+    x, y = x[here], y[here]
     for i in range(x.size):
         s = one / (one + exp(-x[i]))
         y[i] = one - one if s < least else s
 
 
-@compiled
-def _sigmoid_grad(g, y, dx, one, least):
+@parallel
+def _sigmoid_grad(g, y, dx, one, least, part):
+    here = slice(part.first, part.last)
+    g, y, dx = g[here], y[here], dx[here]
     for i in range(g.size):
         d = g[i] * y[i] * (one - y[i])
         dx[i] = one - one if abs(d) < least else d
 
 
-@compiled
-def _tanh_grad(g, y, dx, one):
+@parallel
+def _tanh_grad(g, y, dx, one, part):
+    here = slice(part.first, part.last)
+    g, y, dx = g[here], y[here], dx[here]
     for i in range(g.size):
         dx[i] = g[i] * (one - y[i] * y[i])
 
 
-@compiled
-def _leaky_relu(x, y, slope):
+@parallel
+def _leaky_relu(x, y, slope, part):
+    here = slice(part.first, part.last)
+    x, y = x[here], y[here]
     for i in range(x.size):
         y[i] = x[i] if x[i] > 0 else slope * x[i]
 
 
-@compiled
-def _leaky_relu_grad(g, x, dx, slope):
+@parallel
+def _leaky_relu_grad(g, x, dx, slope, part):
+    here = slice(part.first, part.last)
+    g, x, dx = g[here], x[here], dx[here]
     for i in range(g.size):
         dx[i] = g[i] if x[i] > 0 else slope * g[i]
 
 
-@compiled
-def _adam(p, g, m, v, rate, one_minus_beta1, one_minus_beta2, eps, tiny):
+@parallel
+def _adam(p, g, m, v, rate, one_minus_beta1, one_minus_beta2, eps, tiny, part):
+    here = slice(part.first, part.last)
+    p, g, m, v = p[here], g[here], m[here], v[here]
     zero = tiny - tiny
     for i in range(p.size):
         mean = m[i] + one_minus_beta1 * (g[i] - m[i])
@@ -110,11 +122,8 @@ def _run(loop: Any, *arrays: np.ndarray, scalars: tuple = ()) -> None:
     checks.alike("kernel", *arrays)
     T = arrays[0].dtype.type
     flat, numbers = [np.ascontiguousarray(a).reshape(-1) for a in arrays], [T(s) for s in scalars]
-
-    def part(first: int, last: int) -> None:
-        loop(*(a[first:last] for a in flat), *numbers)
-
-    threads.split(part, flat[0].size, grain=GRAIN)
+    size = flat[0].size
+    threads.split(loop, size, threads.parts(size, grain=GRAIN), *flat, *numbers)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

@@ -27,13 +27,11 @@ every offset inside of its array, and tests run them against guarded pages.
 
 from __future__ import annotations
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from .compiling import compiled
+from .compiling import compiled, intrinsic
 from .tiles import TILE
 
 ROWS = TILE.rows
@@ -132,11 +130,8 @@ def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, starts, start_r
     return types.void(*kinds), generate
 
 
-# --- around the tile ------------------------------------------------------------------------------
-
-
 @compiled
-def _products(a, rows, taps, depth, step, panels, some, columns, c, out, starts, start_rows):
+def products(a, rows, taps, depth, step, panels, some, columns, c, out, starts, start_rows):
     """The formula for all rows of the tables, times some = (first, last + 1) of the panels (panels,
     TAPS x DEPTH, wide), of all of whose columns the first `columns` count.
 
@@ -147,154 +142,4 @@ def _products(a, rows, taps, depth, step, panels, some, columns, c, out, starts,
         left, panel = p * wide, panels[p]
         for m in range(0, rows.size, ROWS):
             _tile(a, rows[m:], taps, depth, step, panel, b_step, c[left:], out[m:], starts,
-                  start_rows, m, left, min(wide, columns - left))  # type: ignore[call-arg]  # fmt: skip
-
-
-@compiled
-def _copy_padded(x, n, row, column, room):
-    """Fill room (rows, columns, C) with x[n] from pixel (row, column) on, and zeros around it."""
-    for i in range(room.shape[0]):
-        for j in range(room.shape[1]):
-            h, v = row + i, column + j
-            inside = 0 <= h < x.shape[1] and 0 <= v < x.shape[2]
-            for c in range(room.shape[2]):
-                room[i, j, c] = x[n, h, v, c] if inside else 0
-
-
-@compiled
-def pack(matrix, panels, first, last):
-    """Fill panels first to last - 1 (panels, rows, wide) from matrix (rows, columns), and zeros."""
-    wide = panels.shape[2]
-    for p in range(first, last):
-        used = min(wide, matrix.shape[1] - p * wide)
-        for k in range(panels.shape[1]):
-            source, row = matrix[k, p * wide : p * wide + used], panels[p, k]
-            for q in range(used):
-                row[q] = source[q]
-            row[used:] = 0
-
-
-@compiled
-def correlate(
-    x, room, panels, bias, window, stride, corner, outputs, y, columns, place, band, part
-):
-    """y = bias + the windows of x times the panels.
-
-    x (N, H, W, C); window: its (rows, columns); corner: where the first one begins, (-top, -left);
-    outputs: (P, Q) windows of a picture. Output (n, i, j) goes to y[place @ (1, n, i, j)], y flat.
-    room (pictures, rows, columns, C): what a unit of work sees of so many pictures for `band` rows
-    of outputs. part: the (first, last + 1) of the jobs to do, the panels of unit 0 before those of
-    unit 1 and so on.
-    """
-    (N, _, _, C), pictures = x.shape, room.shape[0]
-    (K, L), (P, Q), (origin, y_picture, y_row, y_column) = window, outputs, place
-    room_picture, room_row = room[0].size, room.shape[2] * C
-    taps = np.arange(K) * room_row
-    length = pictures * band * Q
-    rows, out = np.empty(length + ROWS, np.int64), np.empty(length + ROWS, np.int64)
-    no_rows = np.zeros(length + ROWS, np.int64)  # the bias is one row for all
-    bands, job = (P + band - 1) // band, part[0]
-    while job < part[1]:
-        u, panel = job // panels.shape[0], job % panels.shape[0]
-        some = panel, min(panels.shape[0], panel + part[1] - job)
-        n, i, count = u // bands * pictures, u % bands * band, 0
-        for g in range(min(pictures, N - n)):
-            _copy_padded(x, n + g, i * stride + corner[0], corner[1], room[g])
-            for r in range(min(band, P - i)):
-                for j in range(Q):
-                    rows[count] = g * room_picture + r * stride * room_row + j * stride * C
-                    out[count] = origin + (n + g) * y_picture + (i + r) * y_row + j * y_column
-                    count += 1
-        full = (count + ROWS - 1) // ROWS * ROWS
-        rows[count:full], out[count:full] = rows[count - 1], out[count - 1]
-        _products(room.reshape(-1), rows[:full], taps, L * C, 1, panels, some, columns, y,
-                  out[:full], (bias,), (no_rows[:full],))  # fmt: skip
-        job += some[1] - some[0]
-
-
-@compiled
-def correlate_grad_w(x, g, room, panels, window, stride, corner, dw, band, units, some_rows):
-    """Add to some_rows = (first, last + 1) of dw (K L C, O) what units = (first, last + 1) give.
-
-    g (N, P, Q, O); panels (panels, pixels of a unit, wide): room for a unit of it; the rest as in
-    `correlate`. Here the sum is over the pixels of outputs, and each row of g is a tap.
-    """
-    N, P, Q, O = g.shape
-    C, L, pictures = x.shape[3], window[1], room.shape[0]
-    room_row = room.shape[2] * C
-    taps = np.empty(pictures * band, np.int64)
-    length = some_rows[1] - some_rows[0]
-    full = (length + ROWS - 1) // ROWS * ROWS
-    rows, out = np.empty(full, np.int64), np.empty(full, np.int64)
-    for r in range(full):
-        row = some_rows[0] + min(r, length - 1)
-        rows[r] = row // (L * C) * room_row + row % (L * C)
-        out[r] = row * O
-    flat, bands = dw.reshape(-1), (P + band - 1) // band
-    for u in range(units[0], units[1]):
-        n, i = u // bands * pictures, u % bands * band
-        here, lines = min(pictures, N - n), min(band, P - i)
-        for p in range(here):
-            _copy_padded(x, n + p, i * stride + corner[0], corner[1], room[p])
-            for r in range(lines):
-                taps[p * lines + r] = p * room[0].size + r * stride * room_row
-            first, last = p * lines * Q, (p + 1) * lines * Q
-            pack(g[n + p, i : i + lines].reshape(-1, O), panels[:, first:last], 0, panels.shape[0])
-        _products(room.reshape(-1), rows, taps[: here * lines], Q, stride * C, panels,
-                  (0, panels.shape[0]), O, flat, out, (flat,), (out,))  # fmt: skip
-
-
-# --- pictures whose pixels were doubled (see upsampling.py) ---------------------------------------
-
-
-@compiled
-def _filled(count, step):
-    """Offsets 0, step, ... of `count` rows, filled up to whole tiles."""
-    return np.minimum(np.arange((count + ROWS - 1) // ROWS * ROWS), count - 1) * step
-
-
-@compiled
-def products_forward(V, panels, some, bias, sums, y):
-    """y (rows, 2, W, 2, O): the nine products of V (9, rows W, C), each in four, two or one of the
-    four pixels; of each pixel, the columns in `some` of the panels (9, panels, C, wide).
-
-    bias: as wide as all panels. sums (4, rows W, as wide): room for what pixels share, which is
-    V6 U6 + V0 U0 + bias, V3 U3 + V0 U0 + bias, V1 U1 and V2 U2.
-    """
-    (_, pixels, C), (_, _, W, _, O), width = V.shape, y.shape, sums.shape[2]
-    a, s, flat = V.reshape(9, -1), sums.reshape(4, -1), y.reshape(-1)
-    rows, out, none = _filled(pixels, C), _filled(pixels, width), _filled(pixels, 0)
-    top = (rows // C // W * 2 * W + rows // C % W) * 2 * O
-    tap, zero = np.zeros(1, np.int64), np.zeros(width, V.dtype)
-    for q, to, start, start_rows in ((0, 0, bias, none), (3, 1, s[0], out), (6, 0, s[0], out),
-                                     (1, 2, zero, none), (2, 3, zero, none)):  # fmt: skip
-        _products(a[q], rows, tap, C, 1, panels[q], some, width, s[to], out, (start,),
-                  (start_rows,))  # fmt: skip
-    for below in range(2):
-        for odd in range(2):
-            q, at = 4 + 3 * below + odd, (2 * W * below + odd) * O
-            _products(a[q], rows, tap, C, 1, panels[q], some, O, flat[at:], top,
-                      (s[1 - below], s[2 + odd]), (out, out))  # fmt: skip
-
-
-@compiled
-def products_grad_x(Z, panels, some, dx):
-    """dx (pixels, C), in the columns of some of the panels (panels, 9 O, wide): all nine of Z."""
-    (pixels, C), O = dx.shape, Z.shape[2]
-    zero, none = np.zeros(panels.shape[0] * panels.shape[2], Z.dtype), _filled(pixels, 0)
-    _products(Z.reshape(-1), _filled(pixels, O), np.arange(9) * (pixels * O), O, 1, panels, some,
-              C, dx.reshape(-1), _filled(pixels, C), (zero,), (none,))  # fmt: skip
-
-
-@compiled
-def products_grad_w(V, G, dU, first, add):
-    """dU[q, first + c] = or += V[q, :, c] G[q]: (9, C, O), (9, pixels, channels), (panels, pixels,
-    9, wide)."""
-    (_, pixels, channels), width = V.shape, dU.shape[2]
-    rows, out, none = _filled(channels, 1), _filled(channels, width), _filled(channels, 0)
-    tap, zero = np.zeros(1, np.int64), np.zeros(width, V.dtype)
-    for q in range(9):
-        c = dU[q, first:].reshape(-1)
-        start, start_rows = (c, out) if add else (zero, none)
-        _products(V[q].reshape(-1), rows, tap, pixels, channels, G[:, :, q], (0, G.shape[0]), width,
-                  c, out, (start,), (start_rows,))  # fmt: skip
+                  start_rows, m, left, min(wide, columns - left))  # fmt: skip

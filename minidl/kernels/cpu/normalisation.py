@@ -8,46 +8,57 @@ import numpy as np
 
 from .. import checks
 from . import threads
-from .compiling import compiled
+from .board import parallel
 from .memory import empty_like
 from .threads import GRAIN
 
 
-@compiled
-def _channel_sum(x, total):
+@parallel
+def _channel_sum(x, sums, part):
+    x, total = x[part.first : part.last], np.zeros(x.shape[1])
     for r in range(x.shape[0]):
         for c in range(total.size):
             total[c] += x[r, c]
+    sums[part.which, 0] = total
 
 
-@compiled
-def _moments(x, origin, total, squares):
+@parallel
+def _moments(x, origin, sums, part):
     """Sums of x - origin and of its square. The first row of all is no further from the mean than
     sqrt(rows) standard deviations: nothing cancels when the mean's square is subtracted."""
+    x, total, squares = x[part.first : part.last], np.zeros(origin.size), np.zeros(origin.size)
     for r in range(x.shape[0]):
         for c in range(total.size):
             d = np.float64(x[r, c]) - np.float64(origin[c])
             total[c] += d
             squares[c] += d * d
+    sums[part.which, 0], sums[part.which, 1] = total, squares
 
 
-@compiled
-def _normalize(x, mean, scale, shift, y):
+@parallel
+def _normalize(x, y, mean, scale, shift, part):
+    here = slice(part.first, part.last)
+    x, y = x[here], y[here]
     for r in range(x.shape[0]):
         for c in range(mean.size):
             y[r, c] = (x[r, c] - mean[c]) * scale[c] + shift[c]
 
 
-@compiled
-def _channel_sums(g, x, mean, total, weighted):
+@parallel
+def _channel_sums(g, x, mean, sums, part):
+    here, total, weighted = slice(part.first, part.last), np.zeros(mean.size), np.zeros(mean.size)
+    g, x = g[here], x[here]
     for r in range(g.shape[0]):
         for c in range(mean.size):
             total[c] += g[r, c]
             weighted[c] += g[r, c] * (x[r, c] - mean[c])
+    sums[part.which, 0], sums[part.which, 1] = total, weighted
 
 
-@compiled
-def _batch_norm_grad(g, x, mean, scale, a, b, dx):
+@parallel
+def _batch_norm_grad(g, x, dx, mean, scale, a, b, part):
+    here = slice(part.first, part.last)
+    g, x, dx = g[here], x[here], dx[here]
     for r in range(g.shape[0]):
         for c in range(mean.size):
             dx[r, c] = (g[r, c] - a[c] - b[c] * (x[r, c] - mean[c])) * scale[c]
@@ -72,26 +83,21 @@ def _channels(x: np.ndarray, *arrays: np.ndarray) -> list[np.ndarray]:
     ]  # read-only is another type to Numba
 
 
+def _parts(rows: np.ndarray) -> int:
+    return threads.parts(len(rows), grain=-(-GRAIN // max(1, rows.shape[1])))
+
+
 def _totals(loop: Any, rows: list[np.ndarray], *channels: np.ndarray, sums: int) -> np.ndarray:
-    """The sums (sums, C) that `loop` adds up over the rows: those of each thread, in order."""
-    C = rows[0].shape[1]
-
-    def part(first: int, last: int) -> np.ndarray:
-        totals = np.zeros((sums, C))
-        loop(*(a[first:last] for a in rows), *channels, *totals)
-        return totals
-
-    return np.sum(threads.split(part, len(rows[0]), grain=-(-GRAIN // max(1, C))), axis=0)
+    """The sums (sums, C) that `loop` adds up over the rows: those of each part, in order."""
+    parts = _parts(rows[0])
+    totals = np.empty((parts, sums, rows[0].shape[1]))
+    threads.split(loop, len(rows[0]), parts, *rows, *channels, totals)
+    return totals.sum(axis=0)
 
 
 def _map(loop: Any, rows: list[np.ndarray], *channels: np.ndarray) -> None:
     """loop over all rows, the last of which it writes."""
-
-    def part(first: int, last: int) -> None:
-        *given, out = (a[first:last] for a in rows)
-        loop(*given, *channels, out)
-
-    threads.split(part, len(rows[0]), grain=-(-GRAIN // max(1, rows[0].shape[1])))
+    threads.split(loop, len(rows[0]), _parts(rows[0]), *rows, *channels)
 
 
 def channel_sum(x: np.ndarray) -> np.ndarray:

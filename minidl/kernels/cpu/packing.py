@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from .board import parallel
 from .compiling import compiled
 
 # --- the phases of a strided gradient (see convolution.py) ----------------------------------------
 
 
-@compiled
-def pack_mirrored(w, tap, stride, panels, first, last):
+@parallel
+def pack_mirrored(w, tap, stride, panels, part):
     """Of a window w (K, L, C, O), every stride-th tap from `tap` on, in mirrored order and with
     inputs and outputs exchanged: panels first to last - 1 of (panels, taps O, wide)."""
     K, L, C, O = w.shape
     rows, columns = (K - tap[0] + stride - 1) // stride, (L - tap[1] + stride - 1) // stride
     wide = panels.shape[2]
-    for p in range(first, last):
+    for p in range(part.first, part.last):
         used = min(wide, C - p * wide)
         for t in range(rows * columns):
             i = tap[0] + stride * (rows - 1 - t // columns)
@@ -50,12 +51,12 @@ def _factors(w, U):
         U[6, o], U[7, o], U[8, o] = w20 + w21 + w22, -w20, w22
 
 
-@compiled
-def pack_factors(w, panels, first, last):
+@parallel
+def pack_factors(w, panels, part):
     """doubling.of_window for the inputs first to last - 1, in panels (9, panels, C, wide)."""
     O, wide = w.shape[3], panels.shape[3]
     U = np.zeros((9, panels.shape[1] * wide), w.dtype)
-    for c in range(first, last):
+    for c in range(part.first, part.last):
         _factors(w[:, :, c], U[:, :O])
         for q in range(9):
             for p in range(panels.shape[1]):
@@ -63,14 +64,14 @@ def pack_factors(w, panels, first, last):
                     panels[q, p, c, k] = U[q, p * wide + k]
 
 
-@compiled
-def pack_factors_transposed(w, panels, first, last):
+@parallel
+def pack_factors_transposed(w, panels, part):
     """Likewise for panels first to last - 1 of (panels, 9 O, wide), w's inputs and
     outputs exchanged. A few outputs at a time: their factors stay in the nearest cache."""
     _, _, C, O = w.shape
     wide, some = panels.shape[2], 32
     U = np.zeros((9, wide, some), w.dtype)
-    for p in range(first, last):
+    for p in range(part.first, part.last):
         for begin in range(0, O, some):
             end = min(O, begin + some)
             for k in range(min(wide, C - p * wide)):
@@ -83,10 +84,10 @@ def pack_factors_transposed(w, panels, first, last):
                         panels[p, q * O + o, k] = U[q, k, o - begin]
 
 
-@compiled
-def windows_of_factors(U, w, first, last):
+@parallel
+def windows_of_factors(U, w, part):
     """doubling.to_window in one pass, likewise."""
-    for c in range(first, last):
+    for c in range(part.first, part.last):
         for o in range(w.shape[3]):
             u0, u1, u2 = U[0, c, o], U[1, c, o], U[2, c, o]
             u3, u4, u5 = U[3, c, o], U[4, c, o], U[5, c, o]

@@ -4,7 +4,8 @@ Loops compiled by Numba and BLAS's products run without Python's lock, so that p
 With a pool in each library, the pools take the cores from each other: where another process is busy
 too, BLAS with two threads of its own on two cores was ten times slower than with one.
 
-A part of the work is worth a thread if it takes longer than waking one, some 80 microseconds.
+The threads stay in compiled code, where they look at a board (`board.py`) for parts of a job. When
+none has come for a while they go to sleep; the next job wakes them, and does not wait for them.
 
 Linux wakes a thread on the processor that it was on, or that it is woken from, and moves it only
 once it has waited there for a while. Parts of a few milliseconds could so take turns on one
@@ -19,33 +20,37 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterator
-from itertools import pairwise
-from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any
 
 from threadpoolctl import LibController, ThreadpoolController
 
-R = TypeVar("R")
-GRAIN = 1 << 17  # numbers, each of a few operations, that are worth a thread
-WORTH = 1 << 24  # multiplications in a product that are
-_Task = tuple[Callable[[], Any], "SimpleQueue[tuple[Any, BaseException | None]]"]
+from . import board
 
-_tasks: SimpleQueue[_Task] = SimpleQueue()
-_pool: list[threading.Thread] = []  # they wait for tasks
+GRAIN = 1 << 14  # numbers, each of a few operations, that are worth a thread
+WORTH = 1 << 20  # multiplications in a product that are
+PATIENCE = 20000  # looks at the board before a thread goes to sleep: some 250 microseconds
+
+_board = board.new()
+_using = threading.Lock()  # the board; by one caller at a time
+_pool: list[threading.Thread] = []
+_asleep: list[threading.Lock] = []  # of the pool; each wakes when its lock is released
+_announced = 0  # jobs, before they are written down
 _shunned = -1  # the processor that they keep off
 _getcpu = hasattr(os, "sched_setaffinity") and getattr(ctypes.PyDLL(None), "sched_getcpu", None)
-_inside = threading.local()  # in one of them, work is not split again
 _blas: list[LibController] | None = None
 
 
+def _processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _available() -> int:
-    """The processors that this process may use, or MINIDL_THREADS."""
+    """MINIDL_THREADS, or the processors."""
     wanted = os.environ.get("MINIDL_THREADS", "")
     if wanted and not (wanted.isdigit() and int(wanted) > 0):
         raise ValueError(f"MINIDL_THREADS is {wanted!r}; expected a number of threads, 1 or more")
-    if wanted:
-        return int(wanted)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(wanted) if wanted else _processors()
 
 
 _count = _available()
@@ -64,36 +69,32 @@ def use(threads: int) -> None:
     _count = threads
 
 
-def split(work: Callable[[int, int], R], length: int, *, grain: int) -> list[R]:
-    """[work(start, stop), ...] over consecutive parts of range(length), at the same time.
+def parts(length: int, *, grain: int) -> int:
+    """Into how many parts a range is split, each of which is worth a thread: `grain` or longer."""
+    return max(1, min(_count, board.MOST, length // max(1, grain)))
 
-    grain: the shortest part that is worth a thread. The results are in order; an exception in any
-    part is raised here once all have ended.
+
+def split(loop: Callable[..., int], length: int, parts: int, *arguments: Any) -> None:
+    """loop(*arguments, part) for so many parts of range(length), at the same time.
+
+    loop: made by `compiling.parallel`. The same number of parts gives the same results, whoever
+    takes them. Raises MemoryError.
     """
-    parts = 1 if getattr(_inside, "pool", False) else max(1, min(_count, length // max(1, grain)))
-    if parts == 1:
-        return [work(0, length)]
-    ends = [length * i // parts for i in range(parts + 1)]
-    _start(parts - 1)
-    _keep_off()
-    waiting = []
-    for start, stop in pairwise(ends[1:]):
-        answer: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-        _tasks.put((lambda start=start, stop=stop: work(start, stop), answer))  # type: ignore[misc]
-        waiting.append(answer)
-    error: BaseException | None = None
-    results: list[Any] = []
-    try:
-        results.append(work(0, ends[1]))
-    except BaseException as raised:  # also Ctrl-C: the other parts still use the arrays
-        error = raised
-    for answer in waiting:
-        result, raised_there = answer.get()
-        results.append(result)
-        error = error or raised_there
-    if error is not None:
-        raise error
-    return results
+    global _announced
+    if parts == 1 or not _using.acquire(blocking=False):  # somebody else has the threads
+        failed = loop(0, length, parts, *arguments)
+    else:
+        try:
+            _start(min(parts, _processors()) - 1)
+            _keep_off()
+            _announced += 1
+            while _asleep:
+                _asleep.pop().release()
+            failed = loop(_board.ctypes.data, length, parts, *arguments)
+        finally:
+            _using.release()
+    if failed:
+        raise MemoryError(f"{loop.__name__}: no memory for what it works on")
 
 
 @contextlib.contextmanager
@@ -133,22 +134,22 @@ def _keep_off() -> None:
 
 
 def _serve() -> None:
-    _inside.pool = True
+    bed = threading.Lock()
+    bed.acquire()
     while True:
-        work, answer = _tasks.get()
-        try:
-            answer.put((work(), None))
-        except BaseException as raised:
-            answer.put((None, raised))
-        del work, answer  # or arrays would live until the next task
+        heard = _announced
+        board.serve(_board.ctypes.data, PATIENCE)
+        if heard == _announced:  # or a job is being written down
+            _asleep.append(bed)
+            bed.acquire()
 
 
 def _forget() -> None:
-    """After a fork only the forking thread exists, and the queue may be held by one that does
-    not."""
-    global _tasks
+    """After a fork only the forking thread exists."""
+    global _board, _using
+    _board, _using = board.new(), threading.Lock()
     _pool.clear()
-    _tasks = SimpleQueue()
+    _asleep.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,0 +1,169 @@
+"""The loops of convolutions around the micro-kernel: which numbers it multiplies, unit by unit.
+
+What a unit of work sees of the pictures is copied with zeros around it. A job is a panel of a unit:
+the panels of unit 0 come before those of unit 1 and so on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import blas
+from .board import parallel
+from .compiling import compiled
+from .microkernel import ROWS, products
+
+
+@compiled
+def _copy_padded(x, n, row, column, room):
+    """Fill room (rows, columns, C) with x[n] from pixel (row, column) on, and zeros around it."""
+    for i in range(room.shape[0]):
+        for j in range(room.shape[1]):
+            h, v = row + i, column + j
+            inside = 0 <= h < x.shape[1] and 0 <= v < x.shape[2]
+            for c in range(room.shape[2]):
+                room[i, j, c] = x[n, h, v, c] if inside else 0
+
+
+@compiled
+def _pack(matrix, panels, first, last):
+    """Fill panels first to last - 1 (panels, rows, wide) from matrix (rows, columns), and zeros."""
+    wide = panels.shape[2]
+    for p in range(first, last):
+        used = min(wide, matrix.shape[1] - p * wide)
+        for k in range(panels.shape[1]):
+            source, row = matrix[k, p * wide : p * wide + used], panels[p, k]
+            for q in range(used):
+                row[q] = source[q]
+            row[used:] = 0
+
+
+@parallel
+def pack(matrix, panels, part):
+    """Fill these of the panels."""
+    _pack(matrix, panels, part.first, part.last)
+
+
+@parallel
+def correlate(
+    x, rooms, panels, bias, window, stride, corner, outputs, y, columns, place, band, part
+):
+    """y = bias + the windows of x times the panels; these jobs of it.
+
+    x (N, H, W, C); window: its (rows, columns); corner: where the first one begins, (-top, -left);
+    outputs: (P, Q) windows of a picture. Output (n, i, j) goes to y[place @ (1, n, i, j)], y flat.
+    rooms (parts, pictures, rows, columns, C): what a unit of work sees of so many pictures for
+    `band` rows of outputs.
+    """
+    room = rooms[part.which]
+    (N, _, _, C), pictures = x.shape, room.shape[0]
+    (K, L), (P, Q), (origin, y_picture, y_row, y_column) = window, outputs, place
+    room_picture, room_row = room[0].size, room.shape[2] * C
+    taps = np.arange(K) * room_row
+    length = pictures * band * Q
+    rows, out = np.empty(length + ROWS, np.int64), np.empty(length + ROWS, np.int64)
+    no_rows = np.zeros(length + ROWS, np.int64)  # the bias is one row for all
+    bands, job = (P + band - 1) // band, part.first
+    while job < part.last:
+        u, panel = job // panels.shape[0], job % panels.shape[0]
+        some = panel, min(panels.shape[0], panel + part.last - job)
+        n, i, count = u // bands * pictures, u % bands * band, 0
+        for g in range(min(pictures, N - n)):
+            _copy_padded(x, n + g, i * stride + corner[0], corner[1], room[g])
+            for r in range(min(band, P - i)):
+                for j in range(Q):
+                    rows[count] = g * room_picture + r * stride * room_row + j * stride * C
+                    out[count] = origin + (n + g) * y_picture + (i + r) * y_row + j * y_column
+                    count += 1
+        full = (count + ROWS - 1) // ROWS * ROWS
+        rows[count:full], out[count:full] = rows[count - 1], out[count - 1]
+        products(room.reshape(-1), rows[:full], taps, L * C, 1, panels, some, columns, y,
+                  out[:full], (bias,), (no_rows[:full],))  # fmt: skip
+        job += some[1] - some[0]
+
+
+@compiled
+def _correlate_grad_w(x, g, room, panels, window, stride, corner, dw, band, units, some_rows):
+    """Set some_rows = (first, last + 1) of dw (K L C, O) to what units = (first, last + 1) give.
+
+    g (N, P, Q, O); panels (panels, pixels of a unit, wide): room for a unit of it; the rest as in
+    `correlate`. Here the sum is over the pixels of outputs, and each row of g is a tap.
+    """
+    dw[some_rows[0] : some_rows[1]] = 0
+    N, P, Q, O = g.shape
+    C, L, pictures = x.shape[3], window[1], room.shape[0]
+    room_row = room.shape[2] * C
+    taps = np.empty(pictures * band, np.int64)
+    length = some_rows[1] - some_rows[0]
+    full = (length + ROWS - 1) // ROWS * ROWS
+    rows, out = np.empty(full, np.int64), np.empty(full, np.int64)
+    for r in range(full):
+        row = some_rows[0] + min(r, length - 1)
+        rows[r] = row // (L * C) * room_row + row % (L * C)
+        out[r] = row * O
+    flat, bands = dw.reshape(-1), (P + band - 1) // band
+    for u in range(units[0], units[1]):
+        n, i = u // bands * pictures, u % bands * band
+        here, lines = min(pictures, N - n), min(band, P - i)
+        for p in range(here):
+            _copy_padded(x, n + p, i * stride + corner[0], corner[1], room[p])
+            for r in range(lines):
+                taps[p * lines + r] = p * room[0].size + r * stride * room_row
+            first, last = p * lines * Q, (p + 1) * lines * Q
+            _pack(g[n + p, i : i + lines].reshape(-1, O), panels[:, first:last], 0, panels.shape[0])
+        products(room.reshape(-1), rows, taps[: here * lines], Q, stride * C, panels,
+                  (0, panels.shape[0]), O, flat, out, (flat,), (out,))  # fmt: skip
+
+
+@parallel
+def grad_w_of_units(x, g, rooms, panels, window, stride, corner, dw, band, part):
+    """dw[part] (parts, K L C, O) of these units, each part with its room and panels."""
+    i, units, rows = part.which, (part.first, part.last), (0, dw.shape[1])
+    _correlate_grad_w(x, g, rooms[i], panels[i], window, stride, corner, dw[i], band, units, rows)
+
+
+@parallel
+def grad_w_of_rows(x, g, rooms, panels, window, stride, corner, dw, band, part):
+    """dw (1, K L C, O) of all units, in these tiles of its rows."""
+    i, (N, P, _, _), pictures, length = part.which, g.shape, rooms.shape[1], dw.shape[1]
+    units = (N + pictures - 1) // pictures * ((P + band - 1) // band)
+    rows = min(part.first * ROWS, length), min(part.last * ROWS, length)
+    _correlate_grad_w(
+        x, g, rooms[i], panels[i], window, stride, corner, dw[0], band, (0, units), rows
+    )
+
+
+# --- few channels ---------------------------------------------------------------------------------
+
+
+@compiled
+def _add_windows(windows, dx, channels, first, outputs, stride, corner):
+    """Add windows (pixels, K, L C), of the output pixels first, first + 1, ... of one picture, to
+    where they came from in dx (H, W C)."""
+    H, WC = dx.shape
+    count, K, LC = windows.shape
+    for r in range(count):
+        i, j = (first + r) // outputs[1], (first + r) % outputs[1]
+        column = (j * stride + corner[1]) * channels
+        begin = min(max(0, -column), LC)  # of the window's row, what lies inside of dx
+        end = max(begin, min(LC, WC - column))
+        for k in range(K):
+            h = i * stride + k + corner[0]
+            if 0 <= h < H and begin < end:
+                inside, target = windows[r, k, begin:end], dx[h, column + begin : column + end]
+                for c in range(inside.size):
+                    target[c] += inside[c]
+
+
+@parallel
+def scatter(gemm, pixels, back, rooms, dx, channels, outputs, stride, corner, part):
+    """dx (N, H, W C) of these pictures: the windows that pixels (N, P Q, O) times back (O, K L C)
+    are, added up. rooms (parts, pixels, K, L C): for the windows of so many pixels."""
+    windows = rooms[part.which]
+    some = len(windows)
+    for n in range(part.first, part.last):
+        dx[n] = 0
+        for first in range(0, pixels.shape[1], some):
+            count = min(some, pixels.shape[1] - first)
+            blas.product(gemm, pixels[n, first : first + count], back, windows.reshape(some, -1))
+            _add_windows(windows[:count], dx[n], channels, first, outputs, stride, corner)

@@ -1,0 +1,242 @@
+"""The loops of convolutions of doubled pictures: transforms, and products of them, unit by unit.
+
+A unit of work is some rows of pixels, whose transforms stay in a core's cache. A job is a panel of
+a unit: the panels of unit 0 come before those of unit 1 and so on. The algebra is in
+`upsampling.py`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .board import parallel
+from .compiling import compiled
+from .microkernel import ROWS, products
+from .tiles import TILE
+
+VECTOR = TILE.vector
+
+# The three of an axis: first + sign second, given by (first, second, sign) with first and second
+# counted from stride x the pixel. At stride 2, there are an even and an odd pixel of g.
+OF_X = np.array([(0, 0, 0), (0, -1, -1), (1, 0, -1)])  # x[i], x[i] - x[i-1], x[i+1] - x[i]
+OF_G = np.array([(0, 1, 1), (0, 2, -1), (-1, 1, -1)])  # OF_X's transpose, times its sums
+
+
+@compiled
+def _two(a, b, sign, out):
+    if sign == 0:
+        for k in range(out.size):
+            out[k] = a[k]
+    elif sign > 0:
+        for k in range(out.size):
+            out[k] = a[k] + b[k]
+    else:
+        for k in range(out.size):
+            out[k] = a[k] - b[k]
+
+
+@compiled
+def _transform(x, height, three, stride, first, begin, room):
+    """room (9, rows, W, c) of the rows first, first + 1, ... of pictures of `height` rows, from
+    the channels begin, begin + 1, ... of x (N height stride, W stride, C): the three along the
+    rows, and of each the three along the columns. Beyond the picture all is zero."""
+    _, width, C = x.shape
+    _, rows, W, c = room.shape
+    flat, nothing = x.reshape(-1, width * C), np.zeros(width * C, x.dtype)
+    line = np.empty(width * c, x.dtype)
+    # of a line, each stride-th pixel: one of zeros, those that there are, and one of zeros
+    apart = np.zeros((stride, (W + 2) * c), x.dtype)
+    run = c if c < C else width * c  # as much as lies side by side
+    for r in range(rows):
+        row, i = (first + r) * stride, (first + r) % height * stride
+        for a in range(3):
+            at, other, sign = three[a]
+            inside = 0 <= i + at < height * stride
+            one = flat[row + at] if inside else nothing
+            inside = 0 <= i + other < height * stride
+            two = flat[row + other] if inside else nothing
+            to = apart[0, c:] if stride == 1 else line
+            for k in range(0, width * c, run):
+                source = k // c * C + begin
+                _two(one[source : source + run], two[source : source + run], sign, to[k : k + run])
+            if stride > 1:
+                for s in range(stride):
+                    for j in range(W):
+                        here = apart[s, (1 + j) * c : (2 + j) * c]
+                        there = line[(j * stride + s) * c : (j * stride + s + 1) * c]
+                        for k in range(c):
+                            here[k] = there[k]
+            for b in range(3):
+                at, other, sign = three[b]
+                one = apart[at % stride, (1 + at // stride) * c :]
+                two = apart[other % stride, (1 + other // stride) * c :]
+                _two(one, two, sign, room[3 * a + b, r].reshape(-1))
+
+
+@compiled
+def _sums(g, first, last, panels):
+    """G of the rows first to last - 1 of x, from g (2 N H, 2 W, O), into panels (panels, rows, W,
+    9, wide).
+
+    Of the four pixels copied side by side: loops whose length, and arrays whose distances, are
+    known beforehand become vectors, and take a third of the time.
+    """
+    O, (count, height, W, _, _) = g.shape[2], panels.shape
+    wide, flat = 2 * VECTOR // g.itemsize, panels.reshape(-1)
+    four = np.empty(4 * wide, g.dtype)
+    for p in range(count):
+        used = min(wide, O - p * wide)
+        four[:] = 0
+        for r in range(last - first):
+            for j in range(W):
+                for s in range(4):
+                    pixel = g[2 * (first + r) + s // 2, 2 * j + s % 2, p * wide : p * wide + used]
+                    to = four[s * wide : s * wide + used]
+                    for k in range(to.size):
+                        to[k] = pixel[k]
+                begin = ((p * height + r) * W + j) * 9 * wide
+                to = flat[begin : begin + 9 * wide]
+                for k in range(wide):
+                    a, b, c, d = four[k], four[wide + k], four[2 * wide + k], four[3 * wide + k]
+                    to[k] = (a + b) + (c + d)
+                    to[wide + k] = a + c
+                    to[2 * wide + k] = b + d
+                    to[3 * wide + k] = a + b
+                    to[4 * wide + k] = a
+                    to[5 * wide + k] = b
+                    to[6 * wide + k] = c + d
+                    to[7 * wide + k] = c
+                    to[8 * wide + k] = d
+
+
+# --- products of them ----------------------------------------------------------------------------
+
+
+@compiled
+def _filled(count, step):
+    """Offsets 0, step, ... of `count` rows, filled up to whole tiles."""
+    return np.minimum(np.arange((count + ROWS - 1) // ROWS * ROWS), count - 1) * step
+
+
+@compiled
+def _products_forward(V, panels, some, bias, sums, y):
+    """y (rows, 2, W, 2, O): the nine products of V (9, rows W, C), each in four, two or one of the
+    four pixels; of each pixel, the columns in `some` of the panels (9, panels, C, wide).
+
+    bias: as wide as all panels. sums (4, rows W, as wide): room for what pixels share, which is
+    V6 U6 + V0 U0 + bias, V3 U3 + V0 U0 + bias, V1 U1 and V2 U2.
+    """
+    (_, pixels, C), (_, _, W, _, O), width = V.shape, y.shape, sums.shape[2]
+    a, s, flat = V.reshape(9, -1), sums.reshape(4, -1), y.reshape(-1)
+    rows, out, none = _filled(pixels, C), _filled(pixels, width), _filled(pixels, 0)
+    top = (rows // C // W * 2 * W + rows // C % W) * 2 * O
+    tap, zero = np.zeros(1, np.int64), np.zeros(width, V.dtype)
+    for q, to, start, start_rows in ((0, 0, bias, none), (3, 1, s[0], out), (6, 0, s[0], out),
+                                     (1, 2, zero, none), (2, 3, zero, none)):  # fmt: skip
+        products(a[q], rows, tap, C, 1, panels[q], some, width, s[to], out, (start,),
+                  (start_rows,))  # fmt: skip
+    for below in range(2):
+        for odd in range(2):
+            q, at = 4 + 3 * below + odd, (2 * W * below + odd) * O
+            products(a[q], rows, tap, C, 1, panels[q], some, O, flat[at:], top,
+                      (s[1 - below], s[2 + odd]), (out, out))  # fmt: skip
+
+
+@compiled
+def _products_grad_x(Z, panels, some, dx):
+    """dx (pixels, C), in the columns of some of the panels (panels, 9 O, wide): all nine of Z."""
+    (pixels, C), O = dx.shape, Z.shape[2]
+    zero, none = np.zeros(panels.shape[0] * panels.shape[2], Z.dtype), _filled(pixels, 0)
+    products(Z.reshape(-1), _filled(pixels, O), np.arange(9) * (pixels * O), O, 1, panels, some,
+              C, dx.reshape(-1), _filled(pixels, C), (zero,), (none,))  # fmt: skip
+
+
+@compiled
+def _products_grad_w(V, G, dU, first, add):
+    """dU[q, first + c] = or += V[q, :, c] G[q]: (9, C, O), (9, pixels, channels), (panels, pixels,
+    9, wide)."""
+    (_, pixels, channels), width = V.shape, dU.shape[2]
+    rows, out, none = _filled(channels, 1), _filled(channels, width), _filled(channels, 0)
+    tap, zero = np.zeros(1, np.int64), np.zeros(width, V.dtype)
+    for q in range(9):
+        c = dU[q, first:].reshape(-1)
+        start, start_rows = (c, out) if add else (zero, none)
+        products(V[q].reshape(-1), rows, tap, pixels, channels, G[:, :, q], (0, G.shape[0]), width,
+                  c, out, (start,), (start_rows,))  # fmt: skip
+
+
+# --- unit by unit ---------------------------------------------------------------------------------
+
+
+@compiled
+def _cut(room, rows):
+    """As much of room (9, unit, W, C) as (9, rows, W, C) takes, side by side."""
+    _, _, W, C = room.shape
+    return room.reshape(-1)[: 9 * rows * W * C].reshape((9, rows, W, C))
+
+
+@compiled
+def _of_job(job, last, unit, panels, rows):
+    """The first row, last + 1 of a job's unit, and as many of its panels (first, last + 1) as come
+    before the job `last`."""
+    u, panel = job // panels, job % panels
+    return u * unit, min(rows, (u + 1) * unit), (panel, min(panels, panel + last - job))
+
+
+@parallel
+def forward(x, height, panels, bias, rooms, sums, y, part):
+    """y (rows, 2, W, 2, O) of x (rows, W, C), these jobs of it. For each part, rooms (parts, 9,
+    unit, W, C) and sums (parts, 4, unit W, columns of all panels)."""
+    room, unit, job = rooms[part.which], rooms.shape[2], part.first
+    while job < part.last:
+        begin, end, some = _of_job(job, part.last, unit, panels.shape[1], x.shape[0])
+        V = _cut(room, end - begin)
+        _transform(x, height, OF_X, 1, begin, 0, V)
+        flat = V.reshape((9, V.shape[1] * V.shape[2], V.shape[3]))
+        _products_forward(flat, panels, some, bias, sums[part.which], y[begin:end])
+        job += some[1] - some[0]
+
+
+@parallel
+def grad_x(g, height, panels, rooms, dx, part):
+    """dx (rows, W, C) of g (2 rows, 2 W, O), these jobs of it; rooms (parts, 9, unit, W, O)."""
+    room, unit, job = rooms[part.which], rooms.shape[2], part.first
+    while job < part.last:
+        begin, end, some = _of_job(job, part.last, unit, panels.shape[0], dx.shape[0])
+        Z = _cut(room, end - begin)
+        _transform(g, height, OF_G, 2, begin, 0, Z)
+        flat = Z.reshape((9, Z.shape[1] * Z.shape[2], Z.shape[3]))
+        _products_grad_x(flat, panels, some, dx[begin:end].reshape((flat.shape[1], dx.shape[2])))
+        job += some[1] - some[0]
+
+
+@compiled
+def _grad_u(x, g, height, rooms, G, dU, units, channels):
+    """dU (9, C, O), in channels = (first, last + 1) of x, of units = (first, last + 1)."""
+    unit, (first, last) = rooms.shape[1], channels
+    c, (count, _, W, _, wide) = last - first, G.shape
+    room = rooms.reshape(-1)[: 9 * unit * W * c].reshape((9, unit, W, c))
+    for u in range(units[0], units[1]):
+        begin, end = u * unit, min(x.shape[0], (u + 1) * unit)
+        V = _cut(room, end - begin)
+        _transform(x, height, OF_X, 1, begin, first, V)
+        _sums(g, begin, end, G)
+        pixels = V.reshape((9, (end - begin) * W, c))
+        _products_grad_w(pixels, G.reshape((count, unit * W, 9, wide)), dU, first, u > units[0])
+
+
+@parallel
+def grad_u_of_units(x, g, height, rooms, G, dU, part):
+    """dU[part] (parts, 9, C, O) of these units of x (rows, W, C) and g (2 rows, 2 W, O). For each
+    part, rooms (parts, 9, unit, W, C) and G (parts, panels, unit, W, 9, wide)."""
+    i = part.which
+    _grad_u(x, g, height, rooms[i], G[i], dU[i], (part.first, part.last), (0, x.shape[2]))
+
+
+@parallel
+def grad_u_of_channels(x, g, height, rooms, G, dU, part):
+    """dU (1, 9, C, O) of all units, in these tiles of its channels."""
+    i, unit = part.which, rooms.shape[2]
+    units, C = (x.shape[0] + unit - 1) // unit, x.shape[2]
+    channels = part.first * ROWS, min(C, part.last * ROWS)
+    _grad_u(x, g, height, rooms[i], G[i], dU[0], (0, units), channels)

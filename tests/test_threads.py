@@ -1,0 +1,182 @@
+"""The board on which threads find work, and the pool of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from minidl.kernels.cpu import board, threads
+from minidl.kernels.cpu.board import parallel
+
+TWO = pytest.mark.skipif(threads._processors() < 2, reason="needs two processors")
+
+
+@parallel
+def note(found, part):
+    """found[i]: which part had i; found[-1]: how many numbers there were."""
+    for i in range(part.first, part.last):
+        found[i] = part.which
+
+
+@parallel
+def meet(words, met, patience, part):
+    """met[which]: whether the other part was seen to run."""
+    board._write(words, part.which, 1)
+    for _ in range(patience):
+        if board._read(words, 1 - part.which):
+            met[part.which] = 1
+            return
+
+
+@parallel
+def add_up(x, sums, part):
+    for i in range(part.first, part.last):
+        sums[part.which] += x[i]
+
+
+@parallel
+def want_all_memory(sizes, part):
+    if part.which == 1:
+        np.empty(sizes[0])[0] = 1
+
+
+@pytest.fixture
+def three(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_count", 3)
+
+
+def noted(length: int, parts: int) -> list[int]:
+    found = np.full(length, -1)
+    threads.split(note, length, parts, found)
+    return found.tolist()
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 10, 100])
+def test_parts_cover_everything_once_and_in_order(three: None, length: int) -> None:
+    parts = threads.parts(length, grain=1)
+    found = noted(length, parts)
+    assert parts == max(1, min(3, length))
+    assert found == sorted(found) and set(found) == set(range(parts if length else 0))
+
+
+def test_what_is_not_worth_a_thread_stays_whole(three: None) -> None:
+    assert threads.parts(10, grain=6) == 1
+    assert threads.parts(12, grain=6) == 2
+    assert threads.parts(12, grain=0) == 3
+
+
+@TWO
+def test_parts_run_at_the_same_time() -> None:
+    for _ in range(20):  # a thread that sleeps is woken, and may come too late
+        words, met = np.zeros(2, np.int64), np.zeros(2)
+        threads.split(meet, 2, 2, words.ctypes.data, met, 100_000_000)
+        if met.all():
+            return
+    raise AssertionError("one part always came after the other")
+
+
+def test_nobody_waits_for_threads_that_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a single other thread the caller takes all parts."""
+    monkeypatch.setattr(threads, "_start", lambda wanted: None)
+    monkeypatch.setattr(threads, "_pool", [])
+    monkeypatch.setattr(threads, "_board", board.new())
+    assert noted(5, 3) == [0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("rest", [0, 0.001])
+def test_every_part_of_many_jobs_is_taken_once(rest: float) -> None:
+    """Also right after another job, when threads are late, and when they have gone to sleep."""
+    x = np.arange(1000.0)
+    for i in range(20000 if not rest else 100):
+        parts = 2 + i % 5
+        sums = np.zeros(parts)
+        threads.split(add_up, x.size, parts, x, sums)
+        assert sums.sum() == x.sum(), i
+        time.sleep(rest) if rest else None
+
+
+def test_callers_at_the_same_time_do_not_mix_their_jobs() -> None:
+    wrong: list[float] = []
+
+    def call(k: int) -> None:
+        x = np.full(1000, float(k))
+        for _ in range(2000):
+            sums = np.zeros(3)
+            threads.split(add_up, x.size, 3, x, sums)
+            if sums.sum() != 1000 * k:
+                wrong.append(sums.sum())
+
+    callers = [threading.Thread(target=call, args=(k,)) for k in range(1, 4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert not wrong
+
+
+def test_a_part_without_memory_is_reported_once_the_others_have_ended() -> None:
+    with pytest.raises(MemoryError, match="want_all_memory"):
+        threads.split(want_all_memory, 3, 3, np.array([1 << 60]))
+    assert noted(3, 3) == [0, 1, 2]
+
+
+def test_borrowed_arrays_are_given_back() -> None:
+    x, sums = np.arange(10.0), np.zeros(2)
+    before = sys.getrefcount(x)
+    for _ in range(100):
+        threads.split(add_up, x.size, 2, x, sums)
+    assert sys.getrefcount(x) == before
+
+
+@pytest.mark.skipif(
+    not threads._getcpu or len(os.sched_getaffinity(0)) < 2, reason="needs Linux, two processors"
+)
+def test_the_pool_keeps_off_the_callers_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = os.sched_getaffinity(0)
+    for here in [*mine, *mine]:
+        monkeypatch.setattr(threads, "_getcpu", lambda here=here: here)
+        noted(3, 3)
+        assert threads._pool
+        for thread in threads._pool:
+            assert thread.native_id and os.sched_getaffinity(thread.native_id) == mine - {here}
+    assert os.sched_getaffinity(0) == mine
+
+
+def test_blas_is_alone_only_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    from threadpoolctl import threadpool_info
+
+    monkeypatch.setattr(threads, "_blas", None)  # SciPy's may have come since it was looked for
+
+    def counts() -> list[int]:
+        return [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
+
+    before = counts()
+    with threads.blas_alone():
+        assert set(counts()) <= {1}
+    assert counts() == before
+
+
+def test_threads_are_a_number() -> None:
+    with pytest.raises(ValueError, match="expected 1 or more"):
+        threads.use(0)
+    run = subprocess.run(
+        [sys.executable, "-c", "import minidl.kernels.cpu"],
+        env={**os.environ, "MINIDL_THREADS": "many"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "MINIDL_THREADS is 'many'; expected a number" in run.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork")
+def test_a_fork_starts_its_own_threads() -> None:
+    noted(3, 3)
+    child = os.fork()
+    if child == 0:
+        os._exit(len(set(noted(3, 3))))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
