@@ -103,8 +103,9 @@ def both_players(
     judges = list(modules[1].parameters())
     context, target = mode.pictures(batch.context), mode.pictures(batch.target)
     weight = mode.pictures(batch.weight)  # above 0 everywhere: the mean is over all pixels
-    ones, zeros = (mode.array(np.full((len(context), 1), v, np.float32)) for v in (1, 0))
-    entropy = F.binary_cross_entropy_with_logits
+
+    def entropy(logits: torch.Tensor, label: float) -> torch.Tensor:
+        return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
     def step() -> tuple[torch.Tensor, ...]:
         mode.begin()
@@ -112,14 +113,14 @@ def both_players(
         reconstruction = ((prediction - target).square() * weight).mean()
 
         d_adam.zero_grad(set_to_none=True)
-        d_loss = 0.5 * (entropy(d(target), ones) + entropy(d(prediction.detach()), zeros))
+        d_loss = 0.5 * (entropy(d(target), 1.0) + entropy(d(prediction.detach()), 0.0))
         d_loss.backward()
         d_adam.step()
 
         for parameter in judges:  # spares PyTorch gradients that nobody wants
             parameter.requires_grad_(False)
         g_adam.zero_grad(set_to_none=True)
-        adversarial = entropy(d(prediction), ones)
+        adversarial = entropy(d(prediction), 1.0)
         ((1 - share) * reconstruction + share * adversarial).backward()
         g_adam.step()
         for parameter in judges:
