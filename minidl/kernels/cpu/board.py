@@ -35,6 +35,7 @@ DONE, FAILED = 2 * LINE, 2 * LINE + 1
 WORDS = 4 * LINE
 BITS = 16  # of the state, for the parts that are taken; as many for all parts; the others say which
 MOST = (1 << BITS) - 1  # parts
+ROOM = 512  # words, for what a job is called with
 WORD = ir.IntType(64)
 JOB = ir.FunctionType(ir.IntType(32), [WORD] * 4)  # (given, *part) -> 0, or 1 if it failed
 X86 = binding.get_process_triple().startswith(("x86", "i386", "i686"))
@@ -131,11 +132,11 @@ def _borrowed(context, builder, kind, value):
 
 
 def _job_of(loop: Any) -> Any:
-    """For a loop by `njit`, an intrinsic: given its arguments but the last, the addresses of code
-    that calls it with them and a part, and of the arguments, on the stack of who asks."""
+    """For a loop of `compiled`, an intrinsic: it writes the loop's arguments but the last down where
+    it is told, and gives the address of code that calls it with them and a part."""
 
     @intrinsic
-    def job(typing, arguments):
+    def job(typing, place, arguments):
         part = types.NamedUniTuple(types.intp, 3, Part)
         kinds = (*arguments.types, part)
 
@@ -144,6 +145,7 @@ def _job_of(loop: Any) -> Any:
             found = loop.overloads[kinds]
             context.active_code_library.add_linking_library(found.library)
             given = context.get_value_type(arguments)
+            assert context.get_abi_sizeof(given) <= 8 * ROOM
             code = ir.Function(builder.module, JOB, builder.module.get_unique_name("job"))
             code.linkage = "internal"
             inside = ir.IRBuilder(code.append_basic_block())
@@ -157,11 +159,10 @@ def _job_of(loop: Any) -> Any:
             result = found.signature.return_type
             status, _ = context.call_conv.call_function(inside, called, result, kinds, passed)
             inside.ret(inside.zext(status.is_error, ir.IntType(32)))
-            place = cgutils.alloca_once_value(builder, values[0])
-            both = [builder.ptrtoint(code, WORD), builder.ptrtoint(place, WORD)]
-            return context.make_tuple(builder, signature.return_type, both)
+            builder.store(values[1], builder.inttoptr(values[0], given.as_pointer()))
+            return builder.ptrtoint(code, WORD)
 
-        return types.UniTuple(types.intp, 2)(arguments), generate
+        return types.intp(types.intp, arguments), generate
 
     return job
 
@@ -192,7 +193,7 @@ def _take(board):
             _add(board, DONE, 1)
 
 
-@compiled
+@functools.partial(compiled, entry=True)
 def spread(board, code, given, length, parts):
     """The job (code, given) for all parts of range(length); how many of them failed.
 
@@ -216,7 +217,7 @@ def spread(board, code, given, length, parts):
     return _read(board, FAILED)
 
 
-@compiled
+@functools.partial(compiled, entry=True)
 def serve(board, patience):
     """Take parts of every job that comes, until for `patience` looks none has."""
     looks = 0
@@ -230,16 +231,16 @@ def serve(board, patience):
 
 def parallel(loop: Callable[..., None]) -> Callable[..., int]:
     """A compiled loop(*arguments, part), part being a `Part` of its range, as `threads.split` wants
-    it: called with (board, length, parts, *arguments), and `spread` of the loop."""
-    code = _shared.__code__.replace(  # where Numba's cache is to look for changes
+    it: called as (place, *arguments), it makes a job of them, of which it gives the code, and what
+    that is called with at the address `place`, where there are ROOM words."""
+    code = _job.__code__.replace(  # where Numba's cache is to look for changes
         co_filename=loop.__code__.co_filename, co_firstlineno=loop.__code__.co_firstlineno
     )
-    names = {"job": _job_of(compiled(loop)), "spread": spread}
-    shared = python_types.FunctionType(code, names, f"{loop.__name__}_shared")
-    shared.__module__ = loop.__module__
-    return functools.update_wrapper(compiled(shared), loop, assigned=("__doc__",), updated=())
+    made = python_types.FunctionType(code, {"job": _job_of(compiled(loop))}, f"{loop.__name__}_job")
+    made.__module__ = loop.__module__
+    made = compiled(made, entry=True)
+    return functools.update_wrapper(made, loop, assigned=("__doc__",), updated=())
 
 
-def _shared(board, length, parts, *arguments):
-    code, given = job(arguments)  # type: ignore[name-defined] # noqa: F821
-    return spread(board, code, given, length, parts)
+def _job(place, *arguments):
+    return job(place, arguments)  # type: ignore[name-defined] # noqa: F821

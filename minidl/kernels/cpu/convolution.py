@@ -20,7 +20,7 @@ import numpy as np
 
 from .. import mirror
 from . import blas, memory, threads
-from .correlation import correlate, grad_w_of_rows, grad_w_of_units, pack, scatter
+from .correlation import correlate, correlate_grad_w, pack, scatter
 from .kept import packed
 from .matrix import matmul
 from .packing import pack_mirrored
@@ -180,15 +180,14 @@ def conv2d_grad_w(
     rows, unit = K * L * C, _Unit(x, (P, Q), window, stride)
     by_units = unit.count > 1 and rows * O <= SMALL
     if by_units:
-        loop, length, work = grad_w_of_units, unit.count, unit.pixels * rows * O
+        length, work = unit.count, unit.pixels * rows * O
     else:
-        loop, length = grad_w_of_rows, -(-rows // TILE.rows)
-        work = N * P * Q * O * TILE.rows
+        length, work = -(-rows // TILE.rows), N * P * Q * O * TILE.rows
     parts = threads.parts(length, grain=-(-WORTH // max(1, work)))
     dw = memory.empty((parts if by_units else 1, rows, O), x.dtype)
     panels = _panels(unit.pixels, O, x.dtype, parts)
-    threads.split(loop, length, parts, x, g, unit.rooms(parts), panels, window, stride,
-                  (-top, -left), dw, unit.band)  # fmt: skip
+    threads.split(correlate_grad_w, length, parts, x, g, unit.rooms(parts), panels, window, stride,
+                  (-top, -left), dw, unit.band, by_units)  # fmt: skip
     for more in dw[1:]:
         dw[0] += more
     return dw[0].reshape(K, L, C, O)

@@ -82,13 +82,23 @@ def correlate(
         job += some[1] - some[0]
 
 
-@compiled
-def _correlate_grad_w(x, g, room, panels, window, stride, corner, dw, band, units, some_rows):
-    """Set some_rows = (first, last + 1) of dw (K L C, O) to what units = (first, last + 1) give.
+@parallel
+def correlate_grad_w(
+    x, g, rooms, all_panels, window, stride, corner, of_parts, band, by_units, part
+):
+    """The gradient dw (K L C, O), of_parts (parts or 1, K L C, O): by units, each part sets its own
+    to what its units give; else it sets its tiles' rows of the first to what all give.
 
-    g (N, P, Q, O); panels (panels, pixels of a unit, wide): room for a unit of it; the rest as in
-    `correlate`. Here the sum is over the pixels of outputs, and each row of g is a tap.
+    g (N, P, Q, O); all_panels (parts, panels, pixels of a unit, wide): room for a unit of it; the
+    rest as in `correlate`. Here the sum is over the pixels of outputs, each row of g is a tap.
     """
+    room, panels, dw = rooms[part.which], all_panels[part.which], of_parts[0]
+    some_rows, units = (0, dw.shape[0]), (part.first, part.last)
+    if by_units:
+        dw = of_parts[part.which]
+    else:
+        some_rows = min(part.first * ROWS, dw.shape[0]), min(part.last * ROWS, dw.shape[0])
+        units = 0, (len(x) + len(room) - 1) // len(room) * ((g.shape[1] + band - 1) // band)
     dw[some_rows[0] : some_rows[1]] = 0
     N, P, Q, O = g.shape
     C, L, pictures = x.shape[3], window[1], room.shape[0]
@@ -113,24 +123,6 @@ def _correlate_grad_w(x, g, room, panels, window, stride, corner, dw, band, unit
             _pack(g[n + p, i : i + lines].reshape(-1, O), panels[:, first:last], 0, panels.shape[0])
         products(room.reshape(-1), rows, taps[: here * lines], Q, stride * C, panels,
                   (0, panels.shape[0]), O, flat, out, (flat,), (out,))  # fmt: skip
-
-
-@parallel
-def grad_w_of_units(x, g, rooms, panels, window, stride, corner, dw, band, part):
-    """dw[part] (parts, K L C, O) of these units, each part with its room and panels."""
-    i, units, rows = part.which, (part.first, part.last), (0, dw.shape[1])
-    _correlate_grad_w(x, g, rooms[i], panels[i], window, stride, corner, dw[i], band, units, rows)
-
-
-@parallel
-def grad_w_of_rows(x, g, rooms, panels, window, stride, corner, dw, band, part):
-    """dw (1, K L C, O) of all units, in these tiles of its rows."""
-    i, (N, P, _, _), pictures, length = part.which, g.shape, rooms.shape[1], dw.shape[1]
-    units = (N + pictures - 1) // pictures * ((P + band - 1) // band)
-    rows = min(part.first * ROWS, length), min(part.last * ROWS, length)
-    _correlate_grad_w(
-        x, g, rooms[i], panels[i], window, stride, corner, dw[0], band, (0, units), rows
-    )
 
 
 # --- few channels ---------------------------------------------------------------------------------

@@ -210,33 +210,27 @@ def grad_x(g, height, panels, rooms, dx, part):
         job += some[1] - some[0]
 
 
-@compiled
-def _grad_u(x, g, height, rooms, G, dU, units, channels):
-    """dU (9, C, O), in channels = (first, last + 1) of x, of units = (first, last + 1)."""
-    unit, (first, last) = rooms.shape[1], channels
-    c, (count, _, W, _, wide) = last - first, G.shape
-    room = rooms.reshape(-1)[: 9 * unit * W * c].reshape((9, unit, W, c))
+@parallel
+def grad_u(x, g, height, rooms, sums, of_parts, by_units, part):
+    """The gradient dU (9, C, O) of x (rows, W, C) and g (2 rows, 2 W, O), of_parts (parts or 1, 9,
+    C, O): by units, each part sets its own to what its units give; else it sets its tiles of
+    channels of the first to what all give. For each part, rooms (parts, 9, unit, W, channels) and
+    sums (parts, panels, unit, W, 9, wide)."""
+    room, G, dU = rooms[part.which], sums[part.which], of_parts[0]
+    (_, unit, W, _), wide = room.shape, G.shape[4]
+    channels, units = (0, x.shape[2]), (part.first, part.last)
+    if by_units:
+        dU = of_parts[part.which]
+    else:
+        channels = part.first * ROWS, min(x.shape[2], part.last * ROWS)
+        units = 0, (len(x) + unit - 1) // unit
+    c = channels[1] - channels[0]
+    some = room.reshape(-1)[: 9 * unit * W * c].reshape((9, unit, W, c))
     for u in range(units[0], units[1]):
-        begin, end = u * unit, min(x.shape[0], (u + 1) * unit)
-        V = _cut(room, end - begin)
-        _transform(x, height, OF_X, 1, begin, first, V)
+        begin, end = u * unit, min(len(x), (u + 1) * unit)
+        V = _cut(some, end - begin)
+        _transform(x, height, OF_X, 1, begin, channels[0], V)
         _sums(g, begin, end, G)
         pixels = V.reshape((9, (end - begin) * W, c))
-        _products_grad_w(pixels, G.reshape((count, unit * W, 9, wide)), dU, first, u > units[0])
-
-
-@parallel
-def grad_u_of_units(x, g, height, rooms, G, dU, part):
-    """dU[part] (parts, 9, C, O) of these units of x (rows, W, C) and g (2 rows, 2 W, O). For each
-    part, rooms (parts, 9, unit, W, C) and G (parts, panels, unit, W, 9, wide)."""
-    i = part.which
-    _grad_u(x, g, height, rooms[i], G[i], dU[i], (part.first, part.last), (0, x.shape[2]))
-
-
-@parallel
-def grad_u_of_channels(x, g, height, rooms, G, dU, part):
-    """dU (1, 9, C, O) of all units, in these tiles of its channels."""
-    i, unit = part.which, rooms.shape[2]
-    units, C = (x.shape[0] + unit - 1) // unit, x.shape[2]
-    channels = part.first * ROWS, min(C, part.last * ROWS)
-    _grad_u(x, g, height, rooms[i], G[i], dU[0], (0, units), channels)
+        _products_grad_w(pixels, G.reshape((len(G), unit * W, 9, wide)), dU, channels[0],
+                         u > units[0])  # fmt: skip

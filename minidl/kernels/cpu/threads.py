@@ -22,6 +22,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 from threadpoolctl import LibController, ThreadpoolController
 
 from . import board
@@ -81,8 +82,10 @@ def split(loop: Callable[..., int], length: int, parts: int, *arguments: Any) ->
     takes them. Raises MemoryError.
     """
     global _announced
+    given = np.empty(board.ROOM, np.int64)
+    code, place = loop(given.ctypes.data, *arguments), given.ctypes.data
     if parts == 1 or not _using.acquire(blocking=False):  # somebody else has the threads
-        failed = loop(0, length, parts, *arguments)
+        failed = board.spread(0, code, place, length, parts)
     else:
         try:
             _start(min(parts, _processors()) - 1)
@@ -90,7 +93,7 @@ def split(loop: Callable[..., int], length: int, parts: int, *arguments: Any) ->
             _announced += 1
             while _asleep:
                 _asleep.pop().release()
-            failed = loop(_board.ctypes.data, length, parts, *arguments)
+            failed = board.spread(_board.ctypes.data, code, place, length, parts)
         finally:
             _using.release()
     if failed:

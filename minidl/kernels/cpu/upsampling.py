@@ -24,7 +24,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import threads
-from .doubled import forward, grad_u_of_channels, grad_u_of_units, grad_x
+from .doubled import forward, grad_u, grad_x
 from .kept import packed
 from .memory import empty
 from .packing import pack_factors, pack_factors_transposed, windows_of_factors
@@ -98,16 +98,16 @@ def upsample_conv2d_grad_w(x: np.ndarray, g: np.ndarray) -> np.ndarray:
     units, work = -(-rows // unit), 9 * W * C * O
     by_units = units > 1 and 9 * C * O <= SMALL
     if by_units:
-        loop, length, work = grad_u_of_units, units, work * unit
+        length, work = units, work * unit
     else:
-        loop, length = grad_u_of_channels, -(-C // TILE.rows)
+        length = -(-C // TILE.rows)
         work = -(-work * rows // length)
     parts = threads.parts(length, grain=-(-WORTH // work))
     channels = C if by_units else -(-length // parts) * TILE.rows
     rooms = empty((parts, 9, unit, W, min(C, channels)), x.dtype)
     G = empty((parts, count, unit, W, 9, wide), x.dtype)
     dU = empty((parts if by_units else 1, 9, C, O), x.dtype)
-    threads.split(loop, length, parts, pixels, pairs, H, rooms, G, dU)
+    threads.split(grad_u, length, parts, pixels, pairs, H, rooms, G, dU, by_units)
     for more in dU[1:]:
         dU[0] += more
     dw = empty((3, 3, C, O), x.dtype)
