@@ -27,7 +27,7 @@ from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 
-from .compiling import compiled, intrinsic
+from .compiling import compiled, into_library, intrinsic
 
 LINE = 8  # words of a cache line: what different threads write lies on different lines
 STATE, CODE, GIVEN, LENGTH = range(4)
@@ -132,8 +132,8 @@ def _borrowed(context, builder, kind, value):
 
 
 def _job_of(loop: Any) -> Any:
-    """For a loop of `compiled`, an intrinsic: it writes the loop's arguments but the last down where
-    it is told, and gives the address of code that calls it with them and a part."""
+    """For a loop, an intrinsic: it writes the loop's arguments but the last down where it is told,
+    and gives the address of code that calls it with them and a part."""
 
     @intrinsic
     def job(typing, place, arguments):
@@ -141,9 +141,7 @@ def _job_of(loop: Any) -> Any:
         kinds = (*arguments.types, part)
 
         def generate(context, builder, signature, values):
-            loop.compile(kinds)
-            found = loop.overloads[kinds]
-            context.active_code_library.add_linking_library(found.library)
+            found = into_library(loop, kinds, context)
             given = context.get_value_type(arguments)
             assert context.get_abi_sizeof(given) <= 8 * ROOM
             code = ir.Function(builder.module, JOB, builder.module.get_unique_name("job"))
@@ -236,9 +234,9 @@ def parallel(loop: Callable[..., None]) -> Callable[..., int]:
     code = _job.__code__.replace(  # where Numba's cache is to look for changes
         co_filename=loop.__code__.co_filename, co_firstlineno=loop.__code__.co_firstlineno
     )
-    made = python_types.FunctionType(code, {"job": _job_of(compiled(loop))}, f"{loop.__name__}_job")
-    made.__module__ = loop.__module__
-    made = compiled(made, entry=True)
+    job = python_types.FunctionType(code, {"job": _job_of(loop)}, f"{loop.__name__}_job")
+    job.__module__ = loop.__module__
+    made = compiled(job, entry=True)
     return functools.update_wrapper(made, loop, assigned=("__doc__",), updated=())
 
 

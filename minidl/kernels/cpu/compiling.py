@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from numba import extending, njit
+from numba.core.compiler import Flags, compile_internal
+from numba.core.cpu_options import FastMathOptions
 
 intrinsic: Any = extending.intrinsic  # calls pass one argument less than the function names
 
@@ -29,13 +31,23 @@ MARK = zlib.crc32(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.
 def compiled(loop: Callable[..., Any], *, entry: bool = False) -> Callable[..., Any]:
     """Numba's `njit`, its result kept on disk where there is a folder that can be written.
 
-    entry: whether Python calls it, or other compiled code alone, which spares a third of the time.
+    entry: whether Python calls it; else other compiled code alone does, with which it is kept.
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST}
     options |= {"no_cpython_wrapper": not entry, "no_cfunc_wrapper": True}
-    kept = "MINIDL_SIMD" not in os.environ  # which the cache knows nothing of
+    kept = entry and "MINIDL_SIMD" not in os.environ  # which the cache knows nothing of
     loop.__qualname__ = f"{loop.__name__}_{MARK:08x}"
     try:
         return njit(cache=kept, **options)(loop)
     except RuntimeError:  # neither the package's folder nor the user's can be written
         return njit(**options)(loop)
+
+
+def into_library(loop: Callable[..., Any], kinds: tuple, context: Any) -> Any:
+    """Numba's result of compiling a loop for arguments of these types, as a part of what is being
+    compiled: made into machine code once, with all the rest of it."""
+    flags: Any = Flags()
+    flags.nrt = flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+    flags.error_model, flags.fastmath = "numpy", FastMathOptions(FAST)
+    library = context.active_code_library
+    return compile_internal(context.typing_context, context, library, loop, kinds, None, flags, {})

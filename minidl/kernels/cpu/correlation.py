@@ -11,7 +11,7 @@ import numpy as np
 from . import blas
 from .board import parallel
 from .compiling import compiled
-from .microkernel import ROWS, products
+from .microkernel import ROWS, clear, offsets, products
 
 
 @compiled
@@ -35,7 +35,7 @@ def _pack(matrix, panels, first, last):
             source, row = matrix[k, p * wide : p * wide + used], panels[p, k]
             for q in range(used):
                 row[q] = source[q]
-            row[used:] = 0
+            clear(row[used:])
 
 
 @parallel
@@ -59,7 +59,7 @@ def correlate(
     (N, _, _, C), pictures = x.shape, room.shape[0]
     (K, L), (P, Q), (origin, y_picture, y_row, y_column) = window, outputs, place
     room_picture, room_row = room[0].size, room.shape[2] * C
-    taps = np.arange(K) * room_row
+    taps = offsets(K, K, room_row)
     length = pictures * band * Q
     rows, out = np.empty(length + ROWS, np.int64), np.empty(length + ROWS, np.int64)
     no_rows = np.zeros(length + ROWS, np.int64)  # the bias is one row for all
@@ -76,7 +76,8 @@ def correlate(
                     out[count] = origin + (n + g) * y_picture + (i + r) * y_row + j * y_column
                     count += 1
         full = (count + ROWS - 1) // ROWS * ROWS
-        rows[count:full], out[count:full] = rows[count - 1], out[count - 1]
+        for r in range(count, full):
+            rows[r], out[r] = rows[count - 1], out[count - 1]
         products(room.reshape(-1), rows[:full], taps, L * C, 1, panels, some, columns, y,
                   out[:full], (bias,), (no_rows[:full],))  # fmt: skip
         job += some[1] - some[0]
@@ -99,7 +100,7 @@ def correlate_grad_w(
     else:
         some_rows = min(part.first * ROWS, dw.shape[0]), min(part.last * ROWS, dw.shape[0])
         units = 0, (len(x) + len(room) - 1) // len(room) * ((g.shape[1] + band - 1) // band)
-    dw[some_rows[0] : some_rows[1]] = 0
+    clear(dw[some_rows[0] : some_rows[1]].reshape(-1))
     N, P, Q, O = g.shape
     C, L, pictures = x.shape[3], window[1], room.shape[0]
     room_row = room.shape[2] * C
@@ -154,7 +155,7 @@ def scatter(gemm, pixels, back, rooms, dx, channels, outputs, stride, corner, pa
     windows = rooms[part.which]
     some = len(windows)
     for n in range(part.first, part.last):
-        dx[n] = 0
+        clear(dx[n].reshape(-1))
         for first in range(0, pixels.shape[1], some):
             count = min(some, pixels.shape[1] - first)
             blas.product(gemm, pixels[n, first : first + count], back, windows.reshape(some, -1))

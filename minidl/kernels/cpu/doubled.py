@@ -11,7 +11,7 @@ import numpy as np
 
 from .board import parallel
 from .compiling import compiled
-from .microkernel import ROWS, products
+from .microkernel import ROWS, clear, offsets, products
 from .tiles import TILE
 
 VECTOR = TILE.vector
@@ -36,12 +36,12 @@ def _two(a, b, sign, out):
 
 
 @compiled
-def _transform(x, height, three, stride, first, begin, room):
+def _transform(x, height, three, first, begin, room):
     """room (9, rows, W, c) of the rows first, first + 1, ... of pictures of `height` rows, from
     the channels begin, begin + 1, ... of x (N height stride, W stride, C): the three along the
     rows, and of each the three along the columns. Beyond the picture all is zero."""
-    _, width, C = x.shape
-    _, rows, W, c = room.shape
+    (_, width, C), (_, rows, W, c) = x.shape, room.shape
+    stride = width // W
     flat, nothing = x.reshape(-1, width * C), np.zeros(width * C, x.dtype)
     line = np.empty(width * c, x.dtype)
     # of a line, each stride-th pixel: one of zeros, those that there are, and one of zeros
@@ -86,7 +86,7 @@ def _sums(g, first, last, panels):
     four = np.empty(4 * wide, g.dtype)
     for p in range(count):
         used = min(wide, O - p * wide)
-        four[:] = 0
+        clear(four)
         for r in range(last - first):
             for j in range(W):
                 for s in range(4):
@@ -115,7 +115,7 @@ def _sums(g, first, last, panels):
 @compiled
 def _filled(count, step):
     """Offsets 0, step, ... of `count` rows, filled up to whole tiles."""
-    return np.minimum(np.arange((count + ROWS - 1) // ROWS * ROWS), count - 1) * step
+    return offsets(count, (count + ROWS - 1) // ROWS * ROWS, step)
 
 
 @compiled
@@ -147,7 +147,7 @@ def _products_grad_x(Z, panels, some, dx):
     """dx (pixels, C), in the columns of some of the panels (panels, 9 O, wide): all nine of Z."""
     (pixels, C), O = dx.shape, Z.shape[2]
     zero, none = np.zeros(panels.shape[0] * panels.shape[2], Z.dtype), _filled(pixels, 0)
-    products(Z.reshape(-1), _filled(pixels, O), np.arange(9) * (pixels * O), O, 1, panels, some,
+    products(Z.reshape(-1), _filled(pixels, O), offsets(9, 9, pixels * O), O, 1, panels, some,
               C, dx.reshape(-1), _filled(pixels, C), (zero,), (none,))  # fmt: skip
 
 
@@ -191,7 +191,7 @@ def forward(x, height, panels, bias, rooms, sums, y, part):
     while job < part.last:
         begin, end, some = _of_job(job, part.last, unit, panels.shape[1], x.shape[0])
         V = _cut(room, end - begin)
-        _transform(x, height, OF_X, 1, begin, 0, V)
+        _transform(x, height, OF_X, begin, 0, V)
         flat = V.reshape((9, V.shape[1] * V.shape[2], V.shape[3]))
         _products_forward(flat, panels, some, bias, sums[part.which], y[begin:end])
         job += some[1] - some[0]
@@ -204,7 +204,7 @@ def grad_x(g, height, panels, rooms, dx, part):
     while job < part.last:
         begin, end, some = _of_job(job, part.last, unit, panels.shape[0], dx.shape[0])
         Z = _cut(room, end - begin)
-        _transform(g, height, OF_G, 2, begin, 0, Z)
+        _transform(g, height, OF_G, begin, 0, Z)
         flat = Z.reshape((9, Z.shape[1] * Z.shape[2], Z.shape[3]))
         _products_grad_x(flat, panels, some, dx[begin:end].reshape((flat.shape[1], dx.shape[2])))
         job += some[1] - some[0]
@@ -229,7 +229,7 @@ def grad_u(x, g, height, rooms, sums, of_parts, by_units, part):
     for u in range(units[0], units[1]):
         begin, end = u * unit, min(len(x), (u + 1) * unit)
         V = _cut(some, end - begin)
-        _transform(x, height, OF_X, 1, begin, channels[0], V)
+        _transform(x, height, OF_X, begin, channels[0], V)
         _sums(g, begin, end, G)
         pixels = V.reshape((9, (end - begin) * W, c))
         _products_grad_w(pixels, G.reshape((len(G), unit * W, 9, wide)), dU, channels[0],

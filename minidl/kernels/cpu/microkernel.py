@@ -27,6 +27,7 @@ every offset inside of its array, and tests run them against guarded pages.
 
 from __future__ import annotations
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -143,3 +144,21 @@ def products(a, rows, taps, depth, step, panels, some, columns, c, out, starts, 
         for m in range(0, rows.size, ROWS):
             _tile(a, rows[m:], taps, depth, step, panel, b_step, c[left:], out[m:], starts,
                   start_rows, m, left, min(wide, columns - left))  # fmt: skip
+
+
+# Explicit loops: Numba takes ten times as long to compile NumPy's expressions for these.
+
+
+@compiled
+def clear(flat):
+    for i in range(flat.size):
+        flat[i] = 0
+
+
+@compiled
+def offsets(count, length, step):
+    """0, step, 2 step, ... of `count` rows, filled up to `length` with the last."""
+    found = np.empty(length, np.int64)
+    for i in range(length):
+        found[i] = min(i, count - 1) * step
+    return found

@@ -9,8 +9,15 @@ import numpy as np
 from .. import checks
 from . import threads
 from .board import parallel
+from .compiling import compiled
 from .memory import empty_like
 from .threads import GRAIN
+
+
+@compiled
+def _copy(total, to):
+    for c in range(total.size):
+        to[c] = total[c]
 
 
 @parallel
@@ -19,7 +26,7 @@ def _channel_sum(x, sums, part):
     for r in range(x.shape[0]):
         for c in range(total.size):
             total[c] += x[r, c]
-    sums[part.which, 0] = total
+    _copy(total, sums[part.which, 0])
 
 
 @parallel
@@ -32,7 +39,8 @@ def _moments(x, origin, sums, part):
             d = np.float64(x[r, c]) - np.float64(origin[c])
             total[c] += d
             squares[c] += d * d
-    sums[part.which, 0], sums[part.which, 1] = total, squares
+    _copy(total, sums[part.which, 0])
+    _copy(squares, sums[part.which, 1])
 
 
 @parallel
@@ -52,7 +60,8 @@ def _channel_sums(g, x, mean, sums, part):
         for c in range(mean.size):
             total[c] += g[r, c]
             weighted[c] += g[r, c] * (x[r, c] - mean[c])
-    sums[part.which, 0], sums[part.which, 1] = total, weighted
+    _copy(total, sums[part.which, 0])
+    _copy(weighted, sums[part.which, 1])
 
 
 @parallel

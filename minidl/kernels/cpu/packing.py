@@ -10,6 +10,7 @@ import numpy as np
 
 from .board import parallel
 from .compiling import compiled
+from .microkernel import clear
 
 # --- the phases of a strided gradient (see convolution.py) ----------------------------------------
 
@@ -77,7 +78,8 @@ def pack_factors_transposed(w, panels, part):
             for k in range(min(wide, C - p * wide)):
                 _factors(w[:, :, p * wide + k, begin:end], U[:, k, : end - begin])
             for k in range(max(0, C - p * wide), wide):
-                U[:, k] = 0
+                for q in range(9):
+                    clear(U[q, k])
             for q in range(9):
                 for o in range(begin, end):
                     for k in range(wide):
