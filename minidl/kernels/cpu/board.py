@@ -237,7 +237,7 @@ def parallel(loop: Callable[..., None]) -> Callable[..., int]:
     job = python_types.FunctionType(code, {"job": _job_of(loop)}, f"{loop.__name__}_job")
     job.__module__ = loop.__module__
     made = compiled(job, entry=True)
-    return functools.update_wrapper(made, loop, assigned=("__doc__",), updated=())
+    return functools.update_wrapper(made, loop, assigned=("__name__", "__doc__"), updated=())
 
 
 def _job(place, *arguments):

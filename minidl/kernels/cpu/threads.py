@@ -78,7 +78,7 @@ def parts(length: int, *, grain: int) -> int:
 def split(loop: Callable[..., int], length: int, parts: int, *arguments: Any) -> None:
     """loop(*arguments, part) for so many parts of range(length), at the same time.
 
-    loop: made by `compiling.parallel`. The same number of parts gives the same results, whoever
+    loop: made by `board.parallel`. The same number of parts gives the same results, whoever
     takes them. Raises MemoryError.
     """
     global _announced
