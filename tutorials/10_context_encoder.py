@@ -419,8 +419,8 @@ plt.show()
 
 # %% [markdown]
 # Be fair in both directions. The context encoder carries edges and large shapes on and lays texture
-# over them, where the membrane is smooth. But its texture is faint and sometimes out of place, and
-# the table does not always take its side. Where a thing is needed that cannot be guessed from
+# over them, where the membrane is smooth. But its texture is rough and often out of place, and the
+# table does not always take its side. Where a thing is needed that cannot be guessed from
 # around, nothing helps: it has never learned faces. Its network is small, and was trained on other
 # scenes; the README shows how it fares on the kind of photographs it knows.
 #
