@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import get_cython_function_address
 from threadpoolctl import ThreadpoolController
 
-from .compiling import compiled, intrinsic
+from .compiling import inner, intrinsic
 
 BYTE = ir.IntType(8)
 NAMES = {"scipy_{}_64_": np.int64(0), "{}_64_": np.int64(0), "scipy_{}_": np.int32(0)}
@@ -75,7 +75,7 @@ def multiply(typing, gemm, m, n, k, a, a_row, a_column, b, b_row, b_column, y, y
     return types.void(gemm, *[types.intp] * 11), generate
 
 
-@compiled
+@inner
 def product(gemm, a, b, y):
     """y[: len(a)] = a b, of arrays (rows, columns) in order of memory."""
     (m, k), n, size = a.shape, b.shape[1], a.itemsize

@@ -27,7 +27,7 @@ from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 
-from .compiling import compiled, into_library, intrinsic
+from .compiling import compiled, inner, into_library, intrinsic
 
 LINE = 8  # words of a cache line: what different threads write lies on different lines
 STATE, CODE, GIVEN, LENGTH = range(4)
@@ -174,7 +174,7 @@ def _call(typing, code, given, which, first, last):
     return types.intp(*[types.intp] * 5), generate
 
 
-@compiled
+@inner
 def _take(board):
     """Take parts until none is left; whether there was one."""
     some = False
@@ -191,7 +191,7 @@ def _take(board):
             _add(board, DONE, 1)
 
 
-@functools.partial(compiled, entry=True)
+@compiled
 def spread(board, code, given, length, parts):
     """The job (code, given) for all parts of range(length); how many of them failed.
 
@@ -215,7 +215,7 @@ def spread(board, code, given, length, parts):
     return _read(board, FAILED)
 
 
-@functools.partial(compiled, entry=True)
+@compiled
 def serve(board, patience):
     """Take parts of every job that comes, until for `patience` looks none has."""
     looks = 0
@@ -236,7 +236,7 @@ def parallel(loop: Callable[..., None]) -> Callable[..., int]:
     )
     job = python_types.FunctionType(code, {"job": _job_of(loop)}, f"{loop.__name__}_job")
     job.__module__ = loop.__module__
-    made = compiled(job, entry=True)
+    made = compiled(job)
     return functools.update_wrapper(made, loop, assigned=("__name__", "__doc__"), updated=())
 
 

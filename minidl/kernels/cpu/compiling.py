@@ -25,22 +25,25 @@ intrinsic: Any = extending.intrinsic  # calls pass one argument less than the fu
 # The floating-point liberties that vectorisation needs; sums keep their order ('reassoc' is
 # absent).
 FAST = {"contract", "nsz", "arcp"}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST}
 MARK = zlib.crc32(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py"))))
 
 
-def compiled(loop: Callable[..., Any], *, entry: bool = False) -> Callable[..., Any]:
-    """Numba's `njit`, its result kept on disk where there is a folder that can be written.
-
-    entry: whether Python calls it; else other compiled code alone does, with which it is kept.
-    """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST}
-    options |= {"no_cpython_wrapper": not entry, "no_cfunc_wrapper": True}
-    kept = entry and "MINIDL_SIMD" not in os.environ  # which the cache knows nothing of
+def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
+    """Numba's `njit`, its result kept on disk where there is a folder that can be written."""
     loop.__qualname__ = f"{loop.__name__}_{MARK:08x}"
+    kept = "MINIDL_SIMD" not in os.environ  # which the cache knows nothing of
     try:
-        return njit(cache=kept, **options)(loop)
+        return njit(cache=kept, **OPTIONS)(loop)
     except RuntimeError:  # neither the package's folder nor the user's can be written
-        return njit(**options)(loop)
+        return njit(**OPTIONS)(loop)
+
+
+def inner(loop: Callable[..., Any]) -> Callable[..., Any]:
+    """Likewise for a loop that Python must not call: compiled ones alone do, and are kept with it.
+    It has no way in from Python, which would have to be compiled as well."""
+    options: dict[str, Any] = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return njit(**options)(loop)
 
 
 def into_library(loop: Callable[..., Any], kinds: tuple, context: Any) -> Any:

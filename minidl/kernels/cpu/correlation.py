@@ -10,11 +10,11 @@ import numpy as np
 
 from . import blas
 from .board import parallel
-from .compiling import compiled
+from .compiling import inner
 from .microkernel import ROWS, clear, offsets, products
 
 
-@compiled
+@inner
 def _copy_padded(x, n, row, column, room):
     """Fill room (rows, columns, C) with x[n] from pixel (row, column) on, and zeros around it."""
     for i in range(room.shape[0]):
@@ -25,7 +25,7 @@ def _copy_padded(x, n, row, column, room):
                 room[i, j, c] = x[n, h, v, c] if inside else 0
 
 
-@compiled
+@inner
 def _pack(matrix, panels, first, last):
     """Fill panels first to last - 1 (panels, rows, wide) from matrix (rows, columns), and zeros."""
     wide = panels.shape[2]
@@ -129,7 +129,7 @@ def correlate_grad_w(
 # --- few channels ---------------------------------------------------------------------------------
 
 
-@compiled
+@inner
 def _add_windows(windows, dx, channels, first, outputs, stride, corner):
     """Add windows (pixels, K, L C), of the output pixels first, first + 1, ... of one picture, to
     where they came from in dx (H, W C)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .board import parallel
-from .compiling import compiled
+from .compiling import inner
 from .microkernel import ROWS, clear, offsets, products
 from .tiles import TILE
 
@@ -22,7 +22,7 @@ OF_X = np.array([(0, 0, 0), (0, -1, -1), (1, 0, -1)])  # x[i], x[i] - x[i-1], x[
 OF_G = np.array([(0, 1, 1), (0, 2, -1), (-1, 1, -1)])  # OF_X's transpose, times its sums
 
 
-@compiled
+@inner
 def _two(a, b, sign, out):
     if sign == 0:
         for k in range(out.size):
@@ -35,7 +35,7 @@ def _two(a, b, sign, out):
             out[k] = a[k] - b[k]
 
 
-@compiled
+@inner
 def _transform(x, height, three, first, begin, room):
     """room (9, rows, W, c) of the rows first, first + 1, ... of pictures of `height` rows, from
     the channels begin, begin + 1, ... of x (N height stride, W stride, C): the three along the
@@ -73,7 +73,7 @@ def _transform(x, height, three, first, begin, room):
                 _two(one, two, sign, room[3 * a + b, r].reshape(-1))
 
 
-@compiled
+@inner
 def _sums(g, first, last, panels):
     """G of the rows first to last - 1 of x, from g (2 N H, 2 W, O), into panels (panels, rows, W,
     9, wide).
@@ -112,13 +112,13 @@ def _sums(g, first, last, panels):
 # --- products of them ----------------------------------------------------------------------------
 
 
-@compiled
+@inner
 def _filled(count, step):
     """Offsets 0, step, ... of `count` rows, filled up to whole tiles."""
     return offsets(count, (count + ROWS - 1) // ROWS * ROWS, step)
 
 
-@compiled
+@inner
 def _products_forward(V, panels, some, bias, sums, y):
     """y (rows, 2, W, 2, O): the nine products of V (9, rows W, C), each in four, two or one of the
     four pixels; of each pixel, the columns in `some` of the panels (9, panels, C, wide).
@@ -142,7 +142,7 @@ def _products_forward(V, panels, some, bias, sums, y):
                       (s[1 - below], s[2 + odd]), (out, out))  # fmt: skip
 
 
-@compiled
+@inner
 def _products_grad_x(Z, panels, some, dx):
     """dx (pixels, C), in the columns of some of the panels (panels, 9 O, wide): all nine of Z."""
     (pixels, C), O = dx.shape, Z.shape[2]
@@ -151,7 +151,7 @@ def _products_grad_x(Z, panels, some, dx):
               C, dx.reshape(-1), _filled(pixels, C), (zero,), (none,))  # fmt: skip
 
 
-@compiled
+@inner
 def _products_grad_w(V, G, dU, first, add):
     """dU[q, first + c] = or += V[q, :, c] G[q]: (9, C, O), (9, pixels, channels), (panels, pixels,
     9, wide)."""
@@ -168,14 +168,14 @@ def _products_grad_w(V, G, dU, first, add):
 # --- unit by unit ---------------------------------------------------------------------------------
 
 
-@compiled
+@inner
 def _cut(room, rows):
     """As much of room (9, unit, W, C) as (9, rows, W, C) takes, side by side."""
     _, _, W, C = room.shape
     return room.reshape(-1)[: 9 * rows * W * C].reshape((9, rows, W, C))
 
 
-@compiled
+@inner
 def _of_job(job, last, unit, panels, rows):
     """The first row, last + 1 of a job's unit, and as many of its panels (first, last + 1) as come
     before the job `last`."""

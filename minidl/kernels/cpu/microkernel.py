@@ -32,7 +32,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from .compiling import compiled, intrinsic
+from .compiling import inner, intrinsic
 from .tiles import TILE
 
 ROWS = TILE.rows
@@ -131,7 +131,7 @@ def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, starts, start_r
     return types.void(*kinds), generate
 
 
-@compiled
+@inner
 def products(a, rows, taps, depth, step, panels, some, columns, c, out, starts, start_rows):
     """The formula for all rows of the tables, times some = (first, last + 1) of the panels (panels,
     TAPS x DEPTH, wide), of all of whose columns the first `columns` count.
@@ -149,13 +149,13 @@ def products(a, rows, taps, depth, step, panels, some, columns, c, out, starts, 
 # Explicit loops: Numba takes ten times as long to compile NumPy's expressions for these.
 
 
-@compiled
+@inner
 def clear(flat):
     for i in range(flat.size):
         flat[i] = 0
 
 
-@compiled
+@inner
 def offsets(count, length, step):
     """0, step, 2 step, ... of `count` rows, filled up to `length` with the last."""
     found = np.empty(length, np.int64)

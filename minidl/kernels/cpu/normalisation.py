@@ -9,12 +9,12 @@ import numpy as np
 from .. import checks
 from . import threads
 from .board import parallel
-from .compiling import compiled
+from .compiling import inner
 from .memory import empty_like
 from .threads import GRAIN
 
 
-@compiled
+@inner
 def _copy(total, to):
     for c in range(total.size):
         to[c] = total[c]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .board import parallel
-from .compiling import compiled
+from .compiling import inner
 from .microkernel import clear
 
 # --- the phases of a strided gradient (see convolution.py) ----------------------------------------
@@ -39,7 +39,7 @@ def pack_mirrored(w, tap, stride, panels, part):
 # --- doubled pictures (see ../doubling.py for the algebra) ----------------------------------------
 
 
-@compiled
+@inner
 def _factors(w, U):
     """The nine factors U (9, O) of windows w (3, 3, O) of one input."""
     for o in range(w.shape[2]):

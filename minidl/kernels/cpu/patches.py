@@ -3,15 +3,13 @@ which must take one pixel of all patches at a time."""
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
 from .. import checks
 from .compiling import compiled
 
 
-@functools.partial(compiled, entry=True)
+@compiled
 def _lay(total, weight, patches, rows, columns, window):
     size = window.shape[0]
     for r in range(rows.size):
