@@ -13,9 +13,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from minidl import nn
 from models.context_encoder import networks
 from models.context_encoder.training import Settings
 
@@ -38,16 +35,11 @@ class Kind:
 
 def compact(side: int) -> str:
     """The name of the compact net for pictures of another size, which it is given here: some of
-    its layers know the size."""
+    the generator's layers know the size."""
     name = f"compact {side}"
 
     generator = partial(networks.CompactGenerator, size=side)
-
-    def discriminator(c: networks.Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
-        made = networks.compact_discriminator(c, rng, whole)
-        made.layers = (*made.layers[:-1], nn.Linear((side // 32) ** 2 * c(128), 1, rng=rng))
-        return made
-
+    discriminator = networks.compact_discriminator
     architecture = networks.Architecture(side, side // 2, generator, discriminator, bridged=True)
     networks.ARCHITECTURES[name] = architecture
     return name
