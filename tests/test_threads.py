@@ -19,7 +19,7 @@ TWO = pytest.mark.skipif(threads._processors() < 2, reason="needs two processors
 
 @parallel
 def note(found, part):
-    """found[i]: which part had i; found[-1]: how many numbers there were."""
+    """found[i]: which part had i."""
     for i in range(part.first, part.last):
         found[i] = part.which
 

@@ -59,7 +59,7 @@ def new() -> np.ndarray:
 # --- single steps, that no other thread can come between -----------------------------------------
 
 
-def _word(builder, signature, values):
+def _word(builder, values):
     """The address of the k-th word of a board, from the first two arguments."""
     at = builder.add(values[0], builder.mul(values[1], ir.Constant(WORD, 8)))
     return builder.inttoptr(at, WORD.as_pointer())
@@ -68,7 +68,7 @@ def _word(builder, signature, values):
 @intrinsic
 def _read(typing, board, k):
     def generate(context, builder, signature, values):
-        return builder.load_atomic(_word(builder, signature, values), "acquire", 8)
+        return builder.load_atomic(_word(builder, values), "acquire", 8)
 
     return types.intp(board, k), generate
 
@@ -78,7 +78,7 @@ def _write(typing, board, k, value):
     """What was written before it is there for all who read this."""
 
     def generate(context, builder, signature, values):
-        builder.store_atomic(values[2], _word(builder, signature, values), "release", 8)
+        builder.store_atomic(values[2], _word(builder, values), "release", 8)
         return context.get_dummy_value()
 
     return types.void(board, k, types.intp), generate
@@ -87,7 +87,7 @@ def _write(typing, board, k, value):
 @intrinsic
 def _add(typing, board, k, value):
     def generate(context, builder, signature, values):
-        builder.atomic_rmw("add", _word(builder, signature, values), values[2], "acq_rel")
+        builder.atomic_rmw("add", _word(builder, values), values[2], "acq_rel")
         return context.get_dummy_value()
 
     return types.void(board, k, types.intp), generate
@@ -98,7 +98,7 @@ def _replace(typing, board, k, old, new):
     """Write `new` if the word is `old`; whether it was."""
 
     def generate(context, builder, signature, values):
-        word = _word(builder, signature, values)
+        word = _word(builder, values)
         found = builder.cmpxchg(word, values[2], values[3], "acq_rel", "acquire")
         return builder.extract_value(found, 1)
 

@@ -1,7 +1,6 @@
 """The loops of convolutions around the micro-kernel: which numbers it multiplies, unit by unit.
 
-What a unit of work sees of the pictures is copied with zeros around it. A job is a panel of a unit:
-the panels of unit 0 come before those of unit 1 and so on.
+What a unit of work sees of the pictures is copied with zeros around it. A job is a panel of a unit.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import numpy as np
 from . import blas
 from .board import parallel
 from .compiling import inner
-from .microkernel import ROWS, clear, offsets, products
+from .microkernel import ROWS, clear, of_job, offsets, products
 
 
 @inner
@@ -65,8 +64,7 @@ def correlate(
     no_rows = np.zeros(length + ROWS, np.int64)  # the bias is one row for all
     bands, job = (P + band - 1) // band, part.first
     while job < part.last:
-        u, panel = job // panels.shape[0], job % panels.shape[0]
-        some = panel, min(panels.shape[0], panel + part.last - job)
+        u, some = of_job(job, part.last, panels.shape[0])
         n, i, count = u // bands * pictures, u % bands * band, 0
         for g in range(min(pictures, N - n)):
             _copy_padded(x, n + g, i * stride + corner[0], corner[1], room[g])

@@ -1,8 +1,7 @@
 """The loops of convolutions of doubled pictures: transforms, and products of them, unit by unit.
 
 A unit of work is some rows of pixels, whose transforms stay in a core's cache. A job is a panel of
-a unit: the panels of unit 0 come before those of unit 1 and so on. The algebra is in
-`upsampling.py`.
+a unit. The algebra is in `upsampling.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import numpy as np
 
 from .board import parallel
 from .compiling import inner
-from .microkernel import ROWS, clear, offsets, products
+from .microkernel import ROWS, clear, of_job, offsets, products
 from .tiles import TILE
 
 VECTOR = TILE.vector
@@ -169,18 +168,13 @@ def _products_grad_w(V, G, dU, first, add):
 
 
 @inner
-def _cut(room, rows):
-    """As much of room (9, unit, W, C) as (9, rows, W, C) takes, side by side."""
-    _, _, W, C = room.shape
-    return room.reshape(-1)[: 9 * rows * W * C].reshape((9, rows, W, C))
-
-
-@inner
-def _of_job(job, last, unit, panels, rows):
-    """The first row, last + 1 of a job's unit, and as many of its panels (first, last + 1) as come
-    before the job `last`."""
-    u, panel = job // panels, job % panels
-    return u * unit, min(rows, (u + 1) * unit), (panel, min(panels, panel + last - job))
+def _transformed(x, height, three, begin, end, channels, room):
+    """The transforms (9, pixels, c) of the rows begin to end - 1, in channels = (first, last + 1)
+    of x, side by side in room (9, unit, W, c or more)."""
+    rows, W, c = end - begin, room.shape[2], channels[1] - channels[0]
+    V = room.reshape(-1)[: 9 * rows * W * c].reshape((9, rows, W, c))
+    _transform(x, height, three, begin, channels[0], V)
+    return V.reshape((9, rows * W, c))
 
 
 @parallel
@@ -189,11 +183,10 @@ def forward(x, height, panels, bias, rooms, sums, y, part):
     unit, W, C) and sums (parts, 4, unit W, columns of all panels)."""
     room, unit, job = rooms[part.which], rooms.shape[2], part.first
     while job < part.last:
-        begin, end, some = _of_job(job, part.last, unit, panels.shape[1], x.shape[0])
-        V = _cut(room, end - begin)
-        _transform(x, height, OF_X, begin, 0, V)
-        flat = V.reshape((9, V.shape[1] * V.shape[2], V.shape[3]))
-        _products_forward(flat, panels, some, bias, sums[part.which], y[begin:end])
+        u, some = of_job(job, part.last, panels.shape[1])
+        begin, end = u * unit, min(len(x), (u + 1) * unit)
+        V = _transformed(x, height, OF_X, begin, end, (0, x.shape[2]), room)
+        _products_forward(V, panels, some, bias, sums[part.which], y[begin:end])
         job += some[1] - some[0]
 
 
@@ -202,11 +195,10 @@ def grad_x(g, height, panels, rooms, dx, part):
     """dx (rows, W, C) of g (2 rows, 2 W, O), these jobs of it; rooms (parts, 9, unit, W, O)."""
     room, unit, job = rooms[part.which], rooms.shape[2], part.first
     while job < part.last:
-        begin, end, some = _of_job(job, part.last, unit, panels.shape[0], dx.shape[0])
-        Z = _cut(room, end - begin)
-        _transform(g, height, OF_G, begin, 0, Z)
-        flat = Z.reshape((9, Z.shape[1] * Z.shape[2], Z.shape[3]))
-        _products_grad_x(flat, panels, some, dx[begin:end].reshape((flat.shape[1], dx.shape[2])))
+        u, some = of_job(job, part.last, panels.shape[0])
+        begin, end = u * unit, min(len(dx), (u + 1) * unit)
+        Z = _transformed(g, height, OF_G, begin, end, (0, g.shape[2]), room)
+        _products_grad_x(Z, panels, some, dx[begin:end].reshape((Z.shape[1], dx.shape[2])))
         job += some[1] - some[0]
 
 
@@ -224,13 +216,8 @@ def grad_u(x, g, height, rooms, sums, of_parts, by_units, part):
     else:
         channels = part.first * ROWS, min(x.shape[2], part.last * ROWS)
         units = 0, (len(x) + unit - 1) // unit
-    c = channels[1] - channels[0]
-    some = room.reshape(-1)[: 9 * unit * W * c].reshape((9, unit, W, c))
     for u in range(units[0], units[1]):
         begin, end = u * unit, min(len(x), (u + 1) * unit)
-        V = _cut(some, end - begin)
-        _transform(x, height, OF_X, begin, channels[0], V)
+        V = _transformed(x, height, OF_X, begin, end, channels, room)
         _sums(g, begin, end, G)
-        pixels = V.reshape((9, (end - begin) * W, c))
-        _products_grad_w(pixels, G.reshape((len(G), unit * W, 9, wide)), dU, channels[0],
-                         u > units[0])  # fmt: skip
+        _products_grad_w(V, G.reshape((len(G), unit * W, 9, wide)), dU, channels[0], u > units[0])

@@ -162,3 +162,11 @@ def offsets(count, length, step):
     for i in range(length):
         found[i] = min(i, count - 1) * step
     return found
+
+
+@inner
+def of_job(job, last, panels):
+    """A job's unit, and as many of its panels (first, last + 1) as come before the job `last`: the
+    panels of unit 0 come before those of unit 1 and so on."""
+    panel = job % panels
+    return job // panels, (panel, min(panels, panel + last - job))

@@ -32,8 +32,7 @@ def pack_mirrored(w, tap, stride, panels, part):
                 row = panels[p, t * O + o]
                 for q in range(used):
                     row[q] = source[q, o]
-                for q in range(used, wide):
-                    row[q] = 0
+                clear(row[used:])
 
 
 # --- doubled pictures (see ../doubling.py for the algebra) ----------------------------------------

@@ -83,7 +83,8 @@ def split(loop: Callable[..., int], length: int, parts: int, *arguments: Any) ->
     """
     global _announced
     given = np.empty(board.ROOM, np.int64)
-    code, place = loop(given.ctypes.data, *arguments), given.ctypes.data
+    place = given.ctypes.data
+    code = loop(place, *arguments)
     if parts == 1 or not _using.acquire(blocking=False):  # somebody else has the threads
         failed = board.spread(0, code, place, length, parts)
     else:
