@@ -155,9 +155,9 @@ def test_factors_of_a_window(C: int, O: int, dtype: Any) -> None:
     w, U = draw(dtype, (3, 3, C, O), (9, C, O))
     count, wide = -(-O // TILE.columns(dtype)), TILE.columns(dtype)
     panels, dw = np.empty((9, count, C, wide), dtype), np.empty_like(w)
-    threads.split(packing.pack_factors, C, 1, w, panels)
+    threads.split(packing.pack_factors, C, 1, w.reshape(9, C, O), panels)
     close(panels.transpose(0, 2, 1, 3).reshape(9, C, -1)[:, :, :O], doubling.of_window(w))
-    threads.split(packing.windows_of_factors, C, 1, U, dw)
+    threads.split(packing.windows_of_factors, C, 1, U, dw.reshape(9, C, O))
     close(dw, doubling.to_window(U))
 
 

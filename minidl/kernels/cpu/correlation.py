@@ -10,7 +10,8 @@ import numpy as np
 from . import blas
 from .board import parallel
 from .compiling import inner
-from .microkernel import ROWS, clear, of_job, offsets, products
+from .microkernel import ROWS, products
+from .pieces import clear, of_job, offsets, zeros
 
 
 @inner
@@ -25,13 +26,14 @@ def _copy_padded(x, n, row, column, room):
 
 
 @inner
-def _pack(matrix, panels, first, last):
-    """Fill panels first to last - 1 (panels, rows, wide) from matrix (rows, columns), and zeros."""
+def _pack(matrix, panels, first, last, begin):
+    """Fill panels first to last - 1 (panels, rows, wide), from row `begin` on, from matrix (some
+    rows, columns), and zeros."""
     wide = panels.shape[2]
     for p in range(first, last):
         used = min(wide, matrix.shape[1] - p * wide)
-        for k in range(panels.shape[1]):
-            source, row = matrix[k, p * wide : p * wide + used], panels[p, k]
+        for k in range(len(matrix)):
+            source, row = matrix[k, p * wide : p * wide + used], panels[p, begin + k]
             for q in range(used):
                 row[q] = source[q]
             clear(row[used:])
@@ -40,7 +42,7 @@ def _pack(matrix, panels, first, last):
 @parallel
 def pack(matrix, panels, part):
     """Fill these of the panels."""
-    _pack(matrix, panels, part.first, part.last)
+    _pack(matrix, panels, part.first, part.last, 0)
 
 
 @parallel
@@ -60,8 +62,8 @@ def correlate(
     room_picture, room_row = room[0].size, room.shape[2] * C
     taps = offsets(K, K, room_row)
     length = pictures * band * Q
-    rows, out = np.empty(length + ROWS, np.int64), np.empty(length + ROWS, np.int64)
-    no_rows = np.zeros(length + ROWS, np.int64)  # the bias is one row for all
+    rows, out = zeros(length + ROWS, np.int64), zeros(length + ROWS, np.int64)
+    no_rows = zeros(length + ROWS, np.int64)  # the bias is one row for all
     bands, job = (P + band - 1) // band, part.first
     while job < part.last:
         u, some = of_job(job, part.last, panels.shape[0])
@@ -102,10 +104,10 @@ def correlate_grad_w(
     N, P, Q, O = g.shape
     C, L, pictures = x.shape[3], window[1], room.shape[0]
     room_row = room.shape[2] * C
-    taps = np.empty(pictures * band, np.int64)
+    taps = zeros(pictures * band, np.int64)
     length = some_rows[1] - some_rows[0]
     full = (length + ROWS - 1) // ROWS * ROWS
-    rows, out = np.empty(full, np.int64), np.empty(full, np.int64)
+    rows, out = zeros(full, np.int64), zeros(full, np.int64)
     for r in range(full):
         row = some_rows[0] + min(r, length - 1)
         rows[r] = row // (L * C) * room_row + row % (L * C)
@@ -118,10 +120,9 @@ def correlate_grad_w(
             _copy_padded(x, n + p, i * stride + corner[0], corner[1], room[p])
             for r in range(lines):
                 taps[p * lines + r] = p * room[0].size + r * stride * room_row
-            first, last = p * lines * Q, (p + 1) * lines * Q
-            _pack(g[n + p, i : i + lines].reshape(-1, O), panels[:, first:last], 0, panels.shape[0])
+            _pack(g[n + p, i : i + lines].reshape(-1, O), panels, 0, len(panels), p * lines * Q)
         products(room.reshape(-1), rows, taps[: here * lines], Q, stride * C, panels,
-                  (0, panels.shape[0]), O, flat, out, (flat,), (out,))  # fmt: skip
+                  (0, len(panels)), O, flat, out, (flat,), (out,))  # fmt: skip
 
 
 # --- few channels ---------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ import numpy as np
 
 from .board import parallel
 from .compiling import inner
-from .microkernel import ROWS, clear, of_job, offsets, products
+from .microkernel import ROWS, products
+from .pieces import clear, of_job, offsets, zeros
 from .tiles import TILE
 
 VECTOR = TILE.vector
@@ -35,16 +36,18 @@ def _two(a, b, sign, out):
 
 
 @inner
-def _transform(x, height, three, first, begin, room):
-    """room (9, rows, W, c) of the rows first, first + 1, ... of pictures of `height` rows, from
-    the channels begin, begin + 1, ... of x (N height stride, W stride, C): the three along the
-    rows, and of each the three along the columns. Beyond the picture all is zero."""
-    (_, width, C), (_, rows, W, c) = x.shape, room.shape
-    stride = width // W
-    flat, nothing = x.reshape(-1, width * C), np.zeros(width * C, x.dtype)
-    line = np.empty(width * c, x.dtype)
+def _transformed(x, height, three, first, last, channels, room):
+    """The transforms (9, pixels, c) of the rows first to last - 1 of pictures of `height` rows, in
+    channels = (begin, end + 1) of x (N height stride, W stride, C), side by side in room (9, unit,
+    W, c or more): the three along the rows, and of each the three along the columns. Beyond the
+    picture all is zero."""
+    (_, width, C), W, (begin, end), rows = x.shape, room.shape[2], channels, last - first
+    c, stride = end - begin, width // W
+    V = room.reshape(-1)[: 9 * rows * W * c].reshape((9, rows, W * c))
+    flat, nothing = x.reshape(-1, width * C), zeros(width * C, x.dtype)
+    line = zeros(width * c, x.dtype)
     # of a line, each stride-th pixel: one of zeros, those that there are, and one of zeros
-    apart = np.zeros((stride, (W + 2) * c), x.dtype)
+    apart = zeros(stride * (W + 2) * c, x.dtype).reshape((stride, (W + 2) * c))
     run = c if c < C else width * c  # as much as lies side by side
     for r in range(rows):
         row, i = (first + r) * stride, (first + r) % height * stride
@@ -69,7 +72,8 @@ def _transform(x, height, three, first, begin, room):
                 at, other, sign = three[b]
                 one = apart[at % stride, (1 + at // stride) * c :]
                 two = apart[other % stride, (1 + other // stride) * c :]
-                _two(one, two, sign, room[3 * a + b, r].reshape(-1))
+                _two(one, two, sign, V[3 * a + b, r])
+    return V.reshape((9, rows * W, c))
 
 
 @inner
@@ -82,7 +86,7 @@ def _sums(g, first, last, panels):
     """
     O, (count, height, W, _, _) = g.shape[2], panels.shape
     wide, flat = 2 * VECTOR // g.itemsize, panels.reshape(-1)
-    four = np.empty(4 * wide, g.dtype)
+    four = zeros(4 * wide, g.dtype)
     for p in range(count):
         used = min(wide, O - p * wide)
         clear(four)
@@ -128,8 +132,10 @@ def _products_forward(V, panels, some, bias, sums, y):
     (_, pixels, C), (_, _, W, _, O), width = V.shape, y.shape, sums.shape[2]
     a, s, flat = V.reshape(9, -1), sums.reshape(4, -1), y.reshape(-1)
     rows, out, none = _filled(pixels, C), _filled(pixels, width), _filled(pixels, 0)
-    top = (rows // C // W * 2 * W + rows // C % W) * 2 * O
-    tap, zero = np.zeros(1, np.int64), np.zeros(width, V.dtype)
+    top = _filled(pixels, 2 * O)
+    for r in range(len(top)):
+        top[r] += rows[r] // C // W * 2 * W * O  # every second row of y
+    tap, zero = offsets(1, 1, 0), zeros(width, V.dtype)
     for q, to, start, start_rows in ((0, 0, bias, none), (3, 1, s[0], out), (6, 0, s[0], out),
                                      (1, 2, zero, none), (2, 3, zero, none)):  # fmt: skip
         products(a[q], rows, tap, C, 1, panels[q], some, width, s[to], out, (start,),
@@ -145,7 +151,7 @@ def _products_forward(V, panels, some, bias, sums, y):
 def _products_grad_x(Z, panels, some, dx):
     """dx (pixels, C), in the columns of some of the panels (panels, 9 O, wide): all nine of Z."""
     (pixels, C), O = dx.shape, Z.shape[2]
-    zero, none = np.zeros(panels.shape[0] * panels.shape[2], Z.dtype), _filled(pixels, 0)
+    zero, none = zeros(panels.shape[0] * panels.shape[2], Z.dtype), _filled(pixels, 0)
     products(Z.reshape(-1), _filled(pixels, O), offsets(9, 9, pixels * O), O, 1, panels, some,
               C, dx.reshape(-1), _filled(pixels, C), (zero,), (none,))  # fmt: skip
 
@@ -156,7 +162,7 @@ def _products_grad_w(V, G, dU, first, add):
     9, wide)."""
     (_, pixels, channels), width = V.shape, dU.shape[2]
     rows, out, none = _filled(channels, 1), _filled(channels, width), _filled(channels, 0)
-    tap, zero = np.zeros(1, np.int64), np.zeros(width, V.dtype)
+    tap, zero = offsets(1, 1, 0), zeros(width, V.dtype)
     for q in range(9):
         c = dU[q, first:].reshape(-1)
         start, start_rows = (c, out) if add else (zero, none)
@@ -165,16 +171,6 @@ def _products_grad_w(V, G, dU, first, add):
 
 
 # --- unit by unit ---------------------------------------------------------------------------------
-
-
-@inner
-def _transformed(x, height, three, begin, end, channels, room):
-    """The transforms (9, pixels, c) of the rows begin to end - 1, in channels = (first, last + 1)
-    of x, side by side in room (9, unit, W, c or more)."""
-    rows, W, c = end - begin, room.shape[2], channels[1] - channels[0]
-    V = room.reshape(-1)[: 9 * rows * W * c].reshape((9, rows, W, c))
-    _transform(x, height, three, begin, channels[0], V)
-    return V.reshape((9, rows * W, c))
 
 
 @parallel

@@ -27,7 +27,6 @@ every offset inside of its array, and tests run them against guarded pages.
 
 from __future__ import annotations
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -144,29 +143,3 @@ def products(a, rows, taps, depth, step, panels, some, columns, c, out, starts, 
         for m in range(0, rows.size, ROWS):
             _tile(a, rows[m:], taps, depth, step, panel, b_step, c[left:], out[m:], starts,
                   start_rows, m, left, min(wide, columns - left))  # fmt: skip
-
-
-# Explicit loops: Numba takes ten times as long to compile NumPy's expressions for these.
-
-
-@inner
-def clear(flat):
-    for i in range(flat.size):
-        flat[i] = 0
-
-
-@inner
-def offsets(count, length, step):
-    """0, step, 2 step, ... of `count` rows, filled up to `length` with the last."""
-    found = np.empty(length, np.int64)
-    for i in range(length):
-        found[i] = min(i, count - 1) * step
-    return found
-
-
-@inner
-def of_job(job, last, panels):
-    """A job's unit, and as many of its panels (first, last + 1) as come before the job `last`: the
-    panels of unit 0 come before those of unit 1 and so on."""
-    panel = job % panels
-    return job // panels, (panel, min(panels, panel + last - job))

@@ -11,6 +11,7 @@ from . import threads
 from .board import parallel
 from .compiling import inner
 from .memory import empty_like
+from .pieces import zeros
 from .threads import GRAIN
 
 
@@ -22,7 +23,7 @@ def _copy(total, to):
 
 @parallel
 def _channel_sum(x, sums, part):
-    x, total = x[part.first : part.last], np.zeros(x.shape[1])
+    x, total = x[part.first : part.last], zeros(x.shape[1], np.float64)
     for r in range(x.shape[0]):
         for c in range(total.size):
             total[c] += x[r, c]
@@ -33,7 +34,8 @@ def _channel_sum(x, sums, part):
 def _moments(x, origin, sums, part):
     """Sums of x - origin and of its square. The first row of all is no further from the mean than
     sqrt(rows) standard deviations: nothing cancels when the mean's square is subtracted."""
-    x, total, squares = x[part.first : part.last], np.zeros(origin.size), np.zeros(origin.size)
+    x, C = x[part.first : part.last], origin.size
+    total, squares = zeros(C, np.float64), zeros(C, np.float64)
     for r in range(x.shape[0]):
         for c in range(total.size):
             d = np.float64(x[r, c]) - np.float64(origin[c])
@@ -54,7 +56,8 @@ def _normalize(x, y, mean, scale, shift, part):
 
 @parallel
 def _channel_sums(g, x, mean, sums, part):
-    here, total, weighted = slice(part.first, part.last), np.zeros(mean.size), np.zeros(mean.size)
+    here, C = slice(part.first, part.last), mean.size
+    total, weighted = zeros(C, np.float64), zeros(C, np.float64)
     g, x = g[here], x[here]
     for r in range(g.shape[0]):
         for c in range(mean.size):

@@ -6,11 +6,9 @@ One pass over w each, as wide as memory is: as algebra on whole arrays, the fact
 
 from __future__ import annotations
 
-import numpy as np
-
 from .board import parallel
 from .compiling import inner
-from .microkernel import clear
+from .pieces import clear, zeros
 
 # --- the phases of a strided gradient (see convolution.py) ----------------------------------------
 
@@ -40,24 +38,24 @@ def pack_mirrored(w, tap, stride, panels, part):
 
 @inner
 def _factors(w, U):
-    """The nine factors U (9, O) of windows w (3, 3, O) of one input."""
-    for o in range(w.shape[2]):
-        w00, w01, w02 = w[0, 0, o], w[0, 1, o], w[0, 2, o]
-        w10, w11, w12 = w[1, 0, o], w[1, 1, o], w[1, 2, o]
-        w20, w21, w22 = w[2, 0, o], w[2, 1, o], w[2, 2, o]
-        s0, s1, s2 = w00 + w10 + w20, w01 + w11 + w21, w02 + w12 + w22
-        U[0, o], U[1, o], U[2, o] = s0 + s1 + s2, -s0, s2
-        U[3, o], U[4, o], U[5, o] = -(w00 + w01 + w02), w00, -w02
-        U[6, o], U[7, o], U[8, o] = w20 + w21 + w22, -w20, w22
+    """The nine factors U (9, O) of windows w (9, O) of one input."""
+    for o in range(w.shape[1]):
+        w0, w1, w2, w3, w5 = w[0, o], w[1, o], w[2, o], w[3, o], w[5, o]
+        w6, w7, w8 = w[6, o], w[7, o], w[8, o]
+        left, right = w0 + w3 + w6, w2 + w5 + w8
+        U[0, o], U[1, o], U[2, o] = left + (w1 + w[4, o] + w7) + right, -left, right
+        U[3, o], U[4, o], U[5, o] = -(w0 + w1 + w2), w0, -w2
+        U[6, o], U[7, o], U[8, o] = w6 + w7 + w8, -w6, w8
 
 
 @parallel
 def pack_factors(w, panels, part):
-    """doubling.of_window for the inputs first to last - 1, in panels (9, panels, C, wide)."""
-    O, wide = w.shape[3], panels.shape[3]
-    U = np.zeros((9, panels.shape[1] * wide), w.dtype)
+    """doubling.of_window of w (9, C, O) for the inputs first to last - 1, in panels (9, panels, C,
+    wide)."""
+    O, wide = w.shape[2], panels.shape[3]
+    U = zeros(9 * panels.shape[1] * wide, w.dtype).reshape((9, panels.shape[1] * wide))
     for c in range(part.first, part.last):
-        _factors(w[:, :, c], U[:, :O])
+        _factors(w[:, c], U[:, :O])
         for q in range(9):
             for p in range(panels.shape[1]):
                 for k in range(wide):
@@ -68,14 +66,14 @@ def pack_factors(w, panels, part):
 def pack_factors_transposed(w, panels, part):
     """Likewise for panels first to last - 1 of (panels, 9 O, wide), w's inputs and
     outputs exchanged. A few outputs at a time: their factors stay in the nearest cache."""
-    _, _, C, O = w.shape
+    _, C, O = w.shape
     wide, some = panels.shape[2], 32
-    U = np.zeros((9, wide, some), w.dtype)
+    U = zeros(9 * wide * some, w.dtype).reshape((9, wide, some))
     for p in range(part.first, part.last):
         for begin in range(0, O, some):
             end = min(O, begin + some)
             for k in range(min(wide, C - p * wide)):
-                _factors(w[:, :, p * wide + k, begin:end], U[:, k, : end - begin])
+                _factors(w[:, p * wide + k, begin:end], U[:, k, : end - begin])
             for k in range(max(0, C - p * wide), wide):
                 for q in range(9):
                     clear(U[q, k])
@@ -89,12 +87,10 @@ def pack_factors_transposed(w, panels, part):
 def windows_of_factors(U, w, part):
     """doubling.to_window in one pass, likewise."""
     for c in range(part.first, part.last):
-        for o in range(w.shape[3]):
+        for o in range(w.shape[2]):
             u0, u1, u2 = U[0, c, o], U[1, c, o], U[2, c, o]
             u3, u4, u5 = U[3, c, o], U[4, c, o], U[5, c, o]
             u6, u7, u8 = U[6, c, o], U[7, c, o], U[8, c, o]
-            w[0, 0, c, o], w[0, 1, c, o] = u0 - u1 - u3 + u4, u0 - u3
-            w[0, 2, c, o], w[1, 0, c, o] = u0 + u2 - u3 - u5, u0 - u1
-            w[1, 1, c, o], w[1, 2, c, o] = u0, u0 + u2
-            w[2, 0, c, o], w[2, 1, c, o] = u0 - u1 + u6 - u7, u0 + u6
-            w[2, 2, c, o] = u0 + u2 + u6 + u8
+            w[0, c, o], w[1, c, o], w[2, c, o] = u0 - u1 - u3 + u4, u0 - u3, u0 + u2 - u3 - u5
+            w[3, c, o], w[4, c, o], w[5, c, o] = u0 - u1, u0, u0 + u2
+            w[6, c, o], w[7, c, o], w[8, c, o] = u0 - u1 + u6 - u7, u0 + u6, u0 + u2 + u6 + u8

@@ -57,7 +57,8 @@ def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     def panels_of(w: np.ndarray) -> np.ndarray:
         panels = empty((9, count, C, wide), x.dtype)
-        threads.split(pack_factors, C, threads.parts(C, grain=-(-GRAIN // (9 * O))), w, panels)
+        parts = threads.parts(C, grain=-(-GRAIN // (9 * O)))
+        threads.split(pack_factors, C, parts, w.reshape(9, C, O), panels)
         return panels
 
     panels, bias = packed(w, "upsample_conv2d", panels_of), np.zeros(count * wide, x.dtype)
@@ -80,7 +81,8 @@ def upsample_conv2d_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     (count, wide), unit = _panels(C, g.dtype), _unit(rows, W, O)
     panels, dx = empty((count, 9 * O, wide), g.dtype), empty((N, H, W, C), g.dtype)
     parts = threads.parts(count, grain=-(-GRAIN // (9 * O * wide)))
-    threads.split(pack_factors_transposed, count, parts, np.ascontiguousarray(w), panels)
+    windows = np.ascontiguousarray(w).reshape(9, C, O)
+    threads.split(pack_factors_transposed, count, parts, windows, panels)
     jobs = -(-rows // unit) * count
     parts = threads.parts(jobs, grain=-(-WORTH // (9 * unit * W * O * wide)))
     rooms = empty((parts, 9, unit, W, O), g.dtype)
@@ -112,5 +114,5 @@ def upsample_conv2d_grad_w(x: np.ndarray, g: np.ndarray) -> np.ndarray:
         dU[0] += more
     dw = empty((3, 3, C, O), x.dtype)
     parts = threads.parts(C, grain=-(-GRAIN // (9 * O)))
-    threads.split(windows_of_factors, C, parts, dU[0], dw)
+    threads.split(windows_of_factors, C, parts, dU[0], dw.reshape(9, C, O))
     return dw
