@@ -12,7 +12,7 @@ INSTALL = rm -f $(STAMPS) && $(BIN)/python -m pip install -q --disable-pip-versi
 .NOTPARALLEL:
 
 help:
-	@echo "make demo    train a small model for about a minute, then repair photographs"
+	@echo "make demo    train two small models for about two minutes, then repair photographs"
 	@echo "make test    run the tests                     (make test ARGS=\"-k ops\")"
 	@echo "make lint    check style and types"
 	@echo "make bench   time kernels, training and pictures for about five minutes, into bench-out/"

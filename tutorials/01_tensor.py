@@ -336,7 +336,8 @@ plt.show()
 
 # %% [markdown]
 # On a logarithmic axis a straight line upwards is an exponential: each addition doubles the number
-# of ways, and we walk every one of them. With thirty additions we would wait for hours.
+# of ways, and we walk every one of them. With thirty additions we would wait for most
+# of an hour, with forty for weeks.
 #
 # We should visit every tensor **once**, and only when all that comes back to it is complete: after
 # all its children. How do we find such an order? A child is always born after its parents. So the

@@ -454,7 +454,7 @@ print(inspect.getsource(SSDA))
 print(inspect.getsource(losses.kl_sparsity))
 
 # %% [markdown]
-# It was trained for 24 minutes instead of our seconds, with patches of 12 x 12 pixels and 720
+# It was trained for 24 minutes instead of our minute, with patches of 12 x 12 pixels and 720
 # hidden units, on 399 photographs. Its weights come with the package. Beside it, a good classical
 # method: **non-local means**, which looks for similar patches elsewhere in the picture and
 # averages them.
@@ -466,7 +466,7 @@ from models.images.scores import non_local_means
 shipped = Restorer.load(zoo.denoiser(25))
 for clean, noisy in zip(tests, noisy_tests, strict=True):
     answers = {
-        "our seconds": restore(repair, noisy),
+        "our minute": restore(repair, noisy),
         "non-local means": non_local_means(noisy[..., None], 25)[..., 0],
         "24 minutes": shipped.repair(noisy[..., None])[..., 0],
     }

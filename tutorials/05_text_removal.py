@@ -333,10 +333,10 @@ for name in clean:
     )  # fmt: skip
 
 # %% [markdown]
-# The cat is nearly as good as if we had said where. The cameraman is not: in his black coat the
-# network does not see black letters, takes parts of the camera for some, and a grey that flows in
-# from a letter which was not found is worse than nothing. Honest numbers need more than one
-# picture.
+# The cat gains by it, if not as much as if we had said where. The cameraman does not: in his black
+# coat the network does not see black letters, takes parts of the camera for some, and a grey that
+# flows in from a letter which was not found is worse than nothing. Honest numbers need more than
+# one picture.
 #
 # ## 6. The library's own
 #
@@ -358,7 +358,7 @@ print(inspect.getsource(TextCoding.target))
 print(inspect.getsource(erasing._solve))
 
 # %% [markdown]
-# Its weights, trained for 43 minutes, come with the package. We try it on the same pictures, and
+# Its weights, trained for 108 minutes, come with the package. We try it on the same pictures, and
 # on the same with text in two fonts that neither network has been trained on.
 
 # %%

@@ -439,9 +439,9 @@ plt.show()
 # %% [markdown]
 # Surprised? In NumPy the nine products need the fewest multiplications and are **not** the fastest:
 # on most machines they lose to the four phases, often to the definition too. Each difference,
-# product and sum is an array of its own that goes out to memory and comes back. That this is the
-# reason shows in the line "one by one": the same function, given one picture at a time, does the
-# same work on arrays that fit into the processor's cache, and needs far less time. The kernel goes
+# product and sum is an array of its own that goes out to memory and comes back. Given one picture
+# at a time, "one by one", the same function does the same work on smaller arrays, which is a little
+# faster; they are 4.7 MB for each picture still, more than the cache of most cores. The kernel goes
 # on in this way, a few rows at a time, and there the saving becomes what the algebra promised.
 # **Fewer multiplications are worth something only if moving the numbers does not cost more.**
 # Lesson 11 is about that.

@@ -154,13 +154,13 @@ plt.show()
 sure = Tensor(np.float32([[20.0]]))
 with np.errstate(divide="ignore", invalid="ignore"):
     slow = cross_entropy_slow(sure, 0.0)
-    print("log(1 - sigmoid(20)):", slow.item(), " gradient", gradients(slow, [sure])[0])
+    print("-log(1 - sigmoid(20)):", slow.item(), " gradient", gradients(slow, [sure])[0])
 fast = losses.binary_cross_entropy(sure, 0.0)
-print("the library's loss:  ", fast.item(), " gradient", gradients(fast, [sure])[0])
+print("the library's loss:   ", fast.item(), " gradient", gradients(fast, [sure])[0])
 
 # %% [markdown]
 # The logarithm of zero. Written as $\log(1 + e^d) - t\,d$, which is the same for the target $t$,
-# nothing overflows:
+# and computed as $\max(d, 0) + \log(1 + e^{-|d|}) - t\,d$, nothing overflows:
 
 # %%
 print(inspect.getsource(losses.binary_cross_entropy))
@@ -278,10 +278,11 @@ play(1e-3, 1e-3, [0, 100, 300, 700, 1199])
 play(5e-3, 1e-3, [0, 100, 300, 700, 1199])
 
 # %% [markdown]
-# $G$ runs to where $D$ believes something real at the moment, **all of it at once**; $D$ notices
-# and turns red elsewhere; $G$ runs there. The heaps it does not sit on are forgotten. This is
-# called *mode collapse*. In a training with pictures it looks like the same picture again and
-# again.
+# Look at turns 100 and 300. $G$ runs to where $D$ believes something real at the moment, **all of
+# it at once**; $D$ notices and turns red elsewhere; $G$ runs there. The heaps it does not sit on
+# are forgotten. This is called *mode collapse*. In a training with pictures it looks like the same
+# picture again and again. Here $G$ spreads again in the end, but fewer of its points are near a
+# heap than in the game above.
 #
 # The opposite, a $D$ that always wins, is the case of lost slopes above. So watch how often $D$ is
 # right: near 50 % it knows nothing, at 100 % it teaches nothing.

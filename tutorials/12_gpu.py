@@ -271,7 +271,7 @@ print(inspect.getsource(graph.captured))
 # | arrays | NumPy | CuPy |
 # | kernels | Numba, LLVM | CUDA C++ |
 # | products | NumPy's BLAS | cuBLAS, or own kernels where a graph is recorded |
-# | random numbers of a training | NumPy's generator | a counter-based one, kernel `philox.cu` |
+# | random numbers in training | NumPy's generator | a counter-based one, `philox.cu`, or NumPy's |
 # | when a line returns | when it is done | when it is asked for |
 # | same seed, same run | bit for bit | bit for bit, but not those of the CPU |
 # | what to batch | little helps | as much as fits: many threads want work |
@@ -293,7 +293,7 @@ ROOT = Path(minidl.__file__).parent
 PLACES = {  # part: (column, floor)
     "device": (1.5, 0), "kernels": (2.5, 1), "tensor": (0.5, 1), "ops": (1.5, 2),
     "nn": (0, 3), "losses": (1, 3), "optim": (2, 3), "checkpoint": (3, 3),
-    "graph": (3.6, 1), "gradcheck": (1, 4),
+    "graph": (3.6, 1), "gradcheck": (1, 4), "draw": (2, 4),
 }  # fmt: skip
 
 
@@ -370,7 +370,7 @@ print(
 # **Read on.** What came after the two papers:
 #
 # * Ronneberger, Fischer & Brox 2015: *U-Net*. The decoder also gets the encoder's maps of its size,
-#   and needs not remember details. You have all its ops (`concatenate`).
+#   and need not remember details. You have all its ops (`concatenate`).
 # * Zhang et al. 2017: *DnCNN*. Many convolutions with batch norm that predict the noise, as in
 #   section 1.
 # * Iizuka, Simo-Serra & Ishikawa 2017: two judges, one for the hole and one for the whole picture.

@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         commands,
         "demo",
         "models.cli.demo:run",
-        "train for about a minute, then repair photographs; needs no network and no data",
+        "train for about two minutes, then repair photographs; needs no network, no data",
         "minidl demo --out demo-out",
     )
     demo.add_argument("--out", default="demo-out", help="folder for the pictures (%(default)s)")

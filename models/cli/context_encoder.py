@@ -19,7 +19,7 @@ from models.context_encoder import REPORT, Filler, Holes, Settings, fit, masks
 from models.context_encoder.data import square
 from models.context_encoder.filling import Progress
 from models.context_encoder.scores import METHODS, SLOW, picture_scores
-from models.images.files import FORMATS, PictureError, find, write
+from models.images.files import FORMATS, PictureError, evenly, find, write
 from models.run import TrainingError
 
 from .arguments import complain
@@ -127,9 +127,9 @@ def evaluate(options: argparse.Namespace) -> int:
     path = Path(options.weights) if options.weights else zoo.filler("centre")
     filler = Filler.load(path, device=device.choose(options.device), mirror=options.mirror)
     found = find([options.data])
-    if options.limit and options.limit < len(found):
-        found = [found[i] for i in np.linspace(0, len(found) - 1, options.limit).astype(int)]
+    found = evenly(found, options.limit)
     began, holes = time.perf_counter(), filler.holes
+    few = {method: evenly(found, most) for method, most in SLOW.items()}
     scores: dict[str, list[dict[str, float]]] = {}
     shown: list[list[np.ndarray]] = []
     for file, name in tqdm(found, unit="picture", disable=options.json or None):
@@ -143,7 +143,7 @@ def evaluate(options: argparse.Namespace) -> int:
         filled = {"context encoder": filler.complete(pixels[None], mask, corner)[0]}
         for method, function in METHODS.items():
             wanted = options.baselines or method == "mean colour"
-            if wanted and len(scores.get(method, [])) < SLOW.get(method, len(found)):
+            if wanted and (method not in few or (file, name) in few[method]):
                 filled[method] = function(pixels, mask[0])
         for method, result in filled.items():
             scores.setdefault(method, []).append(picture_scores(pixels, result, mask[0]))

@@ -14,9 +14,9 @@ from minidl.losses import binary_cross_entropy
 def reconstruction(prediction: Tensor, target: Array, weight: Array) -> Tensor:
     """L_rec = |M . (x - F((1 - M) . x))|^2  (1), as a mean over the pixels that count.
 
-    prediction, target (N, H, W, 3); weight (N or 1, H, W, 1): 1 in the hole, 10 on its overlap with
-    the context, 0 elsewhere. The paper writes a sum; 0.999 and 0.001 belong to the mean of its
-    authors' code. The mean is over the pixels of weight above 0, whatever their weight.
+    prediction, target (N, H, W, 3); weight (N or 1, H, W, 1): 1 in the hole, in the paper 10 on its
+    overlap with the context, 0 elsewhere. The paper writes a sum; 0.999 and 0.001 belong to the
+    mean of its authors' code. The mean is over the pixels of weight above 0, whatever their weight.
     """
     error = ops.subtract(prediction, target)
     counted = (weight > 0).sum() * (prediction.shape[-1] * prediction.shape[0] / weight.shape[0])

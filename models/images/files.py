@@ -12,7 +12,7 @@ import dataclasses
 import os
 import secrets
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,14 @@ def find(paths: Iterable[str | Path]) -> list[tuple[Path, Path]]:
                     f"{file}: has the same name as {found[name]}; rename one, or give them apart"
                 )
     return [(file, name) for name, file in found.items()]
+
+
+def evenly(items: Sequence[Any], most: int | None) -> list[Any]:
+    """So many of them, or all if there are no more, evenly spread: names that begin alike, such as
+    those of a kind of pictures, stand together."""
+    if most is None or len(items) <= most:
+        return list(items)
+    return [items[i] for i in np.linspace(0, len(items) - 1, most).astype(int)]
 
 
 def _decode(path: Path, image: Image.Image) -> Picture:

@@ -30,18 +30,22 @@ def sections(
     for title, make in makers.items():
         try:
             blocks = make()
-            section = Section(title, [_passed_on(b) for b in blocks] if publishable else blocks)
+            section = Section(title, _passed_on(blocks) if publishable else blocks)
         except (MissingError, NoWeightsError) as missing:
             section = Section(title, [Text(f"Left out: {missing}.")])
         told(section)
         yield section
 
 
-def _passed_on(block: Block) -> Block:
-    """The block, or what stands for it on a page that is passed on."""
-    if isinstance(block, Figure) and block.of:
-        return Text(f"Left out: pictures of {block.of}, which are not ours to pass on.")
-    return block
+def _passed_on(blocks: list[Block]) -> list[Block]:
+    """The blocks of a page that is passed on: words instead of others' pictures, said once."""
+    kept: list[Block] = []
+    for block in blocks:
+        if isinstance(block, Figure) and block.of:
+            block = Text(f"Left out: pictures of {block.of}, which are not ours to pass on.")
+        if block not in kept[-1:]:
+            kept.append(block)
+    return kept
 
 
 def how_made(paper: str, parts: Parts, *, quick: bool, seed: int, place: Device) -> Section:

@@ -15,10 +15,10 @@ from models.context_encoder.critics import GlobalLocalTrainer
 from models.context_encoder.data import MARGIN, Photographs, split
 from models.context_encoder.masks import MEAN_COLOUR
 from models.context_encoder.scores import hole_scores
-from models.images.files import write
+from models.images.files import evenly, write
 
 from .context_encoder_pictures import gradient_energy
-from .context_encoder_plan import FOLDERS, Plan, spread
+from .context_encoder_plan import FOLDERS, Plan
 from .data import MissingError
 from .page import Block, Figure, Row, Table, Text
 from .parts import Parts
@@ -85,7 +85,7 @@ def ablated(plan: Plan, parts: Parts) -> list[Block]:
         raise MissingError("it needs --train with a folder of photographs")
     variants = dict(list(VARIANTS.items())[:: 5 if plan.quick else 1])
     batch = 4 if plan.quick else BASE.batch
-    training = spread(split(plan.train)[0], 100 if plan.quick else None)
+    training = evenly(split(plan.train)[0], 100 if plan.quick else None)
     photographs: list[Photographs] = []
 
     def learn(name: str) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def _measured(plan: Plan, parts: Parts, name: str, trainer: Trainer) -> dict[str
     masks, corners = plan.masks(len(held_out), plan.holes)
     filled = filler.complete(held_out.pixels, masks, corners)
     scores = {k: float(v) for k, v in hole_scores(held_out.clean, filled, masks).items()}
-    some = np.array(spread(list(range(len(held_out))), SHOWN))
+    some = np.array(evenly(range(len(held_out)), SHOWN))
     clean = held_out.clean
     damaged = np.where(masks[..., None], MEAN_COLOUR, clean)
     file = f"ablation-{name.replace(' ', '-')}.png"

@@ -15,9 +15,10 @@ import numpy as np
 from models.context_encoder import Filler, Settings, Trainer
 from models.context_encoder.data import MARGIN, Batch, Photographs, split
 from models.context_encoder.training import Losses
+from models.images.files import evenly
 
 from .context_encoder_ablation import NEITHER
-from .context_encoder_plan import Plan, Weights, features, spread
+from .context_encoder_plan import Plan, Weights, features
 from .context_encoder_table import ADVERSARIAL
 from .data import MissingError
 from .page import Block, Row, Table, Text
@@ -102,7 +103,7 @@ def _filler(plan: Plan, row: Described) -> Filler:
     if row.trainer is None:
         return Weights.load(ADVERSARIAL, plan.place).filler
     assert plan.train is not None
-    paths = spread(split(plan.train)[0], 100 if plan.quick else None)
+    paths = evenly(split(plan.train)[0], 100 if plan.quick else None)
     trainer = row.trainer(
         replace(PLAIN, batch=4) if plan.quick else PLAIN,
         Photographs(paths, 128 + 128 // MARGIN),

@@ -15,7 +15,7 @@ from minidl.tensor import no_grad
 from models import zoo
 from models.context_encoder import Filler, Holes
 from models.context_encoder.data import split, square, squared, with_holes
-from models.images.files import find
+from models.images.files import evenly, find
 from models.images.samples import photograph
 
 from .data import MissingError, ReproduceError
@@ -83,13 +83,13 @@ class Plan:
     @cached_property
     def test(self) -> Photographs:
         """What is scored."""
-        return Photographs.read(spread(find([self.data]), 12 if self.quick else None))
+        return Photographs.read(evenly(find([self.data]), 12 if self.quick else None))
 
     @cached_property
     def shown(self) -> Photographs:
         """What is shown: some of what is scored, or photographs that come along."""
         if not self.publishable:
-            some = np.array(spread(list(range(len(self.test))), SHOWN))
+            some = np.array(evenly(range(len(self.test)), SHOWN))
             return Photographs(tuple(self.test.names[i] for i in some), self.test.pixels[some])
         ours = {f"{name}.png": photograph(name) for name in COLOURED}
         return Photographs(tuple(ours), np.stack([squared(x, SIZE) for x in ours.values()]))
@@ -113,7 +113,7 @@ class Plan:
         if self.train is None:
             raise MissingError("it needs --train with a folder of photographs")
         paths = split(self.train)[which]
-        return Photographs.read(spread([(p, Path(p.name)) for p in paths], most))
+        return Photographs.read(evenly([(p, Path(p.name)) for p in paths], most))
 
     @property
     def holes(self) -> Holes:
@@ -123,13 +123,6 @@ class Plan:
     def masks(self, count: int, holes: Holes) -> tuple[np.ndarray, np.ndarray]:
         """Masks and corners for so many pictures, the same every time."""
         return holes.draw(count, np.random.default_rng(self.seed))
-
-
-def spread(files: list[Any], most: int | None) -> list[Any]:
-    """So many of them, evenly spread."""
-    if most is None or len(files) <= most:
-        return files
-    return [files[i] for i in np.linspace(0, len(files) - 1, most).astype(int)]
 
 
 @dataclass(frozen=True)

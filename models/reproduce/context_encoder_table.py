@@ -11,6 +11,7 @@ import numpy as np
 
 from models.context_encoder.scores import METHODS, SLOW, picture_scores
 from models.context_encoder.texture import textured
+from models.images.files import evenly
 from models.zoo import NoWeightsError
 
 from .context_encoder_neighbours import FEATURES, nearest
@@ -117,7 +118,7 @@ def scores(plan: Plan, parts: Parts, name: str, method: Method) -> dict[str, dic
     """{picture: scores} of one row, a part."""
     test = plan.test
     if method.most:
-        chosen = np.linspace(0, len(test) - 1, min(method.most, len(test))).astype(int)
+        chosen = evenly(range(len(test)), method.most)
         test = Photographs(tuple(test.names[i] for i in chosen), test.pixels[chosen])
 
     def work() -> dict[str, dict[str, float]]:

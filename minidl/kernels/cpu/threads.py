@@ -89,7 +89,7 @@ def split(loop: Callable[..., int], length: int, parts: int, *arguments: Any) ->
         failed = board.spread(0, code, place, length, parts)
     else:
         try:
-            _start(min(parts, _processors()) - 1)
+            _start(parts - 1)
             _keep_off()
             _announced += 1
             while _asleep:
@@ -118,8 +118,9 @@ def blas_alone() -> Iterator[None]:
 
 
 def _start(wanted: int) -> None:
+    """Have so many threads in the pool, or as many as there are other processors."""
     global _shunned
-    while len(_pool) < wanted:
+    while len(_pool) < wanted and len(_pool) < _processors() - 1:
         _pool.append(threading.Thread(target=_serve, daemon=True, name=f"minidl-{len(_pool)}"))
         _pool[-1].start()
         _shunned = -1  # the new one knows of nothing yet
