@@ -22,6 +22,8 @@ import numpy as np
 from minidl import checkpoint
 from minidl.device import Array
 
+CHECKPOINT = "checkpoint.safetensors"
+
 
 class TrainingError(RuntimeError):
     """A run that cannot start, go on, or make sense of its folder. The message is one line."""
@@ -35,8 +37,12 @@ class Run:
 
     @staticmethod
     def check_new(folder: str | Path) -> None:
-        """Raises TrainingError for a folder that holds a run already, or that is a file."""
-        if (Path(folder) / "config.json").exists():
+        """Raises TrainingError for a folder that holds a run already, or that is a file.
+
+        A run that was stopped before its first checkpoint has nothing to go on with, and is none.
+        """
+        config = Path(folder) / "config.json"
+        if (Path(folder) / CHECKPOINT).exists() or (config.exists() and not _began(config)):
             raise TrainingError(
                 f"{folder}: holds a run already; go on with it by --resume, or name another --out"
             )
@@ -72,7 +78,16 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        return self.folder / "checkpoint.safetensors"
+        return self.folder / CHECKPOINT
+
+    def load(self) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+        """(groups, about) of the checkpoint. Raises TrainingError if the run has not come so far,
+        CheckpointError if it cannot be read."""
+        if not self.checkpoint.exists():
+            raise TrainingError(
+                f"{self.folder}: was stopped before its first checkpoint; begin it again by --out"
+            )
+        return checkpoint.load(self.checkpoint)
 
     def report(
         self,
@@ -132,6 +147,14 @@ def stoppable() -> Iterator[threading.Event]:
         yield asked
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _began(config: Path) -> bool:
+    """Whether a config.json is that of a run, which may have stopped at once."""
+    try:
+        return {"model", "data"} <= set(json.loads(config.read_text()))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:

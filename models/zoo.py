@@ -103,8 +103,8 @@ def publish(
     half = {g: {k: v.astype(np.float16) for k, v in named.items()} for g, named in groups.items()}
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.safetensors"
-    checkpoint.save(path, half, about)
     card = _card(name, about, data, [json.loads(file.read_text()) for file in scores], notes)
+    checkpoint.save(path, half, about)
     with checkpoint.replacing(path.with_suffix(".md")) as temporary:
         temporary.write_text(card)
     return path
@@ -219,15 +219,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON of evaluate")
     parser.add_argument("--note", action="append", default=[], help="a line for the card")
     options = parser.parse_args(arguments)
-    print(
-        publish(
+    try:
+        path = publish(
             options.run,
             options.name,
             data=options.data,
             scores=options.scores,
             notes=options.note,
         )
-    )
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
+        parser.error(f"{options.run}: cannot be published ({type(error).__name__}: {error})")
+    print(path)
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ REFUSED = [
     ("train ssda --resume none", "none: no run to resume"),
     ("train ssda --resume good.png", "good.png: no run to resume"),
     ("train ssda --resume run", "run: config.json is not that of an ssda run"),
-    ("train ssda --resume run --data photos", "drop --data"),
+    ("train ssda --resume run --seed 1", "drop --seed"),
     ("train ssda --resume run --minutes 5", "drop --minutes"),
     ("train ssda --resume run --seed 0", "drop --seed"),
     ("train ssda --resume run --recipe paper", "drop --recipe"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from minidl import checkpoint
 from minidl.device import CPU
 from models.cli import main
-from models.context_encoder import REPORT, Holes, Settings, Trainer
+from models.context_encoder import REPORT, Holes, Settings, Trainer, data
 from models.context_encoder.data import Batches, Photographs, split, with_holes
 from models.context_encoder.networks import ARCHITECTURES
 from models.context_encoder.scores import hole_scores, picture_scores
@@ -99,7 +100,8 @@ def test_a_training_can_begin_with_a_model(folder: Path, tmp_path: Path):
             np.testing.assert_array_equal(array, both[name][key])
     assert second.step == 0
     other = trainer(folder, replace(TINY, mask="region"))
-    with pytest.raises(checkpoint.CheckpointError, match="not networks to begin this training"):
+    words = r"not networks to begin this training with \(its mask is centre, expected region\)"
+    with pytest.raises(checkpoint.CheckpointError, match=words):
         other.begin_with(path)
 
 
@@ -187,6 +189,23 @@ def test_pictures_of_any_kind_become_squares(tmp_path: Path, capsys: pytest.Capt
         Photographs([tmp_path / "c.png"], 32)
 
 
+def test_one_that_cannot_be_read_late_gives_way_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Where there are too many photographs to be decoded beforehand."""
+    monkeypatch.setattr(data, "KEPT", 1)
+    for name, level in (("a", 0.2), ("c", 0.8)):
+        write(tmp_path / f"{name}.png", np.full((40, 40, 3), level, np.float32))
+    (tmp_path / "b.png").write_bytes(b"garbage")
+    photographs = Photographs(sorted(tmp_path.iterdir()), 32)
+    assert photographs.pixels is None
+    for i, level in ((0, 51), (1, 204), (1, 204), (2, 204)):
+        assert (photographs[i] == level).all()
+    assert capsys.readouterr().err.count("passed over") == 1
+    with pytest.raises(PictureError, match="none of the pictures can be read"):
+        Photographs([tmp_path / "b.png"], 32)[0]
+
+
 def test_a_split_holds_pictures_out(folder: Path, tmp_path: Path):
     training, held_out = split(folder)
     assert len(held_out) == 1 and not set(training) & set(held_out)
@@ -199,7 +218,7 @@ SMALL = ("--batch", "2", "--seed", "1", "--device", "cpu", "--json")
 
 
 def test_a_run_and_its_evaluation(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    out = tmp_path / "run"
+    out, folder = tmp_path / "run", shutil.copytree(folder, tmp_path / "photographs")
     train = ["train", "context-encoder"]
     assert main([*train, "--data", str(folder), "--out", str(out), "--steps", "3", *SMALL]) == 0
     names = {p.name for p in out.iterdir()}
@@ -217,19 +236,32 @@ def test_a_run_and_its_evaluation(folder: Path, tmp_path: Path, capsys: pytest.C
         assert main(arguments) == 2
         assert message in capsys.readouterr().err
     assert main([*train, "--resume", str(out), "--json"]) == 0  # ended: nothing is left to do
+    folder = folder.rename(tmp_path / "moved")
+    assert main([*train, "--resume", str(out), "--json"]) == 2
+    assert main([*train, "--resume", str(out), "--data", str(folder), "--json"]) == 0
     grid, weights = str(tmp_path / "grid.png"), str(out / "model.safetensors")
     begun = [*train, "--data", str(folder), "--out", f"{out}-2", "--begin", weights]
     assert main([*begun, "--steps", "1", *SMALL]) == 0
     for run, alone in ((out, 2 / 3), (Path(f"{out}-2"), 0)):
         assert json.loads((run / "config.json").read_text())["settings"]["alone"] == alone
     arguments = ["--data", str(folder), "--weights", weights, "--limit", "4", "--grid", grid]
-    capsys.readouterr()
+    assert main(["evaluate", "context-encoder", *arguments[:-1], "grid.xyz"]) == 2
+    assert "cannot write '.xyz' files" in capsys.readouterr().err
     assert main(["evaluate", "context-encoder", *arguments, "--json", "--device", "cpu"]) == 0
     scores = json.loads(capsys.readouterr().out)["scores"]
     assert set(scores) == {"context encoder", "mean colour"}
     assert scores["context encoder"]["pictures"] == 4
     assert scores["mean colour"]["whole"] > scores["mean colour"]["psnr"] + 5
     assert Path(grid).exists()
+
+
+def test_photographs_to_hold_out_that_cannot_be_read(tmp_path: Path):
+    for name in "ab":
+        write(tmp_path / f"{name}.png", photograph("coffee"))
+    (tmp_path / "c.png").write_bytes(b"garbage")  # the last, which is held out
+    out = tmp_path / "run"
+    train = ["train", "context-encoder", "--data", str(tmp_path), "--out", str(out)]
+    assert main([*train, "--steps", "1", *SMALL]) == 0
 
 
 def test_scores_in_the_papers_units():

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from skimage.metrics import peak_signal_noise_ratio
 
 from minidl import device as devices
@@ -197,6 +197,17 @@ def test_write_keeps_transparency(tmp_path: Path, suffix: str, channels: int) ->
     alpha = np.full((5, 7), 0.2, dtype=np.float32)
     files.write(tmp_path / f"a{suffix}", Picture(random_picture(5, 7, channels), alpha))
     np.testing.assert_allclose(files.read(tmp_path / f"a{suffix}").alpha, alpha)  # type: ignore
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tiff", ".webp"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_write_keeps_the_colours_profile(tmp_path: Path, suffix: str, mode: str) -> None:
+    """But not one of other colours than are written."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.new(mode, (4, 4)).save(tmp_path / "a.jpg", icc_profile=profile)
+    files.write(tmp_path / f"b{suffix}", files.read(tmp_path / "a.jpg"))
+    kept = Image.open(tmp_path / f"b{suffix}").info.get("icc_profile")
+    assert kept == (None if mode == "CMYK" else profile)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])

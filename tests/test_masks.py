@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from models.context_encoder import KINDS, Holes
 from models.context_encoder.masks import RIM_WEIGHT, cut, from_box, from_picture, grown, sampled
-from models.images.files import PictureError, write
+from models.images.files import Picture, PictureError, write
 
 SIZE, SIDE = 128, 64
 
@@ -98,6 +98,13 @@ def test_a_mask_from_a_picture(tmp_path: Path):
         from_picture(tmp_path / "garbage.png", (6, 8))
     with pytest.raises(PictureError, match="there is no such file"):
         from_picture(tmp_path / "missing.png", (6, 8))
+
+
+def test_what_is_transparent_in_a_mask_is_no_hole(tmp_path: Path):
+    alpha = np.zeros((6, 8), np.float32)
+    alpha[1:3, 2:5] = 1
+    write(tmp_path / "mask.png", Picture(np.ones((6, 8, 3), np.float32), alpha))
+    np.testing.assert_array_equal(from_picture(tmp_path / "mask.png", (6, 8)), alpha == 1)
 
 
 def test_growing_is_by_a_disc():

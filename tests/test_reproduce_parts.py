@@ -44,10 +44,13 @@ def test_finished_items_are_reused(tmp_path: Path) -> None:
     assert parts.each("p", {"s": (1,)}, {"a": 2}, work) == {"a": 4}
     assert parts.each("p", {"s": (1,)}, {"a": 2, "b": 3}, work) == {"a": 4, "b": 9}
     assert asked == [2, 3]
+    took = [item["seconds"] for item in json.loads(parts.path("p").read_text())["items"].values()]
+    assert parts.seconds == sum(took)  # though it was asked for twice
     parts.each("p", {"s": (2,)}, {"a": 2}, work)  # other settings
-    parts.path("p").write_text("{not JSON")
-    parts.each("p", {"s": (2,)}, {"a": 2}, work)
-    assert asked == [2, 3, 2, 2]
+    for damaged in ('{"settings": {"s": [2]}, "items": {"a": 5}}', "{not JSON"):
+        parts.path("p").write_text(damaged)
+        parts.each("p", {"s": (2,)}, {"a": 2}, work)
+    assert asked == [2, 3, 2, 2, 2]
 
 
 def test_a_part_is_made_again_without_its_pictures(tmp_path: Path) -> None:

@@ -64,6 +64,24 @@ def test_a_folder_that_holds_a_run_is_refused(run: Run) -> None:
     assert (run.folder / "config.json").read_bytes() == before
 
 
+def test_a_run_that_stopped_at_once_can_begin_again(tmp_path: Path) -> None:
+    started = Run.create(tmp_path / "run", CONFIG)
+    with pytest.raises(TrainingError, match="run: was stopped before its first checkpoint; begin"):
+        Run.open(started.folder).load()
+    again = Run.create(tmp_path / "run", {**CONFIG, "seed": 7})
+    assert Run.open(again.folder).config["seed"] == 7
+    again.report(ROWS[0], {}, {"step": 5})
+    assert Run.open(again.folder).load() == ({}, {"step": 5})
+
+
+def test_a_config_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
+    for content in ('{"name": "a web page"}', "[1]", "no JSON"):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(TrainingError, match="holds a run already"):
+            Run.create(tmp_path, CONFIG)
+        assert (tmp_path / "config.json").read_text() == content
+
+
 def test_a_folder_with_other_files_is_welcome(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     Run.create(tmp_path, CONFIG)

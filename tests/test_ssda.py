@@ -196,7 +196,7 @@ def test_text_coding_round_trip(rng: Rng) -> None:
 
 @pytest.mark.parametrize("inner", [0, 3, 6])
 def test_text_coding_refuses_a_middle_that_does_not_fit(inner: int) -> None:
-    with pytest.raises(ValueError, match="expected an even difference"):
+    with pytest.raises(ValueError, match="expected an even number more"):
         TextCoding(inner=inner).sizes(16)
 
 

@@ -158,6 +158,10 @@ def test_resume_refuses_other_pictures_and_other_runs(tmp_path: Path, no_plots: 
     start(tmp_path / "run", data="photos")
     with pytest.raises(TrainingError, match="the pictures of 'photos' have changed"):
         fit.resume(tmp_path / "run", lambda data: pictures("camera"))
+    state = checkpoint.load(tmp_path / "run/checkpoint.safetensors")[0]
+    checkpoint.save(tmp_path / "run/checkpoint.safetensors", state, {})
+    with pytest.raises(checkpoint.CheckpointError, match="safetensors: not a checkpoint of this"):
+        resume(tmp_path / "run")
     (tmp_path / "run/config.json").write_text('{"model": "other"}')
     with pytest.raises(TrainingError, match=r"config\.json is not that of an ssda run"):
         resume(tmp_path / "run")
@@ -195,6 +199,16 @@ def test_pictures_smaller_than_a_patch_are_left_out() -> None:
     assert len(fit.usable([large, np.zeros((11, 99)), large], 12)) == 2
     with pytest.raises(TrainingError, match="photos: none of 1 pictures is at least 13 x 13"):
         fit.usable([large], 13, "photos")
+
+
+def test_a_folder_too_large_for_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(3):
+        write(tmp_path / f"{i}.png", np.zeros((20, 20, 1), np.float32))
+    monkeypatch.setattr(fit, "MOST_PIXELS", 1000)
+    with pytest.raises(PictureError, match="million pixels together; expected fewer"):
+        fit.read_folder(tmp_path)
 
 
 def test_read_folder_passes_over_what_is_damaged(

@@ -63,6 +63,11 @@ def test_a_run_becomes_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         data="/home/someone/photos", quiet=True,
     )  # fmt: skip
     scores = {"data": "five", "damage": {"kind": "noise", "sigma": 10.0}, "psnr": {"a.png": 31.5}}
+    (tmp_path / "bad.json").write_text("{}")
+    for wrong in ([str(tmp_path / "nothing")], [str(tmp_path / "run"), "--scores", "bad.json"]):
+        with pytest.raises(SystemExit):
+            zoo.main([wrong[0], "small", "--data", "x", *wrong[1:]])
+        assert not (tmp_path / "weights" / "small.safetensors").exists()
     (tmp_path / "scores.json").write_text(json.dumps(scores | {"mean": {"ours": 31.5}}))
     zoo.main(
         [str(tmp_path / "run"), "small", "--data", "two photographs"]

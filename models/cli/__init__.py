@@ -259,11 +259,11 @@ def _train_ssda(ssda: argparse.ArgumentParser) -> None:
         choices=("working", "paper", "naive"),
         help="working, or to see why it fails: the paper to the letter, or misread (working)",
     )
-    ssda.add_argument("--patch", type=patch_size, help="pixels to a side of a patch (12)")
-    ssda.add_argument("--hidden", type=count, help="units of each hidden layer (720)")
-    ssda.add_argument("--batch", type=count, help="patches to a step (256)")
+    ssda.add_argument("--patch", type=patch_size, help="pixels to a side of a patch (12; text: 20)")
+    ssda.add_argument("--hidden", type=count, help="units of each hidden layer (720; text: 576)")
+    ssda.add_argument("--batch", type=count, help="patches to a step (256; paper: 10,000)")
     ssda.add_argument(
-        "--rate", type=amount, help="of fine-tuning, pre-training's in proportion (0.004)"
+        "--rate", type=amount, help="Adam's in fine-tuning, pre-training's in proportion (0.004)"
     )
     ssda.add_argument(
         "--optimizer", choices=("adam", "lbfgs"), help="the recipe's own unless given"

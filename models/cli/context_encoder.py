@@ -19,15 +19,14 @@ from models.context_encoder import REPORT, Filler, Holes, Settings, fit, masks
 from models.context_encoder.data import square
 from models.context_encoder.filling import Progress
 from models.context_encoder.scores import METHODS, SLOW, picture_scores
-from models.images.files import FORMATS, PictureError, evenly, find, write
+from models.images.files import FORMATS, PictureError, check_writable, evenly, find, write
 from models.run import TrainingError
 
 from .arguments import complain
 from .repair import each
-from .train import resumable, told
+from .train import check_free, resumable, told
 
 GRID = 8  # pictures in the grid of evaluate
-FIXED = ("data", "begin", "net", "mask", "adversarial", "minutes", "steps", "batch", "rate", "seed")
 
 
 def train(options: argparse.Namespace) -> int:
@@ -70,11 +69,11 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _resume(options: argparse.Namespace) -> Filler:
-    for name in FIXED:
-        if getattr(options, name) is not None:
-            raise TrainingError(f"--resume goes on with what the run began with; drop --{name}")
+    check_free(options)
     place = None if options.device == "auto" else device.choose(options.device)
-    return fit.resume(options.resume, place=place, every=options.every, quiet=options.json)
+    return fit.resume(
+        options.resume, options.data, place=place, every=options.every, quiet=options.json
+    )
 
 
 def fill(options: argparse.Namespace) -> int:
@@ -91,8 +90,8 @@ def fill(options: argparse.Namespace) -> int:
     def repair(
         source: Path, pixels: np.ndarray, progress: Progress
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        mask = _mask(options, names[source], pixels.shape[:2])
         try:
+            mask = _mask(options, names[source], pixels.shape[:2])
             filled = filler.fill(pixels, mask, progress=progress)
         except ValueError as error:
             raise PictureError(f"{source}: {error}") from error
@@ -124,12 +123,15 @@ def _of_name(folder: Path, name: Path) -> Path:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Scores over holes of the kind that the model was trained on, mean over the pictures."""
+    if options.grid:
+        check_writable(options.grid)  # before all is scored, which takes a while
     path = Path(options.weights) if options.weights else zoo.filler("centre")
     filler = Filler.load(path, device=device.choose(options.device), mirror=options.mirror)
     found = find([options.data])
     found = evenly(found, options.limit)
     began, holes = time.perf_counter(), filler.holes
     few = {method: evenly(found, most) for method, most in SLOW.items()}
+    in_grid = evenly(found, GRID) if options.grid else []
     scores: dict[str, list[dict[str, float]]] = {}
     shown: list[list[np.ndarray]] = []
     for file, name in tqdm(found, unit="picture", disable=options.json or None):
@@ -147,12 +149,10 @@ def evaluate(options: argparse.Namespace) -> int:
                 filled[method] = function(pixels, mask[0])
         for method, result in filled.items():
             scores.setdefault(method, []).append(picture_scores(pixels, result, mask[0]))
-        if len(shown) < GRID and options.grid:
+        if (file, name) in in_grid:
             shown.append([pixels, filled["mean colour"], filled["context encoder"]])
     if not scores:
         raise PictureError(f"{options.data}: none of its pictures can be read")
-    if options.grid:
-        write(options.grid, fit.grid([np.stack(row) for row in zip(*shown, strict=True)]))
     means = {
         method: {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
         | {"pictures": len(rows)}
@@ -165,6 +165,8 @@ def evaluate(options: argparse.Namespace) -> int:
     else:
         print(f"pictures of {holes.size}x{holes.size}, hole: {_described(holes)}")
         _print_table(means)
+    if shown:
+        write(options.grid, fit.grid([np.stack(row) for row in zip(*shown, strict=True)]))
     return 1 if len(scores["context encoder"]) < len(found) else 0
 
 

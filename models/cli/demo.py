@@ -120,7 +120,7 @@ def _captioned(
 
 
 def _spoil(clean: np.ndarray, damage: Damage, seed: int) -> np.ndarray:
-    """As in training, but the text in black, white and colours."""
+    """As in training, but the text less dense."""
     rng = np.random.default_rng(seed)
     if isinstance(damage, Text):
         return add_text(clean, rng, sizes=(damage.smallest, damage.largest), spacing=2.0)[0]

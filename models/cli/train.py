@@ -14,14 +14,13 @@ import numpy as np
 
 from minidl import device
 from models.images.samples import NAMES, grey, photograph
-from models.run import Run, TrainingError
+from models.run import CHECKPOINT, Run, TrainingError
 from models.ssda import RECIPES, Noise, Recipe, Restorer, Text, fit, recipe_for
 from models.ssda.damage import Damage
 
-# Options that a run keeps from its start to its end.
-FIXED = (
-    "data", "sigma", "text", "minutes", "steps", "recipe", "patch", "hidden", "batch", "rate",
-    "optimizer", "seed",
+# Options that may differ from part to part of a run.
+FREE = (
+    "command", "model", "function", "out", "resume", "data", "every", "device", "json",
 )  # fmt: skip
 
 
@@ -40,7 +39,7 @@ def resumable(options: argparse.Namespace) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        if not Run(Path(folder), {}, []).checkpoint.exists():
+        if not (Path(folder) / CHECKPOINT).exists():
             raise
         command = f"minidl train {options.model} --resume {shlex.quote(folder)}"
         raise KeyboardInterrupt(f"go on with: {command}") from interrupt
@@ -54,7 +53,7 @@ def told(options: argparse.Namespace, use: str) -> int:
         print(json.dumps({"run": str(folder), "model": str(model)}))
     else:
         print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-        print(f"try: minidl {use} -o OUT --weights {model}")
+        print(f"try: minidl {use} -o OUT --weights {shlex.quote(str(model))}")
     return 0
 
 
@@ -79,11 +78,22 @@ def _start(options: argparse.Namespace) -> Restorer:
 
 
 def _resume(options: argparse.Namespace) -> Restorer:
-    for name in FIXED:
-        if getattr(options, name) is not None:
-            raise TrainingError(f"--resume goes on with what the run began with; drop --{name}")
+    check_free(options)
     place = None if options.device == "auto" else device.choose(options.device)
-    return fit.resume(options.resume, _images, place=place, every=options.every, quiet=options.json)
+    return fit.resume(
+        options.resume,
+        lambda data: _images(options.data or data),
+        place=place,
+        every=options.every,
+        quiet=options.json,
+    )
+
+
+def check_free(options: argparse.Namespace) -> None:
+    """Raises TrainingError for an option that a run keeps from its start to its end."""
+    for name, value in vars(options).items():
+        if name not in FREE and value is not None:
+            raise TrainingError(f"--resume goes on with what the run began with; drop --{name}")
 
 
 def _images(data: str) -> Sequence[np.ndarray]:

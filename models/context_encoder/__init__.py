@@ -8,6 +8,10 @@ data       photographs with holes, a batch ahead of time
 training   the alternating step, with exact resume
 fit        a whole training run in its folder
 filling    the trained model's file; holes in pictures of any size
+crops      from such a hole to the network's square, and back
+critics    advancement: a global and a local discriminator
+texture    advancement: texture from the most similar patches around the hole
+scores     how good a filling is, and what classical methods reach
 """
 
 from . import fit

@@ -23,6 +23,7 @@ MARGIN = 16  # photographs are kept 1/16 larger than the network takes
 SMALLEST = 0.7  # of their side, that a square which is cut from them has at least
 JITTER = 0.1  # contrast: a factor e^-JITTER to e^JITTER; each colour: up to half of it added
 KEPT = 4 << 30  # bytes: what is larger together is decoded anew each time
+NONE = "none of the pictures can be read; expected photographs"
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,15 @@ def squared(photograph: np.ndarray, side: int) -> np.ndarray:
 
 
 class Photographs:
-    """Square photographs (side, side, 3) uint8, decoded once where all fit into memory."""
+    """Square photographs (side, side, 3) uint8, decoded once where all fit into memory.
+
+    One that cannot be read is told and passed over; where it is found out late, the next stands in.
+    """
 
     def __init__(self, paths: Sequence[Path], side: int, *, quiet: bool = True) -> None:
         self.paths, self.side = list(paths), side
         self.pixels: np.ndarray | None = None
+        self._unreadable: set[int] = set()
         if len(self.paths) * side * side * 3 > KEPT:
             return
         kept: list[Path] = []
@@ -80,14 +85,24 @@ class Photographs:
             except PictureError as error:
                 print(f"passed over: {error}", file=sys.stderr)
         if not kept:
-            raise PictureError("none of the pictures can be read; expected photographs")
+            raise PictureError(NONE)
         self.paths, self.pixels = kept, pixels[: len(kept)]
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        return square(self.paths[i], self.side) if self.pixels is None else self.pixels[i]
+        if self.pixels is not None:
+            return self.pixels[i]
+        while len(self._unreadable) < len(self):
+            try:
+                return square(self.paths[i], self.side)
+            except PictureError as error:
+                if i not in self._unreadable:
+                    print(f"passed over: {error}", file=sys.stderr)
+                self._unreadable.add(i)
+            i = (i + 1) % len(self)
+        raise PictureError(NONE)
 
     def fingerprint(self) -> str:
         """A short text that changes with the pictures: their pixels, or the names of very many."""

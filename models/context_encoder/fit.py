@@ -37,8 +37,7 @@ class Validation:
     corners: np.ndarray
 
     @classmethod
-    def of(cls, paths: list[Path], holes: Holes) -> Validation:
-        photographs = Photographs(paths, holes.size)
+    def of(cls, photographs: Photographs, holes: Holes) -> Validation:
         pixels = np.stack([photographs[i] for i in range(len(photographs))])
         return cls(pixels, *holes.draw(len(pixels), np.random.default_rng(0)))
 
@@ -118,32 +117,34 @@ def start(
     }
     if begin is not None:
         config["begin"] = str(begin)
-    run, trainer = Run.create(out, config), make(steps)
-    return _train(run, trainer, Validation.of(held_out, trainer.filler.holes), every, quiet)
+    trainer = make(steps)
+    validation = Validation.of(held_out, trainer.filler.holes)
+    return _train(Run.create(out, config), trainer, validation, every, quiet)
 
 
 def resume(
     out: str | Path,
+    data: str | Path | None = None,
     *,
     place: Device | None = None,
     every: float = 120.0,
     quiet: bool = False,
 ) -> Filler:
-    """Go on with the run in `out` as if it had not stopped, on its own device unless another is
-    given."""
+    """Go on with the run in `out` as if it had not stopped, on its own device and with its own
+    data, unless others are given: the same photographs in another place."""
     run = Run.open(out)
     try:
         settings = Settings(**run.config["settings"])
-        data, seed, steps = run.config["data"], run.config["seed"], run.config["steps"]
+        seed, steps, data = run.config["seed"], run.config["steps"], data or run.config["data"]
         pictures, place = run.config["pictures"], place or device.choose(run.config["device"])
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(
             f"{out}: config.json is not that of a context-encoder run ({error})"
         ) from error
-    groups, about = checkpoint.load(run.checkpoint)
+    saved = run.load()
     photographs, held_out = _photographs(data, settings, quiet)
     if photographs.fingerprint() != pictures:
-        raise TrainingError(f"{out}: the pictures of {data!r} have changed since the run began")
+        raise TrainingError(f"{out}: the pictures of {data} have changed since the run began")
     trainer = Trainer(
         settings,
         photographs,
@@ -151,19 +152,27 @@ def resume(
         rng=np.random.default_rng(seed),
         device=place,
     )
-    trainer.load_state(groups, about)
+    try:
+        trainer.load_state(*saved)
+    except checkpoint.CheckpointError as error:
+        raise checkpoint.CheckpointError(f"{run.checkpoint}: {error}") from error
     run.rewind(trainer.step)
     return _train(run, trainer, Validation.of(held_out, trainer.filler.holes), every, quiet)
 
 
 def _photographs(
     data: str | Path, settings: Settings, quiet: bool
-) -> tuple[Photographs, list[Path]]:
-    """The training photographs, and the files that are held out."""
+) -> tuple[Photographs, Photographs]:
+    """The photographs to train on, and those that are held out; if none of these can be read, one
+    of the others has to be both."""
     training, held_out = split(data)
     size = named(settings.net).size
     try:
-        return Photographs(training, size + size // MARGIN, quiet=quiet), held_out
+        photographs = Photographs(training, size + size // MARGIN, quiet=quiet)
+        try:
+            return photographs, Photographs(held_out, size)
+        except PictureError:
+            return photographs, Photographs(photographs.paths[-1:], size)
     except PictureError as error:
         raise PictureError(f"{data}: {error}") from error
 

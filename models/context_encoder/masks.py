@@ -200,17 +200,20 @@ def _sums() -> np.ndarray:
 
 
 def from_picture(path: str | Path, shape: tuple[int, int]) -> np.ndarray:
-    """The mask in a picture of this shape (H, W): white, or brighter than half, is hole.
+    """The mask in a picture of this shape (H, W): white, or brighter than half, is hole; what is
+    transparent is none.
 
     Raises PictureError if it cannot be read or has another size.
     """
-    pixels = read(path).pixels
+    picture = read(path)
+    pixels = picture.pixels
     if pixels.shape[:2] != shape:
         (height, width), (h, w) = shape, pixels.shape[:2]
         raise PictureError(
             f"{path}: the mask is {w}x{h}, the picture {width}x{height}; expected one size"
         )
-    return pixels.mean(axis=2) > 0.5
+    light = pixels.mean(axis=2)
+    return (light if picture.alpha is None else light * picture.alpha) > 0.5
 
 
 def from_box(box: tuple[int, int, int, int], shape: tuple[int, int]) -> np.ndarray:

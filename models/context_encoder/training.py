@@ -212,8 +212,9 @@ class Trainer:
         discriminator if it is there. Raises CheckpointError if they are of another kind."""
         groups, about = checkpoint.load(path)
         try:
-            if any(about[name] != value for name, value in self.filler.about().items()):
-                raise ValueError(f"it is {about}, expected {self.filler.about()}")
+            for name, value in self.filler.about().items():
+                if about[name] != value:
+                    raise ValueError(f"its {name} is {about[name]}, expected {value}")
             for name in ("generator", "discriminator"):
                 if name in groups:
                     on_device = {k: self.device.put(v) for k, v in groups[name].items()}

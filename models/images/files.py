@@ -1,7 +1,8 @@
 """Pictures in and out of files, so that nothing a user points at ends in a traceback.
 
-`read` turns whatever Pillow understands into float32 pixels in [0, 1] and keeps the two things a
-repair must not lose: transparency and 16-bit depth. `write` puts them back, and replaces a file
+`read` turns whatever Pillow understands into float32 pixels in [0, 1] and keeps the three things a
+repair must not lose: transparency, 16-bit depth and the profile that says what the colours mean.
+`write` puts them back, and replaces a file
 only by a complete one. `find` turns files and folders into a list of pictures. All three raise
 PictureError, whose message is one line that starts with the path.
 """
@@ -52,14 +53,16 @@ class PictureError(ValueError):
 
 @dataclass(frozen=True)
 class Picture:
-    """pixels (H, W, C) float32, C = 1 or 3; alpha (H, W) float32 or None; bits: 8 or 16."""
+    """pixels (H, W, C) float32, C = 1 or 3; alpha (H, W) float32 or None; bits: 8 or 16; profile:
+    an ICC profile of these colours or None."""
 
     pixels: np.ndarray
     alpha: np.ndarray | None = None
     bits: int = 8
+    profile: bytes | None = None
 
     def with_pixels(self, pixels: np.ndarray) -> Picture:
-        """The same picture, repaired: new pixels, the old transparency and depth."""
+        """The same picture, repaired: new pixels, the old transparency, depth and profile."""
         return dataclasses.replace(self, pixels=pixels)
 
 
@@ -102,20 +105,15 @@ def write(path: str | Path, picture: Picture | np.ndarray) -> None:
     everything else is written in 8 bits. Raises PictureError, also rather than drop transparency.
     """
     path = Path(path)
-    kind = FORMATS.get(path.suffix.lower())
-    if kind is None:
-        known = ", ".join(FORMATS)
-        raise PictureError(f"{path}: cannot write {path.suffix!r} files; expected one of {known}")
-    if not path.parent.is_dir():
-        raise PictureError(f"{path}: there is no folder {path.parent}; create it first")
-    if path.is_dir():
-        raise PictureError(f"{path}: is a folder; expected the name of a file to write")
-    image = _encode(path, kind, picture if isinstance(picture, Picture) else Picture(picture))
+    kind = check_writable(path)
+    picture = picture if isinstance(picture, Picture) else Picture(picture)
+    image = _encode(path, kind, picture)
+    options = _SAVE_OPTIONS.get(kind, {}) | {"icc_profile": picture.profile}
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         try:
             with open(temporary, "xb") as stream:
-                image.save(stream, kind, **_SAVE_OPTIONS.get(kind, {}))
+                image.save(stream, kind, **options)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -124,6 +122,21 @@ def write(path: str | Path, picture: Picture | np.ndarray) -> None:
         raise PictureError(
             f"{path}: cannot be written ({reason}); check the folder's permissions and free space"
         ) from error
+
+
+def check_writable(path: str | Path) -> str:
+    """The format in which a picture of this name is written. Raises PictureError if there is none,
+    or no folder for it."""
+    path = Path(path)
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
+        known = ", ".join(FORMATS)
+        raise PictureError(f"{path}: cannot write {path.suffix!r} files; expected one of {known}")
+    if not path.parent.is_dir():
+        raise PictureError(f"{path}: there is no folder {path.parent}; create it first")
+    if path.is_dir():
+        raise PictureError(f"{path}: is a folder; expected the name of a file to write")
+    return kind
 
 
 def find(paths: Iterable[str | Path]) -> list[tuple[Path, Path]]:
@@ -178,11 +191,13 @@ def _decode(path: Path, image: Image.Image) -> Picture:
         alpha = None if clear is None else (values != clear).astype(np.float32)
         return Picture((values / largest).astype(np.float32)[:, :, None], alpha, bits=16)
     colour = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    kept = image.mode not in ("CMYK", "LAB", "YCbCr", "HSV")  # or of other colours than these
+    profile = image.info.get("icc_profile") if kept else None
     see_through = image.has_transparency_data
     pixels = np.asarray(image.convert(colour + "A" * see_through), dtype=np.float32) / 255
     if not see_through:
-        return Picture(pixels.reshape(image.height, image.width, -1))
-    return Picture(pixels[:, :, :-1].copy(), pixels[:, :, -1].copy())
+        return Picture(pixels.reshape(image.height, image.width, -1), profile=profile)
+    return Picture(pixels[:, :, :-1].copy(), pixels[:, :, -1].copy(), profile=profile)
 
 
 def _encode(path: Path, kind: str, picture: Picture) -> Image.Image:

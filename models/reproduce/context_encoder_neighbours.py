@@ -52,7 +52,7 @@ def our_features(plan: Plan, pictures: Photographs) -> np.ndarray:
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
-    """Centred, each of length 1."""
+    """Each of length 1."""
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 

@@ -71,7 +71,7 @@ def photographs(side: int, *, colour: bool) -> list[Picture]:
 
 
 def shortened(pictures: list[Picture], count: int | None) -> list[Picture]:
-    """The first so many, those that the paper names before others, in their old order."""
+    """So many, in their old order: those that the paper names before others, small ones first."""
     first = sorted(pictures, key=lambda p: (not p.of_paper(), p.pixels.size))[:count]
     return [p for p in pictures if p in first]
 

@@ -31,9 +31,14 @@ class Parts:
 
     def __init__(self, out: Path, *, quiet: bool = False) -> None:
         self.out, self.quiet = out, quiet
-        self.seconds = 0.0  # that the results which were asked for took to make, whenever it was
+        self._took: dict[tuple[str, str], float] = {}  # seconds, of each result asked for
         self.pictures.mkdir(parents=True, exist_ok=True)
         self.path("").parent.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def seconds(self) -> float:
+        """That the results which were asked for took to make, whenever that was."""
+        return sum(self._took.values())
 
     @property
     def pictures(self) -> Path:
@@ -64,7 +69,7 @@ class Parts:
             kept[key] = {"result": result, "seconds": round(time.perf_counter() - began, 2)}
             with checkpoint.replacing(self.path(name)) as temporary:
                 temporary.write_text(json.dumps({"settings": wanted, "items": kept}, indent=1))
-        self.seconds += sum(kept[key]["seconds"] for key in items)
+        self._took |= {(name, key): kept[key]["seconds"] for key in items}
         return {key: kept[key]["result"] for key in items}
 
     def one(self, name: str, settings: Mapping[str, Any], work: Callable[[], Any]) -> Any:
@@ -76,13 +81,16 @@ class Parts:
         try:
             stored = json.loads(self.path(name).read_text())
             return dict(stored["items"]) if stored["settings"] == settings else {}
-        except FileNotFoundError:
-            return {}
-        except (ValueError, KeyError, TypeError):  # damaged from without: as if it were not there
+        except (
+            FileNotFoundError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ):  # none, or damaged
             return {}
 
     def _whole(self, item: Any) -> bool:
-        if not item:
+        if not isinstance(item, dict) or not {"result", "seconds"} <= item.keys():
             return False
         result = item["result"]
         names = result.get("pictures", []) if isinstance(result, dict) else []

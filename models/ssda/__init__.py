@@ -5,8 +5,10 @@ coding      patches of pixels as inputs and targets of a network, and back
 recipes     how to train them: what works, what the paper says, how it is misread
 damage      the noise and the text that they learn to undo
 training    greedy pre-training and fine-tuning, with exact resume
+fit         a whole training run in its folder
 restoring   whole pictures, and the trained model's file
-ablation    why it fails for people: three recipes for the same few minutes
+erasing     text that was found, filled from around it
+ablation    why it fails for people: six recipes for the same few minutes
 """
 
 from .coding import Coding, TextCoding

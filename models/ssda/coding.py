@@ -77,8 +77,8 @@ class TextCoding:
         rim, odd = divmod(math.isqrt(pixels) - self.inner, 2)
         if self.inner < 1 or rim < 0 or odd:
             raise ValueError(
-                f"coding: inner {self.inner} in a patch of {math.isqrt(pixels)}; expected an even "
-                "difference, and a patch that is not smaller"
+                f"a patch of {math.isqrt(pixels)} pixels; expected an even number more than the "
+                f"{self.inner} in its middle that are repaired"
             )
         return 3 * pixels, 2 * self.inner**2
 

@@ -31,6 +31,7 @@ VALIDATION_SHARE = 20  # one picture in so many is kept for validation, at most 
 VALIDATION_COUNT = 20
 VALIDATION_SIDE = 192  # pixels; the centre of each is used
 VALIDATION_STRIDE = 4
+MOST_PIXELS = 500 * 10**6  # to train on, 8 bytes each; 399 photographs of BSDS500 have 62
 TRIAL_SECONDS = 1.0  # spent on each stage to learn how long a step takes
 
 
@@ -63,14 +64,21 @@ def spoil(pixels: np.ndarray, damage: Damage, rng: np.random.Generator) -> np.nd
 def read_folder(folder: str | Path) -> list[np.ndarray]:
     """All pictures of a folder as grey (H, W); what cannot be read is told and passed over.
 
-    Raises PictureError if none can.
+    Raises PictureError if none can, or if they are too many for memory.
     """
-    images = []
+    images, pixels = [], 0
     for path, _ in find([folder]):
         try:
             images.append(grey(read(path).pixels)[..., 0])
         except PictureError as error:
             print(f"passed over: {error}", file=sys.stderr)
+            continue
+        pixels += images[-1].size
+        if pixels > MOST_PIXELS:
+            raise PictureError(
+                f"{folder}: its pictures have more than {MOST_PIXELS // 10**6} million pixels "
+                "together; expected fewer, scale them down or give some of them"
+            )
     if not images:
         raise PictureError(f"{folder}: none of its pictures can be read; expected photographs")
     return images
@@ -147,8 +155,8 @@ def start(
         "steps": steps,
         "device": place.name,
     }
-    run = Run.create(out, config)
-    return _train(run, make(steps), Validation.of(held_out, damage), every, quiet)
+    trainer, validation = make(steps), Validation.of(held_out, damage)
+    return _train(Run.create(out, config), trainer, validation, every, quiet)
 
 
 def resume(
@@ -161,7 +169,8 @@ def resume(
 ) -> Restorer:
     """Go on with the run in `out` as if it had not stopped.
 
-    images_of: the pictures of `data`. place: where, if not where the run began; exact there alone.
+    images_of: the pictures of the `data` that it began with. place: where, if not where the run
+    began; exact there alone.
     """
     run = Run.open(out)
     try:
@@ -170,14 +179,17 @@ def resume(
         began_on, pictures = run.config["device"], run.config["pictures"]
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{out}: config.json is not that of an ssda run ({error})") from error
-    groups, about = checkpoint.load(run.checkpoint)
+    saved = run.load()
     images = images_of(data)
     if fingerprint(images) != pictures:
         raise TrainingError(f"{out}: the pictures of {data!r} have changed since the run began")
     training, held_out = split(usable(images, recipe.patch, data))
     place = place or device.choose(began_on)
     trainer = new_trainer(training, damage, recipe, steps, seed, place)
-    trainer.load_state(groups, about)
+    try:
+        trainer.load_state(*saved)
+    except checkpoint.CheckpointError as error:
+        raise checkpoint.CheckpointError(f"{run.checkpoint}: {error}") from error
     run.rewind(trainer.done)
     return _train(run, trainer, Validation.of(held_out, damage), every, quiet)
 
