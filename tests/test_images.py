@@ -267,8 +267,8 @@ def test_interrupted_write_harms_nothing(
     files.write(path, random_picture(5, 7, 3))
     before = path.read_bytes()
 
-    def save(image: Image.Image, stream: Any, *args: Any, **options: Any) -> None:
-        stream.write(b"half a pict")
+    def save(image: Image.Image, file: Path, *args: Any, **options: Any) -> None:
+        file.write_bytes(b"half a pict")
         raise error
 
     monkeypatch.setattr(Image.Image, "save", save)

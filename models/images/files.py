@@ -10,8 +10,6 @@ PictureError, whose message is one line that starts with the path.
 from __future__ import annotations
 
 import dataclasses
-import os
-import secrets
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +18,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from minidl import checkpoint
 
 # The formats that are read and written, by suffix. GIF and PPM are read too, whatever their suffix.
 FORMATS = {
@@ -109,14 +109,9 @@ def write(path: str | Path, picture: Picture | np.ndarray) -> None:
     picture = picture if isinstance(picture, Picture) else Picture(picture)
     image = _encode(path, kind, picture)
     options = _SAVE_OPTIONS.get(kind, {}) | {"icc_profile": picture.profile}
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        try:
-            with open(temporary, "xb") as stream:
-                image.save(stream, kind, **options)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with checkpoint.replacing(path) as temporary:
+            image.save(temporary, kind, **options)
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or _one_line(error)
         raise PictureError(

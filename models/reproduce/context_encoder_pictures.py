@@ -107,9 +107,7 @@ def sharpness(plan: Plan, parts: Parts) -> list[Block]:
                 "psnr": float(hole_scores(test.clean, pictures, masks)["psnr"]),
             }
         try:
-            judged = critic(
-                plan, {n: w for n, w in models.items()}, {"truth": test.clean, **filled}
-            )
+            judged = critic(plan, models, {"truth": test.clean, **filled})
         except MissingError:
             judged = {}
         return {n: row | {"critic": judged.get(n, float("nan"))} for n, row in found.items()}

@@ -22,8 +22,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from minidl import checkpoint
 from minidl.device import CPU
 from models import plots
+from models.images.files import PictureError
 from models.images.samples import NAMES, grey, photograph
 from models.images.scores import psnr
 
@@ -101,29 +103,30 @@ def curve(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train all recipes, one after another; write a plot, a table and the numbers."""
+    """Train all recipes, one after another; after each, write a plot, a table and the numbers."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--out", default="ablation", help="folder (%(default)s)")
     parser.add_argument("--data", help="to train on (default: photographs that come along)")
     parser.add_argument("--minutes", type=float, default=4.0, help="for each (%(default)g)")
     options = parser.parse_args(arguments)
-    images = (
-        read_folder(options.data)
-        if options.data
-        else [grey(photograph(n))[..., 0] for n in NAMES if n not in HELD_OUT]
-    )
-    test = held_out()
-    out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
+    images = [grey(photograph(n))[..., 0] for n in NAMES if n not in HELD_OUT]
+    out, test = Path(options.out), held_out()
+    try:
+        if options.data:
+            images = read_folder(options.data)
+        out.mkdir(parents=True, exist_ok=True)
+    except (PictureError, OSError) as error:
+        parser.error(str(error))
     results: dict[str, list[tuple[float, float]]] = {}
+    start = mean_psnr(test, noisy(test))
     for name, recipe in RECIPES.items():
         results[name] = curve(recipe, images, test, minutes=options.minutes, name=name)
-    start = mean_psnr(test, noisy(test))
-    draw(out / "ablation.png", results, start)
-    table = _table(results, start)
-    (out / "ablation.md").write_text(table)
-    (out / "ablation.json").write_text(json.dumps({"noisy": start, "curves": results}, indent=1))
-    print(table)
+        draw(out / "ablation.png", results, start)
+        numbers = json.dumps({"noisy": start, "curves": results}, indent=1)
+        for kind, text in ((".md", _table(results, start)), (".json", numbers)):
+            with checkpoint.replacing(out / f"ablation{kind}") as temporary:
+                temporary.write_text(text)
+    print(_table(results, start))
 
 
 def _table(results: dict[str, list[tuple[float, float]]], start: float) -> str:
