@@ -67,7 +67,7 @@ def test_whole_numbers(emulated: Any) -> None:
     assert set(rng.integers(4, size=1000).tolist()) == {0, 1, 2, 3}
     wide = rng.integers(0, 2**32, 1000)
     assert wide.dtype == np.int64 and wide.min() >= 0 and 2**31 < wide.max() < 2**32
-    for many in (2**32, 2**32 + 1, 3 * 2**40):  # as positions in thousands of photographs
+    for many in (2**16, 2**16 + 1, 2**32 + 1, 3 * 2**40):  # as positions in many photographs
         found = philox.Generator(6).integers(-7, many - 7, (3, 5)).reshape(-1)
         expected = philox.integers(words(6, 0, 8), -7, many - 7)[:15]
         np.testing.assert_array_equal(found, expected)
@@ -91,6 +91,13 @@ def test_statistics(dtype: Any) -> None:
             assert abs(values.mean() - moment) < 5 * values.std() / np.sqrt(values.size)
     assert abs(np.corrcoef(z[:-1], z[1:])[0, 1]) < 5 / np.sqrt(z.size)
     assert abs(np.corrcoef(z[::2], z[1::2])[0, 1]) < 5 / np.sqrt(z.size / 2)
+
+
+def test_whole_numbers_are_equally_likely() -> None:
+    """Also of a range so wide that one word would fall to some numbers twice as often."""
+    rests = philox.integers(words(9, 0, 50_000), 0, 3 * 2**30) % 3
+    share = np.bincount(rests) / rests.size
+    assert np.abs(share - 1 / 3).max() < 5 * np.sqrt(2 / 9 / rests.size)
 
 
 def test_a_device_draws_by_it(

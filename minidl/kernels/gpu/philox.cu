@@ -50,11 +50,11 @@ __global__ void random_floats(T* out, Index n, Word64 seed, const Word64* counte
     }
 }
 
-// Whole numbers from low to below low + range: a word's share of it, or, of ranges above 2^32, the
-// rest of two words, of which some are more likely than others by range / 2^64.
+// Whole numbers from low to below low + range: a word's share of it, or, of ranges above 2^16, the
+// rest of two words. Some are more likely than others, by range / 2^32 or range / 2^64.
 __global__ void random_integers(Index* out, Index n, Index low, Index range, Word64 seed,
                                 const Word64* counter) {
-    const int size = range > (Index)1 << 32 ? 2 : 4;
+    const int size = range > (Index)1 << 16 ? 2 : 4;
     for (Index i = start(); i * size < n; i += stride()) {
         const Four words = philox(*counter + i, seed);
         for (int k = 0; k < size && i * size + k < n; k++)

@@ -58,8 +58,8 @@ def normals(words: np.ndarray, dtype: Any) -> np.ndarray:
 
 def integers(words: np.ndarray, low: int, high: int) -> np.ndarray:
     """Whole numbers from low to high - 1 from words (n, 4): (4 n,) of int64, or (2 n,) where there
-    are more than 2^32 of them."""
-    if high - low > 2**32:
+    are more than 2^16 of them: some are likelier than others, by 2^-16 at most."""
+    if high - low > 2**16:
         return low + (_pairs(words) % np.uint64(high - low)).astype(np.int64)
     share = words.reshape(-1).astype(np.uint64) * np.uint64(high - low) >> np.uint64(32)
     return low + share.astype(np.int64)
@@ -98,7 +98,7 @@ class Generator:
         if not 0 < high - low <= 2**48:
             raise ValueError(f"integers: from {low} to below {high}, expected 1 to 2^48 numbers")
         out = launch.empty(size, np.int64)
-        at_once = 4 if high - low <= 2**32 else 2
+        at_once = 4 if high - low <= 2**16 else 2
         self._draw("random_integers", out, at_once, int(low), int(high - low))
         return out
 
