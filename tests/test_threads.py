@@ -89,6 +89,26 @@ def test_nobody_waits_for_threads_that_sleep(monkeypatch: pytest.MonkeyPatch) ->
     assert noted(5, 3) == [0, 1, 1, 2, 2]
 
 
+@TWO
+def test_a_thread_that_cannot_start_is_not_of_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threads, "_pool", [])
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        noted(3, 3)
+    assert not threads._pool
+
+
+def test_the_pool_leaves_a_processor_to_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_pool", [])
+    monkeypatch.setattr(threads, "_processors", lambda: 3)
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
+    threads._start(9)
+    assert len(threads._pool) == 2
+
+
 @pytest.mark.parametrize("rest", [0, 0.001])
 def test_every_part_of_many_jobs_is_taken_once(rest: float) -> None:
     """Also right after another job, when threads are late, and when they have gone to sleep."""

@@ -121,8 +121,9 @@ def _start(wanted: int) -> None:
     """Have so many threads in the pool, or as many as there are other processors."""
     global _shunned
     while len(_pool) < wanted and len(_pool) < _processors() - 1:
-        _pool.append(threading.Thread(target=_serve, daemon=True, name=f"minidl-{len(_pool)}"))
-        _pool[-1].start()
+        thread = threading.Thread(target=_serve, daemon=True, name=f"minidl-{len(_pool)}")
+        thread.start()
+        _pool.append(thread)
         _shunned = -1  # the new one knows of nothing yet
 
 
@@ -135,7 +136,8 @@ def _keep_off() -> None:
     _shunned, others = here, os.sched_getaffinity(0) - {here}
     with contextlib.suppress(OSError):  # there is no other, or the system does not let us
         for thread in _pool:
-            os.sched_setaffinity(thread.native_id or 0, others)
+            assert thread.native_id  # it has started
+            os.sched_setaffinity(thread.native_id, others)
 
 
 def _serve() -> None:
