@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
+import re
+import signal
+import threading
 from typing import Any
 
 import numpy as np
@@ -107,6 +111,28 @@ def test_shelves_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     del blocks
     assert 0 < memory._on_shelves <= memory.KEPT
     assert memory._on_shelves == sum(b.size for shelf in memory._shelves.values() for b in shelf)
-    huge = memory.empty((memory.KEPT + 1,), np.uint8)
+    huge, before = memory.empty((memory.KEPT + 1,), np.uint8), memory._on_shelves
     del huge
-    assert memory._on_shelves <= memory.KEPT
+    assert memory._on_shelves == before  # it has no place there, and takes none
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork")
+def test_a_fork_takes_memory_while_another_thread_did() -> None:
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with memory._lock:
+            held.set()
+            go_on.wait(60)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # ends a child that waits for ever
+        os._exit(memory.empty(LARGE, np.float32).shape != LARGE)
+    go_on.set()
+    other.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

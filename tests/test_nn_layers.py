@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -256,6 +257,18 @@ def test_read_only_layers_compute_the_same(layer: str) -> None:
             np.testing.assert_array_equal(module(x).data, expected)
         del module
         assert len(kept._kept) == before
+
+
+def test_two_first_calls_at_once_keep_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second begins while the first still packs; nothing is amiss when the weights go."""
+    amiss: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", amiss.append)
+    weights, before = [np.ones((3, 4))], len(kept._kept)
+    weights[0].setflags(write=False)
+    kept.packed(weights[0], "test", lambda copy: kept.packed(weights[0], "test", np.copy))
+    assert len(kept._kept) == before + 1
+    weights.clear()
+    assert (len(kept._kept), amiss) == (before, [])
 
 
 def test_read_only_is_for_good() -> None:

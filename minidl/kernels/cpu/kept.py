@@ -28,5 +28,5 @@ def packed(w: np.ndarray, how: Hashable, pack: Callable[[np.ndarray], P]) -> P:
     key = id(w), how
     if key not in _kept:
         _kept[key] = pack(w.copy())  # compiled code is another for arrays that it may not write
-        weakref.finalize(w, _kept.pop, key).atexit = False
+        weakref.finalize(w, _kept.pop, key, None).atexit = False
     return _kept[key]

@@ -9,6 +9,7 @@ the next array of that size takes it from there. CuPy has such a pool built in.
 from __future__ import annotations
 
 import math
+import os
 import threading
 from typing import Any
 
@@ -71,10 +72,22 @@ def _take(size: int) -> np.ndarray:
 
 def _shelve(block: np.ndarray) -> None:
     global _on_shelves
+    if block.size > KEPT:
+        return
     with _lock:
         if _on_shelves + block.size > KEPT:  # sizes of the past make room
             _shelves.clear()
             _on_shelves = 0
-        if block.size <= KEPT:
-            _shelves.setdefault(block.size, []).append(block)
-            _on_shelves += block.size
+        _shelves.setdefault(block.size, []).append(block)
+        _on_shelves += block.size
+
+
+def _forget() -> None:
+    """After a fork the thread that held the lock may not exist."""
+    global _lock, _on_shelves
+    _lock, _on_shelves = threading.RLock(), 0
+    _shelves.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
