@@ -204,6 +204,21 @@ def test_moments_far_from_zero(sibling: Any) -> None:
     np.testing.assert_allclose(variance, wide.var(axis=0), rtol=1e-6)
 
 
+def test_no_pictures_are_no_error(sibling: Any) -> None:
+    """An empty batch gives one, and zeros for the gradient of w."""
+    x, w, b = np.zeros((0, 5, 5, 3)), np.ones((3, 3, 3, 4)), np.ones(4)
+    g, doubled, pad = np.zeros((0, 5, 5, 4)), np.zeros((0, 10, 10, 4)), (1, 1, 1, 1)
+    for name, arguments in (
+        ("conv2d", (x, w, b, 1, pad)),
+        ("conv2d_grad_x", (g, w, (5, 5), 1, pad)),
+        ("conv2d_grad_w", (x, g, (3, 3), 1, pad)),
+        ("upsample_conv2d", (x, w, b)),
+        ("upsample_conv2d_grad_x", (doubled, w)),
+        ("upsample_conv2d_grad_w", (x, doubled)),
+    ):
+        close(getattr(sibling, name)(*arguments), getattr(reference, name)(*arguments))
+
+
 @pytest.mark.parametrize("kernel", ["conv2d", "upsample_conv2d"])
 def test_kernels_take_views(sibling: Any, kernel: str) -> None:
     """A transposed window, a broadcast gradient, every second pixel: none is one run of memory."""
@@ -238,8 +253,30 @@ def test_kernels_take_views(sibling: Any, kernel: str) -> None:
 )
 def test_what_does_not_fit_is_refused(sibling: Any, name: str, shapes: Any, rest: Any) -> None:
     """A compiled loop checks no bounds: arrays of other shapes must not reach it."""
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=name):
         getattr(sibling, name)(*draw(np.float32, *shapes), *rest)
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "rest"),
+    [
+        ("conv2d", [(1, 4, 4, 3), (3, 3, 3, 5)], (None, 1, (0, 0, 0, 0))),
+        ("conv2d", [(1, 4, 4, 3), (3, 3, 3, 5), (5,)], (1, (0, 0, 0, 0))),
+        ("conv2d_grad_x", [(1, 2, 2, 5), (3, 3, 3, 5)], ((4, 4), 1, (0, 0, 0, 0))),
+        ("conv2d_grad_w", [(1, 4, 4, 3), (1, 2, 2, 5)], ((3, 3), 1, (0, 0, 0, 0))),
+        ("upsample_conv2d", [(1, 4, 4, 3), (3, 3, 3, 5), (5,)], ()),
+        ("upsample_conv2d_grad_x", [(1, 8, 8, 5), (3, 3, 3, 5)], ()),
+        ("upsample_conv2d_grad_w", [(1, 4, 4, 3), (1, 8, 8, 5)], ()),
+    ],
+)
+def test_types_are_not_mixed(sibling: Any, name: str, shapes: Any, rest: Any) -> None:
+    arrays, words = draw(np.float32, *shapes), "expected arrays of one type, float32 or float64"
+    for odd in range(len(arrays)):
+        given = [a.astype(np.float64) if i == odd else a for i, a in enumerate(arrays)]
+        with pytest.raises(ValueError, match=f"{name}: {words}"):
+            getattr(sibling, name)(*given, *rest)
+    with pytest.raises(ValueError, match=f"{name}: {words}"):
+        getattr(sibling, name)(*(a.astype(np.int64) for a in arrays), *rest)
 
 
 @pytest.mark.gpu

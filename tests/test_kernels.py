@@ -167,7 +167,7 @@ def test_what_does_not_fit_is_refused(name: str, rng: Rng):
         arguments = ARGUMENTS[name](rng, np.float64, (8,))
         if sum(map(len, map(arrays, arguments))) > 1:
             arguments[0] = each(change, arguments[0])
-            with pytest.raises(ValueError, match="expected arrays of one shape and type"):
+            with pytest.raises(ValueError, match=f"{name}: expected arrays of one shape and type"):
                 getattr(kernels, name)(*arguments)
 
 

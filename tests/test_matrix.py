@@ -41,6 +41,17 @@ def test_matmul(
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=20 * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "words"),
+    [((2, 5), (2, 3), "(M, K) and (K, N)"), ((5,), (5, 3), "(M, K) and (K, N)"),
+     ((2, 3, 4), (4, 5), "(M, K) and (K, N)"), ((3, 2, 4), (1, 4, 5), "as many of a as of b"),
+     ((1, 1, 2, 3), (1, 1, 3, 2), "(M, K) and (K, N)")],
+)  # fmt: skip
+def test_factors_that_do_not_fit_are_refused(left: Any, right: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"matmul: expected {words}, got {left} and")):
+        kernels.matmul(np.ones(left), np.ones(right))
+
+
 # --- patches --------------------------------------------------------------------------------------
 
 
@@ -66,7 +77,7 @@ def test_lay_patches(dtype: Any, device: Device, rng: np.random.Generator) -> No
 @pytest.mark.parametrize(
     ("which", "value"),
     [(3, np.array([-1, 4])), (3, np.array([0, 5])), (4, np.array([0, 1, 3, 7])),
-     (2, np.zeros((7, 3, 3))), (1, np.zeros((7, 8)))],
+     (2, np.zeros((7, 3, 3))), (1, np.zeros((7, 8))), (5, np.ones((3, 1)))],
 )  # fmt: skip
 def test_patches_stay_inside(which: int, value: np.ndarray, rng: np.random.Generator) -> None:
     arguments = laid(np.float64, rng)

@@ -15,11 +15,36 @@ def alike(what: str, *arrays: Array) -> None:
         raise ValueError(f"{what}: expected arrays of one shape and type, got {given}")
 
 
+def one_type(what: str, *arrays: Array) -> None:
+    """Raise ValueError unless all are float32, or all float64: a loop would read them as if they
+    were."""
+    if len({a.dtype for a in arrays}) > 1 or arrays[0].dtype not in (np.float32, np.float64):
+        given = ", ".join(f"{a.shape} {a.dtype}" for a in arrays)
+        raise ValueError(f"{what}: expected arrays of one type, float32 or float64, got {given}")
+
+
+def factors_fit(a: Array, b: Array) -> None:
+    """Raise ValueError unless the arguments of `matmul` are two matrices, or two batches of them,
+    that can be multiplied."""
+    if a.ndim != b.ndim or a.ndim not in (2, 3) or a.shape[-1] != b.shape[-2]:
+        raise ValueError(f"matmul: expected (M, K) and (K, N), got {a.shape} and {b.shape}")
+    if a.shape[:-2] != b.shape[:-2]:
+        raise ValueError(f"matmul: expected as many of a as of b, got {a.shape} and {b.shape}")
+
+
 def patches_fit(
-    total: Array, weight: Array, patches: Array, rows: np.ndarray, columns: np.ndarray, size: int
+    total: Array,
+    weight: Array,
+    patches: Array,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    window: Array,
 ) -> None:
-    """Raise ValueError unless the arguments of `lay_patches` belong together, with patches of
-    `size`: at all places, whose numbers are on the CPU, they lie inside of the picture."""
+    """Raise ValueError unless the arguments of `lay_patches` belong together, with patches of the
+    window's size: at all places, whose numbers are on the CPU, they lie inside of the picture."""
+    size = len(window)
+    if window.shape != (size, size):
+        raise ValueError(f"lay_patches: the window is {window.shape}, expected a square")
     if patches.shape != (len(rows) * len(columns), size, size) or weight.shape != total.shape:
         raise ValueError(
             f"lay_patches: {patches.shape} for {len(rows)} x {len(columns)} places of {size} x"

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import mirror
+from .. import checks, mirror
 from . import blas, memory, threads
 from .correlation import correlate, correlate_grad_w, pack, scatter
 from .kept import packed
@@ -115,6 +115,7 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: int, pad:
     (N, H, W, C), (K, L, _, O), (top, _, left, _) = x.shape, w.shape, pad
     if w.shape[2] != C or (b is not None and b.shape != (O,)):  # addresses know no bounds
         raise ValueError(f"conv2d: x is {x.shape}, w {w.shape}, b {b if b is None else b.shape}")
+    checks.one_type("conv2d", x, w, *([] if b is None else [b]))
     P, Q = _outputs((H, W), (K, L), stride, pad)
     if _is_product(x, (K, L), pad):
         y = matmul(np.ascontiguousarray(x).reshape(N, -1), w.reshape(-1, O)).reshape(N, 1, 1, O)
@@ -142,6 +143,7 @@ def conv2d_grad_x(
     (N, P, Q, O), (K, L, C, _), (top, _, left, _), (H, W) = g.shape, w.shape, pad, size
     if w.shape[3] != O or _outputs((H, W), (K, L), stride, pad) != (P, Q):
         raise ValueError(f"conv2d_grad_x: g is {g.shape}, w {w.shape}, for pictures {size}")
+    checks.one_type("conv2d_grad_x", g, w)
     if (P, Q) == (1, 1) and not any(pad) and size == (K, L):
         return matmul(g.reshape(N, O), w.reshape(-1, O).T).reshape(N, H, W, C)
     if _few(C, g):
@@ -171,6 +173,7 @@ def conv2d_grad_w(
     (N, P, Q, O), (K, L), C, (top, _, left, _) = g.shape, window, x.shape[3], pad
     if len(x) != N or _outputs(x.shape[1:3], window, stride, pad) != (P, Q):
         raise ValueError(f"conv2d_grad_w: x is {x.shape}, g {g.shape}, for windows {window}")
+    checks.one_type("conv2d_grad_w", x, g)
     if _is_product(x, window, pad):
         flat = np.ascontiguousarray(x).reshape(N, -1)
         return matmul(flat.T, np.ascontiguousarray(g).reshape(N, O)).reshape(K, L, C, O)

@@ -119,7 +119,7 @@ def _adam(p, g, m, v, rate, one_minus_beta1, one_minus_beta2, eps, tiny, part):
 def _run(loop: Any, *arrays: np.ndarray, scalars: tuple = ()) -> None:
     """loop(*arrays, *scalars) over arrays of one shape and type, each as one run of memory (a view
     where it is one already), split over threads."""
-    checks.alike("kernel", *arrays)
+    checks.alike(loop.__name__.removeprefix("_"), *arrays)
     T = arrays[0].dtype.type
     flat, numbers = [np.ascontiguousarray(a).reshape(-1) for a in arrays], [T(s) for s in scalars]
     size = flat[0].size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import checks
 from . import blas, memory, threads
 from .board import parallel
 from .threads import WORTH
@@ -37,6 +38,7 @@ def _columns(gemm, shape, a, b, y, part):
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The longer side of the result is split; of a batch of products, the batch."""
+    checks.factors_fit(a, b)
     dtype = np.result_type(a, b)
     if dtype not in (np.float32, np.float64):
         return np.matmul(a, b)

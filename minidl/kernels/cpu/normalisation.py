@@ -76,18 +76,18 @@ def _batch_norm_grad(g, x, dx, mean, scale, a, b, part):
             dx[r, c] = (g[r, c] - a[c] - b[c] * (x[r, c] - mean[c])) * scale[c]
 
 
-def _rows(*arrays: np.ndarray) -> list[np.ndarray]:
+def _rows(what: str, *arrays: np.ndarray) -> list[np.ndarray]:
     """Arrays (..., C) of one shape and type, each as (rows, C)."""
-    checks.alike("kernel", *arrays)
+    checks.alike(what, *arrays)
     return [np.ascontiguousarray(a).reshape(-1, a.shape[-1]) for a in arrays]
 
 
-def _channels(x: np.ndarray, *arrays: np.ndarray) -> list[np.ndarray]:
+def _channels(what: str, x: np.ndarray, *arrays: np.ndarray) -> list[np.ndarray]:
     """Arrays (C,) of x's type, for x (..., C)."""
     for a in arrays:
         if (a.shape, a.dtype) != (x.shape[-1:], x.dtype):
             raise ValueError(
-                f"kernel: expected {x.shape[-1:]} {x.dtype} beside x {x.shape},"
+                f"{what}: expected {x.shape[-1:]} {x.dtype} beside x {x.shape},"
                 f" got {a.shape} {a.dtype}"
             )
     return [
@@ -113,11 +113,11 @@ def _map(loop: Any, rows: list[np.ndarray], *channels: np.ndarray) -> None:
 
 
 def channel_sum(x: np.ndarray) -> np.ndarray:
-    return _totals(_channel_sum, _rows(x), sums=1)[0].astype(x.dtype)
+    return _totals(_channel_sum, _rows("channel_sum", x), sums=1)[0].astype(x.dtype)
 
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    (rows,) = _rows(x)
+    (rows,) = _rows("moments", x)
     if not len(rows):
         raise ValueError(f"moments: no mean of nothing, x is {x.shape}")
     mean, squares = _totals(_moments, [rows], rows[0], sums=2) / len(rows)
@@ -126,13 +126,14 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def normalize(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    y = empty_like(x)
-    _map(_normalize, _rows(x, y), *_channels(x, mean, scale, shift))
+    y, what = empty_like(x), "normalize"
+    _map(_normalize, _rows(what, x, y), *_channels(what, x, mean, scale, shift))
     return y
 
 
 def channel_sums(g: np.ndarray, x: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    total, weighted = _totals(_channel_sums, _rows(g, x), *_channels(x, mean), sums=2)
+    rows, (mean,) = _rows("channel_sums", g, x), _channels("channel_sums", x, mean)
+    total, weighted = _totals(_channel_sums, rows, mean, sums=2)
     return total.astype(x.dtype), weighted.astype(x.dtype)
 
 
@@ -144,6 +145,6 @@ def batch_norm_grad(
     a: np.ndarray,
     b: np.ndarray,
 ) -> np.ndarray:
-    dx = empty_like(x)
-    _map(_batch_norm_grad, _rows(g, x, dx), *_channels(x, mean, scale, a, b))
+    dx, what = empty_like(x), "batch_norm_grad"
+    _map(_batch_norm_grad, _rows(what, g, x, dx), *_channels(what, x, mean, scale, a, b))
     return dx

@@ -31,5 +31,5 @@ def lay_patches(
     columns: np.ndarray,
     window: np.ndarray,
 ) -> None:
-    checks.patches_fit(total, weight, patches, rows, columns, len(window))
+    checks.patches_fit(total, weight, patches, rows, columns, window)
     _lay(total, weight, np.ascontiguousarray(patches), rows, columns, window.astype(np.float64))

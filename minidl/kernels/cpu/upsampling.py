@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import checks
 from . import threads
 from .doubled import forward, grad_u, grad_x
 from .kept import packed
@@ -45,13 +46,14 @@ def _panels(columns: int, dtype: np.dtype) -> tuple[int, int]:
 def _unit(rows: int, width: int, channels: int) -> int:
     """How many rows of pixels a unit of work has."""
     units = -(-rows * width // max(PIXELS, ROOM // (9 * channels)))
-    return -(-rows // max(1, units))
+    return max(1, -(-rows // max(1, units)))
 
 
 def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     (N, H, W, C), O = x.shape, w.shape[3]
     if w.shape != (3, 3, C, O) or b.shape != (O,):  # addresses know no bounds
         raise ValueError(f"upsample_conv2d: x is {x.shape}, w {w.shape}, b {b.shape}")
+    checks.one_type("upsample_conv2d", x, w, b)
     rows, pixels = N * H, np.ascontiguousarray(x).reshape(N * H, W, C)
     (count, wide), unit = _panels(O, x.dtype), _unit(rows, W, C)
 
@@ -77,6 +79,7 @@ def upsample_conv2d_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     N, H, W, (C, O) = g.shape[0], g.shape[1] // 2, g.shape[2] // 2, w.shape[2:]
     if w.shape[:2] != (3, 3) or g.shape != (N, 2 * H, 2 * W, O):
         raise ValueError(f"upsample_conv2d_grad_x: g is {g.shape}, w {w.shape}")
+    checks.one_type("upsample_conv2d_grad_x", g, w)
     rows, pixels = N * H, np.ascontiguousarray(g).reshape(2 * N * H, 2 * W, O)
     (count, wide), unit = _panels(C, g.dtype), _unit(rows, W, O)
     panels, dx = empty((count, 9 * O, wide), g.dtype), empty((N, H, W, C), g.dtype)
@@ -94,6 +97,9 @@ def upsample_conv2d_grad_w(x: np.ndarray, g: np.ndarray) -> np.ndarray:
     (N, H, W, C), O = x.shape, g.shape[3]
     if g.shape != (N, 2 * H, 2 * W, O):
         raise ValueError(f"upsample_conv2d_grad_w: x is {x.shape}, which does not give {g.shape}")
+    checks.one_type("upsample_conv2d_grad_w", x, g)
+    if not x.size:
+        return np.zeros((3, 3, C, O), x.dtype)
     rows, pixels = N * H, np.ascontiguousarray(x).reshape(N * H, W, C)
     pairs, (count, wide) = np.ascontiguousarray(g).reshape(2 * rows, 2 * W, O), _panels(O, x.dtype)
     unit = _unit(rows, W, max(C, O))

@@ -14,7 +14,7 @@ def lay_patches(
 ) -> None:
     size, (H, W) = len(window), total.shape
     places = launch.numbers(rows), launch.numbers(columns)
-    checks.patches_fit(total, weight, patches, *places, size)
+    checks.patches_fit(total, weight, patches, *places, window)
     for name, array in (("total", total), ("weight", weight)):
         if not array.flags.c_contiguous or array.dtype != np.float64:
             raise ValueError(f"lay_patches: {name} must be float64 and C-contiguous")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...device import Array, is_recording
+from .. import checks
 from . import launch
 
 ROWS, COLUMNS = 128, 64  # of the result, that a block computes: as in products.cu
@@ -25,10 +26,7 @@ def by_cublas(a: Array, b: Array) -> bool:
 
 
 def matmul(a: Array, b: Array) -> Array:
-    if a.ndim != b.ndim or a.ndim not in (2, 3) or a.shape[-1] != b.shape[-2]:
-        raise ValueError(f"matmul: expected (M, K) and (K, N), got {a.shape} and {b.shape}")
-    if a.shape[:-2] != b.shape[:-2]:
-        raise ValueError(f"matmul: expected as many of a as of b, got {a.shape} and {b.shape}")
+    checks.factors_fit(a, b)
     launch.check_types("matmul", a, b)
     return product(a, b)
 
