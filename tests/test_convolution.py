@@ -345,6 +345,15 @@ def test_conv_transpose2d_is_the_transpose() -> None:
     assert math.isclose((y.data * z).sum(), (x * back.data).sum(), rel_tol=1e-12)
 
 
+@pytest.mark.parametrize("one", [1, np.int64(1), np.uint8(1)])
+def test_whole_numbers_of_numpy_do(one: Any) -> None:
+    x, w, b = draw(np.float32, (2, 5, 7, 3), (3, 3, 3, 3), (3,))
+    for op in (ops.conv2d, ops.conv_transpose2d):
+        for pad in (one, (one,) * 4):
+            assert op(x, w, b, stride=one, pad=pad).shape == x.shape
+    assert padding(one, (5, 7), (3, 3), one) == (1, 1, 1, 1)
+
+
 def test_upsample2d_repeats() -> None:
     x = np.arange(4.0).reshape(1, 2, 2, 1)
     expected = [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
@@ -376,6 +385,9 @@ X, W, B = (2, 5, 5, 3), (3, 3, 3, 6), (6,)
         (ops.conv2d, (X, W, (5,)), "conv2d: w gives 6 channels, b is (5,)"),
         (ops.conv2d, (X[1:], W, B), "conv2d: x is (5, 5, 3)"),
         (lambda *a: ops.conv2d(*a, stride=0), (X, W, B), "conv2d: stride is 0"),
+        (lambda *a: ops.conv2d(*a, stride=(2, 2)), (X, W, B), "conv2d: stride is (2, 2), expected"),
+        (lambda *a: ops.conv2d(*a, stride=1.5), (X, W, B), "conv2d: stride is 1.5, expected a"),
+        (lambda *a: ops.conv2d(*a, pad=1.5), (X, W, B), "conv2d: pad is 1.5, expected"),
         (lambda *a: ops.conv2d(*a, pad="valid"), (X, W, B), 'conv2d: pad is "valid"'),
         (lambda *a: ops.conv2d(*a, pad=(1, 2)), (X, W, B), "conv2d: pad is (1, 2)"),
         (lambda *a: ops.conv2d(*a, pad=-1), (X, W, B), "conv2d: pad is -1"),
@@ -388,6 +400,11 @@ X, W, B = (2, 5, 5, 3), (3, 3, 3, 6), (6,)
             lambda *a: ops.conv_transpose2d(*a, stride=2, pad=1),
             (X, (4, 4, 6, 2), B),
             "conv_transpose2d: x has 3 channels, w expects 2",
+        ),
+        (
+            lambda *a: ops.conv_transpose2d(*a, stride=(2, 2), pad=1),
+            (X, (4, 4, 6, 3), B),
+            "conv_transpose2d: stride is (2, 2), expected a whole number",
         ),
         (
             lambda *a: ops.conv_transpose2d(*a, stride=2, pad="same"),

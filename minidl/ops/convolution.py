@@ -6,6 +6,8 @@ field calls convolution.
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 
 from .. import kernels
@@ -32,10 +34,11 @@ def padding(
             total = max(0, (-(-n // stride) - 1) * stride + k - n)
             ends += [total // 2, total - total // 2]
     else:
-        ends = [pad] * 4 if isinstance(pad, int) else list(pad)
-    if len(ends) != 4 or min(ends) < 0:
+        ends = list(pad) if isinstance(pad, tuple | list) else [pad] * 4
+    if len(ends) != 4 or not all(isinstance(n, Integral) and n >= 0 for n in ends):
         raise ValueError(f"pad is {pad}, expected (top, bottom, left, right), none below 0")
-    return ends[0], ends[1], ends[2], ends[3]
+    top, bottom, left, right = map(int, ends)
+    return top, bottom, left, right
 
 
 def _check(x: Array, w: Array, b: Array, stride: int) -> None:
@@ -45,8 +48,12 @@ def _check(x: Array, w: Array, b: Array, stride: int) -> None:
         raise ValueError(f"x has {x.shape[3]} channels, w expects {w.shape[2]}")
     if b.shape != w.shape[3:]:
         raise ValueError(f"w gives {w.shape[3]} channels, b is {b.shape}")
-    if stride < 1:
-        raise ValueError(f"stride is {stride}, expected 1 or more")
+    _check_stride(stride)
+
+
+def _check_stride(stride: int) -> None:
+    if not isinstance(stride, Integral) or stride < 1:
+        raise ValueError(f"stride is {stride}, expected a whole number, 1 or more")
 
 
 @op
@@ -90,8 +97,7 @@ def conv_transpose2d(
         raise ValueError(f"x has {x.shape[3]} channels, w expects {w.shape[3]}")
     if b.shape != w.shape[2:3]:
         raise ValueError(f"w gives {w.shape[2]} channels, b is {b.shape}")
-    if stride < 1:
-        raise ValueError(f"stride is {stride}, expected 1 or more")
+    _check_stride(stride)
     if isinstance(pad, str):
         raise ValueError(f'pad is "{pad}", expected a number or (top, bottom, left, right)')
     window = w.shape[:2]
