@@ -10,20 +10,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from .device import Array, check_same
 
-OPS: dict[str, Callable[..., Tensor]] = {}  # every differentiable operation, by name
+OPS: dict[str, Callable[..., Tensor]] = {}  # every op, by name; of two of one name, the first
 Operand: TypeAlias = "Tensor | Array | float"
 Axis: TypeAlias = "int | tuple[int, ...] | None"
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 _births = itertools.count()
-_recording = True
+_remembering: ContextVar[bool] = ContextVar("remembering", default=True)
 
 
 class Input(NamedTuple):
@@ -52,8 +53,8 @@ class Origin:
 class Tensor:
     """An array, and how it was made.
 
-    data: a float32 or float64 array. A tensor made by hand is a leaf; name: what it is called in
-    messages.
+    data: a float32 or float64 array, or the number that an op has as a constant. A tensor made by
+    hand is a leaf; name: what it is called in messages. Raises TypeError for lists and the like.
     """
 
     __slots__ = ("data", "origin")
@@ -62,6 +63,13 @@ class Tensor:
     data: Array
 
     def __init__(self, data: Array, name: str = "", inputs: tuple[Input, ...] = ()) -> None:
+        if isinstance(data, np.generic):  # NumPy's reductions to one number leave the arrays
+            data = np.asarray(data)
+        elif not hasattr(data, "dtype") and not isinstance(data, float):
+            raise TypeError(
+                f"Tensor: data is of type {type(data).__name__}, expected a float32 or float64"
+                " array, such as np.array([1, 2], np.float32)"
+            )
         self.data, self.origin = data, Origin(name, inputs)
 
     @property
@@ -131,11 +139,11 @@ class Tensor:
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return OPS["mean"](self, axis=axis, keepdims=keepdims)
 
-    def reshape(self, *shape: int) -> Tensor:
-        return OPS["reshape"](self, shape=shape)
+    def reshape(self, *shape: int | tuple[int, ...]) -> Tensor:
+        return OPS["reshape"](self, shape=_one_tuple(shape))
 
-    def transpose(self, *axes: int) -> Tensor:
-        return OPS["transpose"](self, axes=axes or None)
+    def transpose(self, *axes: int | tuple[int, ...]) -> Tensor:
+        return OPS["transpose"](self, axes=_one_tuple(axes) or None)
 
     def __repr__(self) -> str:
         return f"Tensor {self.name or 'unnamed'} {self.shape} {self.dtype}"
@@ -148,9 +156,10 @@ def op(forward: Callable[..., Any]) -> Callable[..., Tensor]:
     shape, it returns dL/dinput, of that input's shape. It is called only if that gradient is
     wanted.
 
-    The lifted function takes Tensors, arrays and numbers. It raises TypeError for anything but
-    one float type throughout, DeviceError for inputs on two devices, and ValueError, with the
-    name of the op and the shapes, for shapes that do not fit.
+    The lifted function takes Tensors and arrays, and beside them numbers, if forward does; NumPy's
+    scalars reach it as plain numbers. It raises TypeError for anything but one float type
+    throughout, DeviceError for inputs on two devices, and ValueError, with the name of the op and
+    the shapes, for shapes that do not fit.
     """
     name = forward.__name__
 
@@ -161,28 +170,42 @@ def op(forward: Callable[..., Any]) -> Callable[..., Tensor]:
         check_same(name, arrays)
         _check_floats(name, arrays)
         try:
-            value, *grad_functions = forward(*arrays, **options)
+            result = forward(*arrays, **{key: _plain(v) for key, v in options.items()})
         except (ValueError, IndexError) as error:
             shapes = ", ".join(str(np.shape(a)) for a in arrays)
             message = str(error).removeprefix(f"{name}: ")
             raise type(error)(f"{name}: {message} [input shapes: {shapes}]") from error
-        if isinstance(value, np.generic):  # NumPy's reductions to one number leave the arrays
-            value = np.asarray(value)
-        if not _recording:
+        except AttributeError as error:
+            if not any(isinstance(a, float) for a in arrays):
+                raise
+            raise TypeError(f"{name}: expected arrays alone, got {_kinds(arrays)}") from error
+        if not isinstance(result, tuple) or len(result) != 1 + len(arrays):
+            count = len(result) - 1 if isinstance(result, tuple) else 0
+            raise TypeError(
+                f"{name}: gives {count} gradient functions for {len(arrays)} inputs,"
+                " expected one for each"
+            )
+        value, *grad_functions = result
+        if not _remembering.get():
             return Tensor(value, name)
         pairs = zip(tensors, grad_functions, strict=True)
         return Tensor(value, name, tuple(Input(t.origin, t.shape, grad) for t, grad in pairs))
 
-    OPS[name] = lifted
+    OPS.setdefault(name, lifted)  # Tensor's methods stay ours
     return lifted
 
 
-def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Array]:
+def gradients(loss: Tensor, wanted: Iterable[Tensor]) -> list[Array]:
     """[d loss / d x for x in wanted]: arrays, each of the shape of its x.
 
     loss: a tensor of one number. wanted: tensors that it was computed from, leaves or not.
-    Raises ValueError if the loss is not one number, or if it does not depend on a wanted tensor.
+    The arrays may share memory with each other, and be read-only: copy what you mean to change.
+    Raises ValueError if the loss is not one number, or if it does not depend on a wanted tensor,
+    TypeError for a single wanted tensor.
     """
+    if isinstance(wanted, Tensor):
+        raise TypeError(f"gradients: expected a list of tensors, such as [x], got {wanted!r} alone")
+    wanted = list(wanted)
     if np.size(loss.data) != 1:
         raise ValueError(
             f"gradients: the loss must be one number, not {loss!r}; take a mean or a sum"
@@ -217,13 +240,13 @@ def gradients(loss: Tensor, wanted: Sequence[Tensor]) -> list[Array]:
 
 @contextlib.contextmanager
 def no_grad() -> Iterator[None]:
-    """Inside `with no_grad():` nothing is recorded, so that memory is free as soon as possible."""
-    global _recording
-    before, _recording = _recording, False
+    """Inside `with no_grad():` this thread records nothing, so that memory is free as soon as
+    possible."""
+    before = _remembering.set(False)
     try:
         yield
     finally:
-        _recording = before
+        _remembering.reset(before)
 
 
 def _history(origin: Origin) -> dict[Origin, None]:
@@ -244,8 +267,23 @@ def _constant(value: Any) -> Any:
     return value if hasattr(value, "dtype") else np.asarray(value)
 
 
+def _plain(option: Any) -> Any:
+    return option.item() if isinstance(option, np.generic) else option
+
+
+def _one_tuple(given: tuple[Any, ...]) -> tuple[int, ...]:
+    """(2, 3) for x.reshape(2, 3) as for x.reshape((2, 3))."""
+    return given[0] if len(given) == 1 and isinstance(given[0], tuple) else given
+
+
+def _kinds(arrays: tuple[Any, ...]) -> str:
+    return ", ".join("a number" if isinstance(a, float) else str(a.dtype) for a in arrays)
+
+
 def _check_floats(name: str, arrays: tuple[Any, ...]) -> None:
     dtypes = {a.dtype for a in arrays if not isinstance(a, float)}
+    if not dtypes:
+        raise TypeError(f"{name}: expected a Tensor or an array, got {_kinds(arrays) or 'nothing'}")
     if not dtypes <= set(FLOATS) or len(dtypes) > 1:
-        given = ", ".join("a number" if isinstance(a, float) else str(a.dtype) for a in arrays)
+        given = _kinds(arrays)
         raise TypeError(f"{name}: expected all float32 or all float64, got {given}; use .astype")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import re
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -84,6 +86,19 @@ def test_one_number_in_any_shape_is_a_loss():
     assert gradients(loss, [x])[0].tolist() == [[3.0]]
 
 
+def test_a_tensor_of_one_of_numpys_scalars_is_one_of_an_array():
+    x, y = (Tensor(np.array([a], np.float32).sum()) for a in (3, 4))
+    assert (x * y).item() == 12
+    with pytest.raises(TypeError, match="got float32, float64"):
+        x * Tensor(np.float64(4))
+
+
+def test_wanted_tensors_may_come_one_by_one():
+    a, b = leaf((2,)), leaf((2,))
+    loss = (a * b * 3.0).sum()
+    assert [g.tolist() for g in gradients(loss, (x for x in (a, b)))] == [[3, 3], [3, 3]]
+
+
 def test_only_wanted_gradients_are_computed(planting: None):
     calls: list[str] = []
 
@@ -113,6 +128,13 @@ def test_no_grad_records_nothing_and_ends():
     with pytest.raises(ValueError, match="does not depend"):
         gradients(y.sum(), [x])
     assert gradients((x * 2.0).sum(), [x])[0].tolist() == [2, 2]
+
+
+def test_no_grad_concerns_its_own_thread():
+    x = leaf((2,))
+    with ThreadPoolExecutor(1) as other, no_grad():
+        y = other.submit(lambda: x * 2.0).result()
+    assert gradients(y.sum(), [x])[0].tolist() == [2, 2]
 
 
 class Watched(np.ndarray):
@@ -193,6 +215,33 @@ def test_nor_does_an_exponent(exponent: Any):
     assert y.dtype == dx.dtype == np.float32
 
 
+@pytest.mark.parametrize("number", [np.float64(0.5), np.float32(0.5)])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, number: ops.leaky_relu(x, slope=number),
+        lambda x, number: ops.dropout(x, mask=x.data > 0, keep=number),
+        lambda x, number: ops.batch_norm(x, x.data[0], x.data[0], eps=number),
+        lambda x, number: ops.normalize(
+            x, x.data[0], x.data[0], mean=x.data[0], variance=x.data[0], eps=number
+        ),
+    ],
+    ids=["leaky_relu", "dropout", "batch_norm", "normalize"],
+)
+def test_nor_does_an_option(function: Callable[..., Tensor], number: Any):
+    x = Tensor(np.array([[2.0, 4.0], [1.0, 8.0]], np.float32))
+    y, plain = function(x, number), function(x, 0.5)
+    assert y.dtype == gradients(y.sum(), [x])[0].dtype == np.float32
+    np.testing.assert_array_equal(y.data, plain.data)
+
+
+@pytest.mark.parametrize("shape", [(3, 2), ((3, 2),), (3, -1)])
+def test_a_shape_may_be_a_tuple(shape: Any):
+    x = leaf((2, 3))
+    assert x.reshape(*shape).shape == (3, 2)
+    assert x.transpose(1, 0).shape == x.transpose((1, 0)).shape == x.transpose().shape == (3, 2)
+
+
 # --- errors --------------------------------------------------------------------------------------
 
 
@@ -210,8 +259,23 @@ def test_nor_does_an_exponent(exponent: Any):
         (ValueError, "add: operands could not be broadcast", lambda x: x + leaf((3,))),
         (ValueError, "[input shapes: (2,), (3,)]", lambda x: x + leaf((3,))),
         (IndexError, "index: too many indices", lambda x: x[0, 0]),
+        (TypeError, "gradients: expected a list of tensors, such as [x], got Tensor x (2,) float32",
+         lambda x: gradients(x.sum(), x)),
+        (TypeError, "Tensor: data is of type list, expected a float32 or float64 array",
+         lambda x: Tensor([1.0, 2.0])),
+        (TypeError, "Tensor: data is of type int, expected a", lambda x: Tensor(3)),
+        (TypeError, "sum: expected a Tensor or an array, got a number",
+         lambda x: Tensor(2.0).sum()),
+        (TypeError, "multiply: expected a Tensor or an array, got a number, a number",
+         lambda x: Tensor(2.0) * 3.0),
+        (TypeError, "sigmoid: expected a Tensor or an array, got a number",
+         lambda x: ops.sigmoid(2.0)),
+        (TypeError, "concatenate: expected arrays alone, got float32, a number",
+         lambda x: ops.concatenate(x, 3.0)),
+        (TypeError, "matmul: expected arrays alone, got float32, a number", lambda x: x @ 2.0),
     ],
-    ids=["no scalar", "outside", "mixed types", "integers", "op", "shapes", "index"],
+    ids=["no scalar", "outside", "mixed types", "integers", "op", "shapes", "index", "alone",
+         "list", "int", "number", "numbers", "op of a number", "number beside", "number in @"],
 )  # fmt: skip
 def test_errors_say_what_and_which(
     error: type[Exception], words: str, call: Callable[[Tensor], Any]
@@ -231,6 +295,31 @@ def test_a_gradient_of_a_wrong_shape_is_named(planting: None):
     words = "crooked: a gradient of shape (5, 2) for w of shape (3, 2)"
     with pytest.raises(ValueError, match=re.escape(words)):
         gradients(loss, [w])
+
+
+@pytest.mark.parametrize("inside", [contextlib.nullcontext, no_grad])
+@pytest.mark.parametrize(
+    ("result", "count"),
+    [(lambda x, w: x * w, 0), (lambda x, w: (x * w, lambda g: g), 1),
+     (lambda x, w: (x * w, *[lambda g: g] * 3), 3)],
+)  # fmt: skip
+def test_a_forgotten_gradient_is_noticed(result: Any, count: int, inside: Any, planting: None):
+    @op
+    def hasty(x, w):
+        return result(x, w)
+
+    words = f"hasty: gives {count} gradient functions for 2 inputs, expected one for each"
+    with inside(), pytest.raises(TypeError, match=words):
+        hasty(leaf((3,)), leaf((3,)))
+
+
+def test_an_op_of_a_taken_name_leaves_methods_alone(planting: None):
+    @op
+    def mean(x):
+        return 7 * x, lambda g: 7 * g
+
+    x = leaf((2,))
+    assert (x.mean().item(), mean(x).data.tolist()) == (1, [7, 7])
 
 
 TWO_DEVICES = re.escape("add: inputs on two devices: input 0 (2,) on the cpu, input 1 (2,) on the")
