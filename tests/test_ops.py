@@ -134,6 +134,25 @@ def test_equal_maxima_share_the_gradient(device: Device):
     assert dx.tolist() == [[0, 0.5, 0.5], [1, 0, 0]]
 
 
+def test_an_element_taken_twice_has_both_gradients(device: Device):
+    x = Tensor(device.put(np.arange(12, dtype=np.float32).reshape(4, 3)))
+    for at, times in ((np.array([0, 2, 0]), [2, 0, 1, 0]), (([3, 3], slice(None)), [0, 0, 0, 2])):
+        (dx,) = gradients((x[at] * 5.0).sum(), [x])
+        assert dx.dtype == np.float32
+        np.testing.assert_array_equal(to_cpu(dx), np.outer(times, [5, 5, 5]))
+
+
+def test_a_number_to_the_power_of_zero_is_flat(device: Device):
+    x = Tensor(device.put(np.array([-1.0, 0.0, 2.0])))
+    (dx,) = gradients((x**0).sum(), [x])
+    assert dx.tolist() == [0, 0, 0]
+
+
+def test_no_means_are_no_error():
+    x = Tensor(np.ones((0, 3)))
+    assert gradients(x.mean(axis=1).sum(), [x])[0].shape == (0, 3)
+
+
 # --- errors --------------------------------------------------------------------------------------
 
 
@@ -151,6 +170,8 @@ def test_equal_maxima_share_the_gradient(device: Device):
         ("linear", [(3,), (3, 2), (2,)], {}, "x is (3,), w expects (N, 3)"),
         ("linear", [(5, 4), (3, 2), (2,)], {}, "x is (5, 4), w expects (N, 3)"),
         ("linear", [(5, 3), (3, 2), (1,)], {}, "b is (1,), w expects (2,)"),
+        ("linear", [(5, 4), (4, 5, 6), (5, 6)], {}, "w is (4, 5, 6), expected (I, O)"),
+        ("linear", [(5, 4), (4,), ()], {}, "w is (4,), expected (I, O)"),
     ],
 )
 def test_shapes_that_do_not_fit(

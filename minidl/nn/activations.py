@@ -11,14 +11,14 @@ from .module import Module
 
 
 class Sigmoid(Module):
-    """(...) -> (...), in (0, 1)."""
+    """(...) -> (...), in [0, 1]."""
 
     def forward(self, x: Tensor | Array) -> Tensor:
         return ops.sigmoid(x)
 
 
 class Tanh(Module):
-    """(...) -> (...), in (-1, 1)."""
+    """(...) -> (...), in [-1, 1]."""
 
     def forward(self, x: Tensor | Array) -> Tensor:
         return ops.tanh(x)

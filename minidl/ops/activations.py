@@ -12,14 +12,14 @@ from .grads import Grads
 
 @op
 def sigmoid(x: Array) -> Grads:
-    """1 / (1 + exp(-x)), in (0, 1)."""
+    """1 / (1 + exp(-x)), in [0, 1]: far from 0 it is rounded to an end."""
     y = kernels.sigmoid(x)
     return y, lambda g: kernels.sigmoid_grad(g, y)
 
 
 @op
 def tanh(x: Array) -> Grads:
-    """The hyperbolic tangent, in (-1, 1)."""
+    """The hyperbolic tangent, in [-1, 1]."""
     y = np.tanh(x)
     return y, lambda g: kernels.tanh_grad(g, y)
 

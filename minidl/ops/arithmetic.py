@@ -57,8 +57,9 @@ def negative(x: Array) -> Grads:
 @op
 def power(x: Array, *, exponent: float) -> Grads:
     """x ** exponent, for a constant exponent."""
-    exponent = float(exponent)  # NumPy's scalars would widen a float32
-    return x**exponent, lambda g: g * (exponent * x ** (exponent - 1))
+    exponent = float(exponent)
+    lower = exponent - 1 if exponent else 0.0  # x ** 0 is flat, at 0 too
+    return x**exponent, lambda g: g * (exponent * x**lower)
 
 
 @op
@@ -109,7 +110,7 @@ def sum(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
 def mean(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
     """The mean over axis."""
     y, shape = x.mean(axis=axis, keepdims=keepdims), x.shape
-    count = x.size / y.size
+    count = x.size / y.size if y.size else 1
     return y, lambda g: _spread(g / count, shape, axis, keepdims)
 
 

@@ -21,6 +21,8 @@ def matmul(a: Array, b: Array) -> Grads:
 @op
 def linear(x: Array, w: Array, b: Array) -> Grads:
     """x (N, I), w (I, O), b (O,) -> x w + b (N, O)."""
+    if w.ndim != 2:
+        raise ValueError(f"w is {w.shape}, expected (I, O)")
     if x.ndim != 2 or x.shape[1] != w.shape[0]:
         raise ValueError(f"x is {x.shape}, w expects (N, {w.shape[0]})")
     if np.shape(b) != w.shape[1:]:

@@ -26,14 +26,20 @@ def transpose(x: Array, *, axes: tuple[int, ...] | None = None) -> Grads:
 
 @op
 def index(x: Array, *, at: Any) -> Grads:
-    """x[at]: integers, slices, None and ..., or integer arrays in which no element occurs twice."""
+    """x[at]: integers, slices, None and ..., or arrays, in which an element may occur twice."""
 
     def grad_x(g: Array) -> Array:
         dx = np.zeros_like(x)
         dx[at] = g
         return dx
 
-    return x[at], grad_x
+    def grad_x_by_arrays(g: Array) -> Array:
+        places = np.arange(x.size, like=x).reshape(x.shape)[at]
+        dx = np.bincount(places.reshape(-1), g.reshape(-1), x.size)  # in float64
+        return dx.reshape(x.shape).astype(x.dtype)
+
+    by_arrays = any(np.ndim(i) for i in (at if isinstance(at, tuple) else (at,)))
+    return x[at], grad_x_by_arrays if by_arrays else grad_x
 
 
 @op
