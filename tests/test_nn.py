@@ -81,7 +81,7 @@ def test_linear_is_a_matrix_product_and_a_shift(device: Device, rng: np.random.G
     np.testing.assert_allclose(to_cpu(layer(device.put(x)).data), x @ w + 0.5, rtol=1e-14)
 
 
-@pytest.mark.parametrize("gain", [1.0, 4.0])
+@pytest.mark.parametrize("gain", [1.0, 4.0, np.float64(4)])
 def test_linear_draws_its_weights_as_glorot_says(gain: float, rng: np.random.Generator):
     layer = nn.Linear(40, 60, rng=rng, gain=gain)
     bound = gain * math.sqrt(6 / 100)
@@ -110,6 +110,26 @@ def test_parameters_come_in_order_of_definition():
     assert [name for name, _ in network.named_parameters()] == list(network.state()) == NAMES
     shapes = [(3,), (2, 3), (3,), (3, 4), (4,), (4, 1), (1,)]
     assert [p.shape for p in network.parameters()] == shapes
+
+
+def test_a_shared_layer_is_a_parameter_once(rng: np.random.Generator):
+    layer = nn.Linear(2, 2, rng=rng)
+    network = nn.Sequential(layer, layer)
+    assert network.parameters() == [layer.w, layer.b]
+    assert list(network.state()) == [f"layers.{i}.{name}" for i in range(2) for name in "wb"]
+    before = values(layer)
+    optimizer = optim.SGD(network.parameters(), rate=1.0)
+    optimizer.step([np.ones_like(p.data) for p in network.parameters()])
+    np.testing.assert_array_equal(layer.w.data, before["w"] - 1)
+
+
+@pytest.mark.parametrize("value", [nn.ReLU(), Tensor(np.ones(2))], ids=["module", "parameter"])
+def test_what_stands_in_a_dict_is_refused(value: Any):
+    network = nn.Sequential()
+    network.parts = {"size": 3, "part": value}  # type: ignore[attr-defined]
+    for look in (network.parameters, network.state, network.train):
+        with pytest.raises(TypeError, match="parts: parameters and modules in a dict; expected a"):
+            look()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -149,6 +169,13 @@ def test_astype_and_to_return_the_module(device: Device):
     assert network.astype(np.float64).to(device) is network
     assert {p.dtype for p in network.parameters()} == {np.dtype(np.float64)}
     assert {type(p.data) for p in network.parameters()} == {device.xp.ndarray}
+
+
+def test_astype_leaves_places_and_masks_alone(device: Device):
+    network = nn.Sequential()
+    network.places, network.mask = np.arange(3), np.ones(3, bool)  # type: ignore[attr-defined]
+    state = network.to(device).astype(np.float32).state()
+    assert [array.dtype for array in state.values()] == [np.arange(3).dtype, bool]
 
 
 # --- learning ------------------------------------------------------------------------------------

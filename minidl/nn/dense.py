@@ -21,7 +21,7 @@ class Linear(Module):
     def __init__(
         self, inputs: int, outputs: int, *, rng: np.random.Generator, gain: float = 1.0
     ) -> None:
-        w = gain * glorot(rng, (inputs, outputs), inputs, outputs)
+        w = float(gain) * glorot(rng, (inputs, outputs), inputs, outputs)
         self.w = Tensor(w, f"Linear({inputs}, {outputs}).w")
         self.b = Tensor(np.zeros(outputs, np.float32), f"Linear({inputs}, {outputs}).b")
 

@@ -16,7 +16,9 @@ class Module:
 
     A Tensor set as an attribute is a parameter. An array set as an attribute is state that no
     gradient is taken of, such as the running statistics of a batch norm: it is saved, loaded, moved
-    and converted together with the parameters.
+    and converted together with the parameters. Parameters and modules may also stand in lists and
+    tuples, arrays may not. A dict of parameters or modules raises TypeError as soon as they are
+    asked for.
 
     training: True while the network learns, the default; set by `train`. Layers that work otherwise
     in use, such as batch norm and dropout, look at their own.
@@ -42,7 +44,8 @@ class Module:
 
         For a network that is only used: what kernels make of the weights of a convolution is then
         made once, not in each call. Steps, `load_state` and the statistics of a training batch norm
-        raise ValueError from here on. It concerns arrays of the CPU.
+        raise ValueError from here on. It concerns these arrays, of the CPU: not the new ones that
+        `astype` makes, and not views taken before, through which nobody may write.
         """
         for array in self.state().values():
             if isinstance(array, np.ndarray):
@@ -58,18 +61,19 @@ class Module:
                     yield from child.modules()
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """(path, parameter) for all parameters of this module and those below, in order."""
+        """(path, parameter) for all parameters of this module and those below, in order; a shared
+        one by each of its paths."""
         for path, _, _, value in self._leaves(prefix):
             if isinstance(value, Tensor):
                 yield path, value
 
     def parameters(self) -> list[Tensor]:
-        """All parameters of this module and those below, in order of definition."""
-        return [p for _, p in self.named_parameters()]
+        """All parameters of this module and those below, in order of definition, each once."""
+        return list(dict.fromkeys(p for _, p in self.named_parameters()))
 
     def state(self) -> dict[str, Array]:
-        """The values of all parameters and the other arrays by path: what a checkpoint holds.
-        Views, not copies."""
+        """The values of all parameters and the other arrays by path: what a checkpoint holds. The
+        arrays themselves, not copies."""
         return {
             path: value.data if isinstance(value, Tensor) else value
             for path, _, _, value in self._leaves()
@@ -98,8 +102,9 @@ class Module:
         return self._convert(device.put)
 
     def astype(self, dtype: Any) -> Self:
-        """Convert all parameters and other arrays to a float type, in place; returns self."""
-        return self._convert(lambda array: array.astype(dtype))
+        """Convert all parameters and other arrays of floats to a float type, in place; returns
+        self."""
+        return self._convert(lambda a: a.astype(dtype) if a.dtype.kind == "f" else a)
 
     def _convert(self, function: Any) -> Self:
         for _, owner, name, value in list(self._leaves()):
@@ -133,6 +138,8 @@ def _named(path: str, value: Any) -> Iterator[tuple[str, Module | Tensor]]:
     elif isinstance(value, list | tuple):
         for i, element in enumerate(value):
             yield from _named(f"{path}.{i}", element)
+    elif isinstance(value, dict) and any(isinstance(v, Module | Tensor) for v in value.values()):
+        raise TypeError(f"{path}: parameters and modules in a dict; expected a list or a tuple")
 
 
 class Sequential(Module):

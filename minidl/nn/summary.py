@@ -34,7 +34,7 @@ def summary(module: Module, input_shape: tuple[int, ...]) -> str:
             del layer.forward
         for m, mode in zip(modules, modes, strict=True):
             m.training = mode
-    total = sum(p.data.size for p in dict.fromkeys(module.parameters()))
+    total = sum(p.data.size for p in module.parameters())
     return _table([("layer", "output", "parameters"), *rows, ("all", "", f"{total:,}")])
 
 
