@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from . import ops
 from .device import Array
 from .tensor import Tensor
@@ -47,9 +49,11 @@ def binary_cross_entropy(logits: Tensor, target: Tensor | Array | float) -> Tens
 def kl_sparsity(hidden: Tensor, rho: float) -> Tensor:
     """KL(rho || mean activation), **summed** over the hidden units (Xie et al. 2012, below eq. 6).
 
-    hidden (N, H): sigmoid activations in (0, 1); their mean over the N samples is held to rho.
+    hidden (N, H): sigmoid activations; their mean over the N samples is held to rho.
     """
-    mean = ops.mean(hidden, axis=0)
+    mean, limits = ops.mean(hidden, axis=0), np.finfo(hidden.dtype)
+    inside = np.clip(mean.data, limits.tiny, 1 - limits.epsneg)  # KL has no end at 0 and at 1
+    mean = mean + (inside - mean.data)
     return ops.sum(rho * ops.log(rho / mean) + (1 - rho) * ops.log((1 - rho) / (1 - mean)))
 
 

@@ -2,13 +2,14 @@
 order.
 
 `step(gradients(loss, parameters))` moves the parameters in place. `rate` is an attribute: a
-schedule sets it before each step. `state()` and `load_state()` serve checkpoints.
+schedule sets it before each step. LBFGS alone has `step(loss_of)`, and no rate. `state()` and
+`load_state()` serve checkpoints.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -251,13 +252,9 @@ def warmup_cosine(
     return rate * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def exponential_decay(rate: float, step: int, *, half_life: float) -> float:
-    """rate, halved every `half_life` steps."""
-    return rate * 0.5 ** (step / half_life)
-
-
-def clip_gradients(grads: Sequence[Array], norm: float) -> tuple[list[Array], float]:
+def clip_gradients(grads: Iterable[Array], norm: float) -> tuple[list[Array], float]:
     """The gradients, shrunk together to a joint norm of at most `norm`; and the norm before."""
+    grads = list(grads)
     total = math.sqrt(sum(float((g * g).sum()) for g in grads))
     scale = min(1.0, norm / total) if total > 0 else 1.0
     return [g * g.dtype.type(scale) if scale < 1 else g for g in grads], total

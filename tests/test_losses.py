@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minidl import Tensor, gradients, losses
-from minidl.device import Device
+from minidl.device import Device, to_cpu
 from minidl.gradcheck import LOSS_CASES, TOLERANCE, Case
 
 RNG = np.random.default_rng(0)
@@ -93,6 +93,17 @@ def test_kl_is_zero_where_the_mean_activation_is_rho():
     hidden = np.array([[0.02, 0.05], [0.08, 0.05]])
     assert losses.kl_sparsity(Tensor(hidden), RHO).item() == pytest.approx(0, abs=1e-15)
     assert losses.kl_sparsity(Tensor(hidden), 0.06).item() > 1e-3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rho", [RHO, np.float64(RHO)])
+def test_kl_bears_units_that_saturate(rho: float, dtype: Any, device: Device):
+    hidden = Tensor(device.put(np.array([[0, 1, 0.25], [0, 1, 0.75]], dtype)))
+    loss = losses.kl_sparsity(hidden, rho)
+    (g,) = gradients(loss, [hidden])
+    assert loss.dtype == g.dtype == dtype
+    assert np.isfinite(loss.item()) and np.isfinite(to_cpu(g)).all()
+    assert (np.sign(to_cpu(g)) == [-1, 1, 1]).all()
 
 
 @pytest.mark.parametrize(
