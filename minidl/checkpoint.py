@@ -35,14 +35,19 @@ def save(
 ) -> None:
     """Write {"model": module.state(), "optimizer": ...} and a description that is fit for JSON.
 
-    An existing file is replaced only when the new one is complete. Raises OSError if it cannot be.
+    An existing file is replaced only when the new one is complete. Raises OSError if it cannot be,
+    and ValueError for a group with "/" in its name.
     """
+    for group in groups:
+        if "/" in group:
+            raise ValueError(f'save: group "{group}", expected a name without "/"')
     arrays = {
         f"{group}/{name}": np.asarray(to_cpu(array), order="C")
         for group, named in groups.items()
         for name, array in named.items()
     }
-    metadata = {"format": FORMAT, "about": json.dumps(dict(description))}
+    names, about = json.dumps(list(groups)), json.dumps(dict(description))
+    metadata = {"format": FORMAT, "groups": names, "about": about}
     with replacing(path) as temporary:
         try:
             save_file(arrays, temporary, metadata)
@@ -51,24 +56,26 @@ def save(
 
 
 def load(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
-    """(groups, description) as `save` was given them. Raises CheckpointError for anything else."""
-    with _opened(path) as (file, description):
-        groups: dict[str, dict[str, np.ndarray]] = {}
+    """(groups, description) as `save` was given them, the description as JSON gives it back: lists
+    for tuples. Raises CheckpointError for anything else."""
+    with _opened(path) as (file, metadata):
+        named = json.loads(metadata.get("groups", "[]"))  # for those that are empty
+        groups: dict[str, dict[str, np.ndarray]] = {group: {} for group in named}
         for key in file.keys():  # noqa: SIM118, safe_open is no mapping
             group, _, name = key.partition("/")
             groups.setdefault(group, {})[name] = file.get_tensor(key)
-    return groups, description
+        return groups, json.loads(metadata["about"])
 
 
 def about(path: str | Path) -> dict[str, Any]:
     """The description that `save` was given, without the arrays. Raises as `load`."""
-    with _opened(path) as (_, description):
-        return description
+    with _opened(path) as (_, metadata):
+        return json.loads(metadata["about"])
 
 
 @contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """A checkpoint's file and its description, with every fault turned into a CheckpointError."""
+def _opened(path: str | Path) -> Iterator[tuple[Any, dict[str, str]]]:
+    """A checkpoint's file and its metadata, with every fault turned into a CheckpointError."""
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
@@ -76,15 +83,20 @@ def _opened(path: str | Path) -> Iterator[tuple[Any, dict[str, Any]]]:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise CheckpointError(f"{path}: a safetensors file, but not one of minidl's")
-            yield file, json.loads(metadata["about"])
-    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+            yield file, metadata
+    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path}: not a checkpoint, or damaged ({error})") from error
 
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary file's name beside `path`, renamed to it at the end; on any error, removed."""
+    """A temporary file's name beside `path`, renamed to it at the end; on any error, removed.
+
+    Raises OSError, such as for a folder that is not there.
+    """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent}: no such folder")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)

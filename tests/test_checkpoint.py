@@ -18,6 +18,7 @@ from minidl.device import Device
 
 GROUPS: dict[str, dict[str, np.ndarray]] = {
     "model": {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "layers.0/b": np.zeros(0)},
+    "empty": {},
     "optimizer": {"steps": np.array(7), "m.0": np.arange(6.0).reshape(2, 3).T},
 }
 ABOUT = {"recipe": "σ 25", "sizes": [64, 256], "rate": 1e-3, "nothing": None}
@@ -32,6 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 def assert_same(groups: dict[str, dict[str, np.ndarray]]) -> None:
     assert {g: set(named) for g, named in groups.items()} == {g: set(n) for g, n in GROUPS.items()}
+    assert list(groups) == list(GROUPS)
     for group, named in GROUPS.items():
         for name, array in named.items():
             found = groups[group][name]
@@ -45,6 +47,25 @@ def test_round_trip(path: Path, device: Device):
     groups, about = load(path)
     assert about == checkpoint.about(path) == ABOUT
     assert_same(groups)
+
+
+def test_a_file_without_the_names_of_groups_is_read(path: Path):
+    """As they were written before groups could be empty."""
+    save_file({"model/w": np.ones(3)}, path, {"format": checkpoint.FORMAT, "about": "{}"})
+    groups, about = load(path)
+    assert (list(groups), groups["model"]["w"].tolist(), about) == (["model"], [1, 1, 1], {})
+
+
+def test_groups_have_names(path: Path):
+    metadata = {"format": checkpoint.FORMAT, "about": "{}", "groups": "5"}
+    save_file({"model/w": np.ones(3)}, path, metadata)
+    with pytest.raises(CheckpointError, match="damaged"):
+        load(path)
+
+
+def test_a_group_is_one_name(path: Path):
+    with pytest.raises(ValueError, match='save: group "a/b", expected a name without "/"'):
+        save(path, {"a/b": {"c": np.ones(3)}}, {})
 
 
 @pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
@@ -95,7 +116,7 @@ def test_what_is_not_fit_for_json_changes_nothing(path: Path):
 
 
 def test_a_folder_that_is_not_there_is_an_os_error(tmp_path: Path):
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match=re.escape(f"{tmp_path / 'absent'}: no such folder")):
         save(tmp_path / "absent" / "a.safetensors", GROUPS, ABOUT)
 
 
