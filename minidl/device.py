@@ -1,5 +1,5 @@
-"""Where arrays live: the CPU (NumPy) or the GPU (CuPy). This is the only file that imports CuPy
-by name.
+"""Where arrays live: the CPU (NumPy) or the GPU (CuPy). Beside this file, those of `kernels.gpu`
+alone import CuPy by name.
 
 A `Device` is passed explicitly to whoever creates arrays; everything else follows from the arrays
 themselves. CuPy is imported when a GPU is asked for, never before: its import takes seconds, and

@@ -28,7 +28,7 @@ def captured(compute: Callable[[], R], device: Device) -> Callable[[], R]:
     and draws of NumPy's; `Device.generator` on the GPU draws anew. Therefore an optimiser's step,
     whose rate changes, stays outside. compute runs once before it is recorded, with all effects.
 
-    It must not wait for the GPU: no `float(loss)` inside. CuPy raises an error if it does.
+    It must not wait for the GPU: no `loss.item()` inside. CuPy raises an error if it does.
     """
     if device.name == "cpu":
         return compute
