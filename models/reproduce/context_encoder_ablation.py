@@ -145,7 +145,11 @@ def ablated(plan: Plan, parts: Parts) -> list[Block]:
 
 def _settings(plan: Plan, batch: int) -> dict[str, Any]:
     return {
-        "base": BASE.as_dict(),
+        "variants": {
+            name: {"trainer": variant.trainer.__name__, **variant.settings.as_dict()}
+            for name, variant in VARIANTS.items()
+        },
+        "train": plan.known.check,
         "steps": steps(plan),
         "batch": batch,
         "seed": plan.seed,
