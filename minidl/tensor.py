@@ -63,9 +63,8 @@ class Tensor:
     data: Array
 
     def __init__(self, data: Array, name: str = "", inputs: tuple[Input, ...] = ()) -> None:
-        if isinstance(data, np.generic):  # NumPy's reductions to one number leave the arrays
-            data = np.asarray(data)
-        elif not hasattr(data, "dtype") and not isinstance(data, float):
+        data = _array(data)
+        if not hasattr(data, "dtype") and not isinstance(data, float):
             raise TypeError(
                 f"Tensor: data is of type {type(data).__name__}, expected a float32 or float64"
                 " array, such as np.array([1, 2], np.float32)"
@@ -166,7 +165,7 @@ def op(forward: Callable[..., Any]) -> Callable[..., Tensor]:
     @functools.wraps(forward)
     def lifted(*inputs: Any, **options: Any) -> Tensor:
         tensors = tuple(t if isinstance(t, Tensor) else Tensor(_constant(t)) for t in inputs)
-        arrays = tuple(t.data for t in tensors)
+        arrays = tuple(_array(t.data) for t in tensors)
         check_same(name, arrays)
         _check_floats(name, arrays)
         try:
@@ -265,6 +264,11 @@ def _constant(value: Any) -> Any:
     if isinstance(value, np.generic | bool | int | float):
         return float(value)
     return value if hasattr(value, "dtype") else np.asarray(value)
+
+
+def _array(data: Any) -> Any:
+    """NumPy's arithmetic on arrays of one number leaves the arrays: back to one."""
+    return np.asarray(data) if isinstance(data, np.generic) else data
 
 
 def _plain(option: Any) -> Any:

@@ -336,3 +336,11 @@ def test_two_real_devices_are_refused():
 
     with pytest.raises(DeviceError, match=TWO_DEVICES + " gpu"):
         leaf((2,)) + cupy.ones(2, np.float32)
+
+
+def test_a_step_by_hand_on_single_numbers() -> None:
+    """NumPy makes scalars of arrays without axes: they stay what they were to an op."""
+    a, b = Tensor(np.array(1.5)), Tensor(np.array(2.0))
+    for x in (a, b):
+        x.data = x.data - 0.5
+    np.testing.assert_array_equal(gradients(a * b, [a, b]), [1.5, 1.0])
