@@ -13,9 +13,9 @@ import csv
 import json
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from minidl import checkpoint
 from minidl.device import Array
 
 CHECKPOINT = "checkpoint.safetensors"
+Saved: TypeAlias = "tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]"  # groups, about
 
 
 class TrainingError(RuntimeError):
@@ -80,7 +81,7 @@ class Run:
     def checkpoint(self) -> Path:
         return self.folder / CHECKPOINT
 
-    def load(self) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+    def load(self) -> Saved:
         """(groups, about) of the checkpoint. Raises TrainingError if the run has not come so far,
         CheckpointError if it cannot be read."""
         if not self.checkpoint.exists():
@@ -88,6 +89,14 @@ class Run:
                 f"{self.folder}: was stopped before its first checkpoint; begin it again by --out"
             )
         return checkpoint.load(self.checkpoint)
+
+    def restore(self, load_state: Callable[..., None], saved: Saved) -> None:
+        """Give a trainer's `load_state` what `load` gave. Raises CheckpointError, which names the
+        file, if it is not one of an equal trainer."""
+        try:
+            load_state(*saved)
+        except checkpoint.CheckpointError as error:
+            raise checkpoint.CheckpointError(f"{self.checkpoint}: {error}") from error
 
     def report(
         self,

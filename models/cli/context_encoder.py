@@ -127,8 +127,7 @@ def evaluate(options: argparse.Namespace) -> int:
         check_writable(options.grid)  # before all is scored, which takes a while
     path = Path(options.weights) if options.weights else zoo.filler("centre")
     filler = Filler.load(path, device=device.choose(options.device), mirror=options.mirror)
-    found = find([options.data])
-    found = evenly(found, options.limit)
+    found = evenly(find([options.data]), options.limit)
     began, holes = time.perf_counter(), filler.holes
     few = {method: evenly(found, most) for method, most in SLOW.items()}
     in_grid = evenly(found, GRID) if options.grid else []

@@ -95,12 +95,12 @@ class Photographs:
         if self.pixels is not None:
             return self.pixels[i]
         while len(self._unreadable) < len(self):
-            try:
-                return square(self.paths[i], self.side)
-            except PictureError as error:
-                if i not in self._unreadable:
+            if i not in self._unreadable:
+                try:
+                    return square(self.paths[i], self.side)
+                except PictureError as error:
                     print(f"passed over: {error}", file=sys.stderr)
-                self._unreadable.add(i)
+                    self._unreadable.add(i)
             i = (i + 1) % len(self)
         raise PictureError(NONE)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from minidl import checkpoint, device
+from minidl import device
 from minidl.device import Device
 from models import plots
 from models.images.files import PictureError, write
@@ -152,10 +152,7 @@ def resume(
         rng=np.random.default_rng(seed),
         device=place,
     )
-    try:
-        trainer.load_state(*saved)
-    except checkpoint.CheckpointError as error:
-        raise checkpoint.CheckpointError(f"{run.checkpoint}: {error}") from error
+    run.restore(trainer.load_state, saved)
     run.rewind(trainer.step)
     return _train(run, trainer, Validation.of(held_out, trainer.filler.holes), every, quiet)
 

@@ -81,12 +81,7 @@ class Parts:
         try:
             stored = json.loads(self.path(name).read_text())
             return dict(stored["items"]) if stored["settings"] == settings else {}
-        except (
-            FileNotFoundError,
-            ValueError,
-            KeyError,
-            TypeError,
-        ):  # none, or damaged
+        except (FileNotFoundError, ValueError, KeyError, TypeError):  # damaged: as if not there
             return {}
 
     def _whole(self, item: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from minidl import checkpoint, device
+from minidl import device
 from minidl.device import Device
 from models import plots
 from models.images.corruptions import add_text, gaussian_noise
@@ -186,10 +186,7 @@ def resume(
     training, held_out = split(usable(images, recipe.patch, data))
     place = place or device.choose(began_on)
     trainer = new_trainer(training, damage, recipe, steps, seed, place)
-    try:
-        trainer.load_state(*saved)
-    except checkpoint.CheckpointError as error:
-        raise checkpoint.CheckpointError(f"{run.checkpoint}: {error}") from error
+    run.restore(trainer.load_state, saved)
     run.rewind(trainer.done)
     return _train(run, trainer, Validation.of(held_out, damage), every, quiet)
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...device import Array, tf32
+from .. import checks
 
 THREADS = 256  # of a block, as in common.cu
 BLOCKS = 4096  # of a loop that all threads share; more would only wait
@@ -142,12 +143,10 @@ def chunks(pictures: int, numbers: int, dtype: np.dtype) -> Iterator[slice]:
 def check_types(what: str, *arrays: Array) -> None:
     """Raise ValueError unless all arrays are of one float type and on one device: a kernel reads
     them as if they were."""
-    kinds = {(a.dtype, str(a.device)) for a in arrays}
-    if len(kinds) > 1 or arrays[0].dtype.char not in TYPES:
-        given = ", ".join(f"{a.shape} {a.dtype} on {a.device}" for a in arrays)
-        raise ValueError(
-            f"{what}: expected arrays of one type, float32 or float64, on one device, got {given}"
-        )
+    checks.one_type(what, *arrays)
+    if len({str(a.device) for a in arrays}) > 1:
+        given = ", ".join(f"{a.shape} on {a.device}" for a in arrays)
+        raise ValueError(f"{what}: expected arrays on one device, got {given}")
 
 
 def check(what: str, *arrays: Array) -> list[Array]:
