@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minidl import checkpoint
+from models.context_encoder.filling import checksum
 
 FOLDER = Path(__file__).parent / "weights"
 ABOVE = 1.1  # up to this many times sigma weights may be for: the best on held-out pictures
@@ -65,16 +66,23 @@ def text_remover() -> Path:
 
 
 def filler(kind: str = "region") -> Path:
-    """The weights that fill holes of a kind; others, if there are none for it.
+    """The weights that fill holes of a kind; others, if there are none for it. Those whose rest is
+    in another file come last.
 
     Those for regions are the default: on held-out pictures of the training folder they filled
     squares, ellipses, strokes, blocks and regions nearer than those for the centre, by 0.1 to 0.7
     dB (43 pictures).
     """
     found = entries("context-encoder")
-    for path, _ in sorted(found.items(), key=lambda item: item[1]["mask"] != kind):
-        return path
-    raise NoWeightsError("no weights for filling come with this package; give --weights FILE")
+    if not found:
+        raise NoWeightsError("no weights for filling come with this package; give --weights FILE")
+    return min(found, key=lambda path: (found[path]["mask"] != kind, "rest" in found[path]))
+
+
+def chosen(weights: str) -> Path:
+    """The file that a user means: a path, or the name of weights that come along."""
+    path = FOLDER / f"{weights}.safetensors"
+    return path if path.is_file() else Path(weights)
 
 
 def named(name: str) -> Path:
@@ -86,12 +94,20 @@ def named(name: str) -> Path:
 
 
 def publish(
-    run: Path, name: str, *, data: str, scores: Sequence[Path], notes: Sequence[str] = ()
+    run: Path,
+    name: str,
+    *,
+    data: str,
+    scores: Sequence[Path],
+    notes: Sequence[str] = (),
+    rest: str | None = None,
 ) -> Path:
     """weights/NAME.safetensors and NAME.md from a run's model.safetensors; returns the former.
 
     A discriminator comes along, so that a training can begin with both players. scores: files that
-    `minidl evaluate --json` printed. notes: what else there is to say of the training.
+    `minidl evaluate --json` printed. notes: what else there is to say of the training. rest: the
+    name of other weights; what the generators have in common is then in their file alone. Raises
+    ValueError if that is nothing.
     """
     groups, about = checkpoint.load(run / "model.safetensors")
     if about["config"].get("settings", {}).get("adversarial"):
@@ -101,6 +117,18 @@ def publish(
     if "begin" in about["config"]:
         about["config"]["begin"] = Path(about["config"]["begin"]).name
     half = {g: {k: v.astype(np.float16) for k, v in named.items()} for g, named in groups.items()}
+    if rest is not None:
+        other = named(rest)
+        shared = checkpoint.load(other)[0]["generator"]
+        own = {
+            key: array
+            for key, array in half["generator"].items()
+            if key not in shared or not np.array_equal(array, shared[key])
+        }
+        if len(own) == len(half["generator"]):
+            raise ValueError(f"nothing in common with {rest}")
+        half["generator"] = own
+        about |= {"rest": other.name, "check": checksum(other)}
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.safetensors"
     card = _card(name, about, data, [json.loads(file.read_text()) for file in scores], notes)
@@ -203,6 +231,8 @@ def _of_context_encoder(about: dict[str, Any], scores: Sequence[dict[str, Any]])
     options = " ".join(f"--{k} {settings[k]}" for k in ("net", "mask", "adversarial", "batch"))
     options += f" --rate {settings['generator_rate']:g}"
     begun = " --begin FILE" if "begin" in about["config"] else ""
+    if settings.get("freeze_encoder"):
+        begun += " --freeze-encoder"
     return facts, f"minidl train context-encoder {options}{begun}", said
 
 
@@ -218,6 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", required=True, help="what it was trained on, in words")
     parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON of evaluate")
     parser.add_argument("--note", action="append", default=[], help="a line for the card")
+    parser.add_argument("--rest", metavar="NAME", help="weights with which some are in common")
     options = parser.parse_args(arguments)
     try:
         path = publish(
@@ -226,6 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             data=options.data,
             scores=options.scores,
             notes=options.note,
+            rest=options.rest,
         )
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         parser.error(f"{options.run}: cannot be published ({type(error).__name__}: {error})")

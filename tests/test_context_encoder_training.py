@@ -13,7 +13,7 @@ import pytest
 from minidl import checkpoint
 from minidl.device import CPU
 from models.cli import main
-from models.context_encoder import REPORT, Holes, Settings, Trainer, data
+from models.context_encoder import REPORT, Holes, Settings, Trainer, data, fit
 from models.context_encoder.data import Batches, Photographs, split, with_holes
 from models.context_encoder.networks import ARCHITECTURES
 from models.context_encoder.scores import hole_scores, picture_scores
@@ -103,6 +103,27 @@ def test_a_training_can_begin_with_a_model(folder: Path, tmp_path: Path):
     words = r"not networks to begin this training with \(its mask is centre, expected region\)"
     with pytest.raises(checkpoint.CheckpointError, match=words):
         other.begin_with(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_frozen_encoder_stays_and_the_rest_learns(folder: Path, tmp_path: Path, share: float):
+    """To the bit, the statistics of its batch norms included, also when it was in use between."""
+    t = trainer(folder, replace(TINY, freeze_encoder=True, adversarial=share), steps=4)
+    before = {name: array.copy() for name, array in t.generator.state().items()}
+    for step in t.run():
+        if step == 2:
+            t.filler.predict(t.batches.next().context)
+    after = t.generator.state()
+    for name, array in before.items():
+        frozen = name.startswith(("downs", "mixing"))
+        assert (array == after[name]).all() == frozen, name
+
+
+def test_only_an_encoder_that_has_learned_can_be_frozen(folder: Path, tmp_path: Path):
+    with pytest.raises(TrainingError, match="net 'report' has no encoder"):
+        trainer(folder, replace(REPORT, width=1 / 32, freeze_encoder=True))
+    with pytest.raises(TrainingError, match="expected --begin FILE"):
+        fit.start(tmp_path / "run", folder, replace(TINY, freeze_encoder=True), steps=1)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")
@@ -230,6 +251,7 @@ def test_a_run_and_its_evaluation(folder: Path, tmp_path: Path, capsys: pytest.C
     for arguments, message in (
         ([*train, "--data", str(folder), "--out", str(out)], "holds a run already"),
         ([*train, "--resume", str(out), "--batch", "3"], "drop --batch"),
+        ([*train, "--resume", str(out), "--freeze-encoder"], "drop --freeze-encoder"),
         ([*train, "--out", str(tmp_path / "new")], "--data is missing"),
         ([*train, "--data", str(tmp_path / "none"), "--out", str(out) + "2"], "no such file"),
     ):
@@ -285,6 +307,7 @@ def test_scores_in_the_papers_units():
         TINY,
         replace(TINY, mask="region"),
         replace(TINY, adversarial=0.0, mask="random"),
+        replace(TINY, freeze_encoder=True),
         replace(REPORT, width=1 / 32, batch=2),
     ],
     ids=lambda s: f"{s.net}, {s.mask}",

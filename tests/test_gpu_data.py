@@ -81,7 +81,7 @@ def plain_batch(kind: str, n: int, rng: np.random.Generator) -> list[np.ndarray]
     pictures = Few().all
     which = rng.integers(0, len(pictures), n)
     lengths = rng.uniform(0.7 * SIDE, SIDE, n)
-    shifts = rng.random((n, 2)) * (SIDE - lengths)[:, None]
+    shifts = rng.random((n, 2)) * (1.2 * SIDE - lengths)[:, None] - 0.1 * SIDE
     flips = rng.integers(0, 2, n)
     contrast, colours = rng.uniform(-0.1, 0.1, (n, 1)), rng.uniform(-0.1, 0.1, (n, 3)) / 2
     corners = np.full((n, 2), (SIZE - HOLE) // 2)
@@ -90,10 +90,13 @@ def plain_batch(kind: str, n: int, rng: np.random.Generator) -> list[np.ndarray]
     rows: list[list[np.ndarray]] = [[], [], []]
     for i, (top, left), k in zip(which, corners, range(n), strict=True):
         steps = (np.arange(SIZE) + 0.5) * lengths[k] / SIZE - 0.5
-        down, over = (np.clip(start + steps, 0, SIDE - 1) for start in shifts[k])
+        down, over = (start + steps for start in shifts[k])
         at = np.meshgrid(down, over[::-1] if flips[k] else over, indexing="ij")
         x = np.stack(
-            [ndimage.map_coordinates(c, at, order=1) for c in pictures[i].T.swapaxes(1, 2) / 255.0],
+            [
+                ndimage.map_coordinates(c, at, order=1, mode="mirror")
+                for c in pictures[i].T.swapaxes(1, 2) / 255.0
+            ],
             axis=-1,
         )
         x = ((x - 0.5) * np.exp(contrast[k]) + 0.5 + colours[k]) * 2 - 1

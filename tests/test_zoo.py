@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from minidl import checkpoint
 from models import zoo
-from models.context_encoder import Filler
+from models.context_encoder import Filler, Settings
 from models.images.samples import grey, photograph
 from models.ssda import RECIPES, SSDA, Coding, Noise, Restorer, fit
 
@@ -82,3 +83,43 @@ def test_a_run_becomes_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "--sigma 10 --patch 6 --hidden 9 --batch 16" in card and "--seed 3" in card
     assert "Trained on two photographs" in card and "31.50" in card
     assert b"someone" not in path.read_bytes() and "someone" not in card
+
+
+def test_weights_with_a_part_in_common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a frozen encoder knows is kept once, and told if it is no longer the same."""
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    rng = np.random.default_rng(0)
+    filler, _ = Filler.new("compact", "centre", overlap=4, width=1 / 12, rng=rng)
+    config = {
+        "data": "x", "pictures": "1 picture, 0", "steps": 1, "seed": 0, "device": "cpu",
+        "settings": Settings().as_dict() | {"adversarial": 0.0},
+    }  # fmt: skip
+    log = {"seconds": 1.0, "psnr": 15.0}
+
+    def published(name: str, rest: str | None = None) -> Path:
+        (tmp_path / name).mkdir()
+        filler.save(tmp_path / name / "model.safetensors", config=config, log=log)
+        return zoo.publish(tmp_path / name, name, data="x", scores=[], rest=rest)
+
+    sharp = published("sharp")
+    filler.generator.last.layers[-2].w.data += 1
+    other = published("other", rest="sharp")
+    assert sharp.stat().st_size > 3 * other.stat().st_size
+    assert zoo.filler("centre") == sharp == zoo.chosen("sharp")
+    expected, both = filler.generator.state(), Filler.load(zoo.chosen("other")).generator.state()
+    assert expected.keys() == both.keys()
+    for name, array in both.items():
+        np.testing.assert_array_equal(array, expected[name].astype(np.float16), err_msg=name)
+    for parameter in filler.generator.parameters():
+        parameter.data += 1
+    for array in filler.generator.state().values():
+        array += 1
+    with pytest.raises(ValueError, match="nothing in common with sharp"):
+        published("none", rest="sharp")
+    published("sharp-again")
+    shutil.move(zoo.chosen("sharp-again"), sharp)
+    with pytest.raises(checkpoint.CheckpointError, match="no longer the file that"):
+        Filler.load(other)
+    sharp.unlink()
+    with pytest.raises(checkpoint.CheckpointError, match="no such checkpoint"):
+        Filler.load(other)

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from . import holes, papers
 from .arguments import (
+    WEIGHTS,
     amount,
     complain,
     count,
@@ -108,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
         example,
     )
     ssda.add_argument("--data", required=True, help="a folder of clean pictures, or one picture")
-    ssda.add_argument("--weights", help="a trained model (default: the one that comes along)")
+    ssda.add_argument("--weights", help=WEIGHTS)
     _damage(ssda)
     ssda.add_argument(
         "--stride", type=count, default=3, help="pixels between patches (%(default)s)"
@@ -232,7 +233,7 @@ def _repair(
         required=True,
         help="for one picture a file or a folder, for several a folder",
     )
-    command.add_argument("--weights", help="a trained model (default: the one that comes along)")
+    command.add_argument("--weights", help=WEIGHTS)
     if stride:
         command.add_argument(
             "--stride",

@@ -10,6 +10,8 @@ import math
 import sys
 from typing import Literal
 
+WEIGHTS = "a trained model's file, or the name of one that comes along (default: the one for this)"
+
 
 def amount(text: str) -> float:
     """A positive number."""

@@ -64,6 +64,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         "generator_rate": options.rate,
         "batch": options.batch,
         "alone": 0.0 if options.begin else None,  # it has learned alone already
+        "freeze_encoder": options.freeze_encoder,
     }
     return replace(settings, **{k: v for k, v in given.items() if v is not None})
 
@@ -78,7 +79,7 @@ def _resume(options: argparse.Namespace) -> Filler:
 
 def fill(options: argparse.Namespace) -> int:
     """Fill the holes of each picture."""
-    path = Path(options.weights) if options.weights else zoo.filler()
+    path = zoo.chosen(options.weights) if options.weights else zoo.filler()
     filler = Filler.load(
         path,
         device=device.choose(options.device),
@@ -125,7 +126,7 @@ def evaluate(options: argparse.Namespace) -> int:
     """Scores over holes of the kind that the model was trained on, mean over the pictures."""
     if options.grid:
         check_writable(options.grid)  # before all is scored, which takes a while
-    path = Path(options.weights) if options.weights else zoo.filler("centre")
+    path = zoo.chosen(options.weights) if options.weights else zoo.filler("centre")
     filler = Filler.load(path, device=device.choose(options.device), mirror=options.mirror)
     found = evenly(find([options.data]), options.limit)
     began, holes = time.perf_counter(), filler.holes

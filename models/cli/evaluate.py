@@ -87,7 +87,7 @@ def _restorer(options: argparse.Namespace) -> tuple[Restorer, Noise | Text]:
     asked = Text(*options.text) if options.text else None
     damage = asked or (Noise(options.sigma) if options.sigma else None)
     if options.weights:
-        path = Path(options.weights)
+        path = zoo.chosen(options.weights)
     else:
         damage = damage or Noise(25.0)
         path = zoo.denoiser(damage.sigma) if isinstance(damage, Noise) else zoo.text_remover()

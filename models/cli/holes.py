@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import amount, box_or_path, count, pixels, seed, share
+from .arguments import WEIGHTS, amount, box_or_path, count, pixels, seed, share
 
 NETS = ("compact", "report", "authors")
 KINDS = ("centre", "random", "block", "region")
@@ -21,6 +21,12 @@ def train(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="begin with a trained model of this kind; an adversary then plays from the start, and "
         "not in the last third alone",
+    )
+    command.add_argument(
+        "--freeze-encoder",
+        action="store_true",
+        default=None,
+        help="train the generator's way up alone; the way down stays as it was begun with",
     )
     command.add_argument(
         "--net",
@@ -87,7 +93,7 @@ def mirror(command: argparse.ArgumentParser) -> None:
 def evaluate(command: argparse.ArgumentParser) -> None:
     """The options of `minidl evaluate context-encoder`."""
     command.add_argument("--data", required=True, help="a folder of photographs, or one of them")
-    command.add_argument("--weights", help="a trained model (default: the one that comes along)")
+    command.add_argument("--weights", help=WEIGHTS)
     command.add_argument("--limit", type=count, metavar="N", help="only so many, evenly spread")
     command.add_argument("--grid", metavar="FILE", help="write a picture of some of them")
     command.add_argument("--seed", type=seed, default=0, help="of the holes (%(default)s)")

@@ -41,7 +41,7 @@ def denoise(options: argparse.Namespace) -> int:
             about |= {"black": round(noise.black, 1), "white": round(noise.white, 1)}
         if sigma < QUIET:
             return pixels, {**about, "weights": None}
-        path = Path(options.weights) if options.weights else zoo.denoiser(sigma)
+        path = zoo.chosen(options.weights) if options.weights else zoo.denoiser(sigma)
         if path not in loaded:
             loaded[path] = _load(path, Noise, place)
         repaired = loaded[path].repair(
@@ -50,7 +50,8 @@ def denoise(options: argparse.Namespace) -> int:
         return noise.restore(repaired), {**about, "weights": path.name}
 
     if options.weights:  # a wrong file is told before any picture is read
-        loaded[Path(options.weights)] = _load(Path(options.weights), Noise, place)
+        path = zoo.chosen(options.weights)
+        loaded[path] = _load(path, Noise, place)
     return each(options, repair)
 
 
@@ -59,7 +60,7 @@ QUIET = 0.5  # grey levels: weaker noise is below the rounding of 8 bits
 
 def remove_text(options: argparse.Namespace) -> int:
     """Take text off each picture."""
-    path = Path(options.weights) if options.weights else zoo.text_remover()
+    path = zoo.chosen(options.weights) if options.weights else zoo.text_remover()
     restorer = _load(path, Text, device.choose(options.device))
 
     def repair(

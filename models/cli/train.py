@@ -93,7 +93,8 @@ def check_free(options: argparse.Namespace) -> None:
     """Raises TrainingError for an option that a run keeps from its start to its end."""
     for name, value in vars(options).items():
         if name not in FREE and value is not None:
-            raise TrainingError(f"--resume goes on with what the run began with; drop --{name}")
+            option = name.replace("_", "-")
+            raise TrainingError(f"--resume goes on with what the run began with; drop --{option}")
 
 
 def _images(data: str) -> Sequence[np.ndarray]:

@@ -21,6 +21,7 @@ from .membrane import bridged
 
 MARGIN = 16  # photographs are kept 1/16 larger than the network takes
 SMALLEST = 0.7  # of their side, that a square which is cut from them has at least
+BEYOND = 0.1  # of their side, that such a square may reach over the border, mirrored there
 JITTER = 0.1  # contrast: a factor e^-JITTER to e^JITTER; each colour: up to half of it added
 KEPT = 4 << 30  # bytes: what is larger together is decoded anew each time
 NONE = "none of the pictures can be read; expected photographs"
@@ -122,11 +123,16 @@ def split(folder: str | Path, *, share: int = 40, most: int = 128) -> tuple[list
     return [path for path in paths if path not in held_out] or paths, sorted(held_out)
 
 
+def _mirrored(places: np.ndarray, last: int) -> np.ndarray:
+    """Places beyond 0 and `last`, mirrored at them."""
+    return last - np.abs(last - np.abs(places))
+
+
 class Batches:
     """Batches of photographs with holes; one is always ready.
 
-    Of each photograph a square is cut at random, scaled and perhaps mirrored, its contrast and
-    colours changed a little: none is seen twice as it is.
+    Of each photograph a square is cut at random, which may reach a little over its border, scaled
+    and perhaps mirrored, its contrast and colours changed a little: none is seen twice as it is.
 
     All chance is drawn here from `rng`, in order; a thread turns the drawn numbers into pixels on
     `device`, where the photographs are, if there is room for them. So the next step need not wait,
@@ -171,13 +177,14 @@ class Batches:
         n, side = self.batch, self.photographs.side
         which = self.rng.integers(0, len(self.photographs), n)
         lengths = self.rng.uniform(SMALLEST * side, side, n)
-        corners = self.rng.random((n, 2)) * (side - lengths)[:, None]
+        corners = self.rng.random((n, 2)) * (side * (1 + 2 * BEYOND) - lengths)[:, None]
+        corners -= BEYOND * side
         flips = self.rng.integers(0, 2, n).astype(bool)
         contrast = np.exp(self.rng.uniform(-JITTER, JITTER, (n, 1)))
         colours = self.rng.uniform(-JITTER, JITTER, (n, 3)) / 2
         steps = (np.arange(self.holes.size) + 0.5) / self.holes.size
         rows, columns = (
-            np.clip(corner[:, None] + lengths[:, None] * steps - 0.5, 0, side - 1)
+            _mirrored(corner[:, None] + lengths[:, None] * steps - 0.5, side - 1)
             for corner in corners.T
         )
         columns[flips] = columns[flips, ::-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -171,11 +172,7 @@ class Filler:
     ) -> Filler:
         """From a model's file, or a run's checkpoint. Raises CheckpointError for a file that is
         missing, damaged, or of another model."""
-        groups, about = checkpoint.load(path)
-        if about.get("model") != "context-encoder":
-            raise checkpoint.CheckpointError(
-                f"{path}: holds a model of kind {about.get('model')!r}; expected 'context-encoder'"
-            )
+        groups, about = load(path)
         try:
             filler, _ = cls.new(
                 about["net"],
@@ -192,6 +189,32 @@ class Filler:
         filler.generator.to(device).read_only()
         filler.mirror, filler.texture = mirror, texture
         return filler
+
+
+def load(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+    """(groups, about) of a model's file. What its generator shares with that of another file beside
+    it may be there alone: about["rest"] is then that file's name, and about["check"] tells whether
+    it is still the same. Raises CheckpointError as `Filler.load`.
+    """
+    groups, about = checkpoint.load(path)
+    if about.get("model") != "context-encoder":
+        raise checkpoint.CheckpointError(
+            f"{path}: holds a model of kind {about.get('model')!r}; expected 'context-encoder'"
+        )
+    if "rest" in about:
+        other = Path(path).parent / str(about["rest"])
+        shared, _ = checkpoint.load(other)
+        if checksum(other) != about.get("check"):
+            raise checkpoint.CheckpointError(
+                f"{other}: no longer the file that {path} shares parameters with"
+            )
+        groups["generator"] = {**shared["generator"], **groups["generator"]}
+    return groups, about
+
+
+def checksum(path: Path) -> str:
+    """Of a file."""
+    return f"{zlib.crc32(path.read_bytes()):08x}"
 
 
 def check(pixels: np.ndarray, mask: np.ndarray) -> None:

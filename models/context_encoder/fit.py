@@ -96,6 +96,8 @@ def start(
     begin: a model's file to begin with, instead of random weights. every: seconds between reports.
     """
     Run.check_new(out)  # before the pictures are read, which may take a while
+    if settings.freeze_encoder and begin is None:
+        raise TrainingError("a frozen encoder learns nothing; expected --begin FILE with it")
     photographs, held_out = _photographs(data, settings, quiet)
 
     def make(count: int) -> Trainer:

@@ -145,19 +145,16 @@ class CompactGenerator(nn.Module):
 
     def added(self, x: Tensor | Array) -> Tensor:
         """What the layers add to the picture."""
-        *seen, y = self._scales(x)
+        *seen, y = itertools.accumulate(self.downs, lambda y, down: down(y), initial=x)
         y = self.mixing(y)
         for up, link in itertools.zip_longest(self.ups, self.links):
             y = ops.add(up(y), link(seen.pop())) if link else up(y)
         return self.last(self.middle(y))
 
-    def bottleneck(self, x: Tensor | Array) -> Tensor:
-        """What is known of the context x at 8x8, where most is: (N, 8, 8, C)."""
-        return self.mixing(self._scales(x)[-1])
-
-    def _scales(self, x: Tensor | Array) -> list[Tensor]:
-        """What is seen of x at 64x64, 32x32, 16x16 and 8x8."""
-        return list(itertools.accumulate(self.downs, lambda y, down: down(y), initial=x))[1:]
+    @property
+    def encoder(self) -> nn.Sequential:
+        """The way down and the mixing: of the context x what is known at 8x8, (N, 8, 8, C)."""
+        return nn.Sequential(*self.downs, self.mixing)
 
     def middle(self, x: Tensor | Array) -> Tensor | Array:
         """Of x (N, S, S, C), what is to be given."""

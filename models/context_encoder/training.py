@@ -17,7 +17,7 @@ from models.run import TrainingError
 
 from . import losses
 from .data import Batch, Batches, Photographs
-from .filling import Filler
+from .filling import Filler, load
 from .masks import RIM_WEIGHT
 
 CHECK_EVERY = 20  # steps between looks at the losses, each of which waits for the device
@@ -33,6 +33,8 @@ class Settings:
     falling: the last share of the steps, in which the generator's rate falls to 0.
     alone: the first share of the steps, in which the generator learns without an adversary.
     beta1: of the generator's Adam; the discriminator's is the paper's 0.5.
+    freeze_encoder: whether the generator's way down stays as it was begun with, for nets that have
+    an `encoder`.
     """
 
     net: str = "compact"
@@ -47,6 +49,7 @@ class Settings:
     falling: float = 1.0
     alone: float = 2 / 3
     beta1: float = 0.9
+    freeze_encoder: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -102,7 +105,10 @@ class Trainer:
         )
         self.generator: nn.Module = self.filler.generator.to(device)
         self.discriminator.to(device)
-        self.g_optimizer = optim.Adam(self.generator.parameters(), rate=0, beta1=settings.beta1)
+        self.frozen = self._encoder() if settings.freeze_encoder else nn.Sequential()
+        frozen = {id(parameter) for parameter in self.frozen.parameters()}
+        self.learning = [p for p in self.generator.parameters() if id(p) not in frozen]
+        self.g_optimizer = optim.Adam(self.learning, rate=0, beta1=settings.beta1)
         self.d_optimizer = optim.Adam(
             self.discriminator.parameters(), rate=settings.discriminator_rate, beta1=0.5
         )
@@ -127,6 +133,12 @@ class Trainer:
             yield self.step
         self.look()
 
+    def _encoder(self) -> nn.Module:
+        encoder: nn.Module | None = getattr(self.generator, "encoder", None)
+        if encoder is None:
+            raise TrainingError(f"net {self.settings.net!r} has no encoder that could be frozen")
+        return encoder
+
     def _drop_on_device(self) -> None:
         """Dropout draws where the network is, from here on as the state of `rng` says."""
         for layer in self.generator.modules():
@@ -150,10 +162,11 @@ class Trainer:
         reaches the generator; the second asks only for the generator's.
         """
         G, D = self.generator, self.discriminator
+        self.frozen.train(False)  # so that what it knows of batches stays, too
         prediction = G(batch.context)
         reconstruction = losses.reconstruction(prediction, batch.target, batch.weight)
         if not share:
-            self.g_optimizer.step(gradients(reconstruction, G.parameters()))
+            self.g_optimizer.step(gradients(reconstruction, self.learning))
             return Losses(None, reconstruction.data, None, None, None)
         shown = self._shown(prediction, batch)
 
@@ -165,7 +178,7 @@ class Trainer:
         # The generator: near to what was there, and taken for real by the new discriminator.
         adversarial = losses.adversarial(self.judged(shown, batch))
         g_loss = losses.joint(reconstruction, adversarial, share)
-        self.g_optimizer.step(gradients(g_loss, G.parameters()))
+        self.g_optimizer.step(gradients(g_loss, self.learning))
 
         right = (real.data > 0).mean(), (fake.data < 0).mean()
         return Losses(d_loss.data, reconstruction.data, adversarial.data, *right)
@@ -210,7 +223,7 @@ class Trainer:
     def begin_with(self, path: str | Path) -> None:
         """Begin with the networks in a model's file instead of random ones: the generator, and the
         discriminator if it is there. Raises CheckpointError if they are of another kind."""
-        groups, about = checkpoint.load(path)
+        groups, about = load(path)
         try:
             for name, value in self.filler.about().items():
                 if about[name] != value:

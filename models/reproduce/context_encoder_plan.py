@@ -156,7 +156,7 @@ def features(filler: Filler, pictures: np.ndarray, *, hidden: bool) -> np.ndarra
             context = with_holes(some, masks, corners, holes).context
         like = generator.parameters()[0].data
         with no_grad():
-            y = to_cpu(generator.bottleneck(np.asarray(context, like.dtype, like=like)).data)
+            y = to_cpu(generator.encoder(np.asarray(context, like.dtype, like=like)).data)
         n, h, w, c = y.shape
         found.append(y.reshape(n, 4, h // 4, 4, w // 4, c).mean(axis=(2, 4)).reshape(n, -1))
     return np.concatenate(found).astype(np.float32)

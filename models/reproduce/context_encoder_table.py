@@ -20,7 +20,7 @@ from .data import MissingError
 from .page import Block, Row, Table, Text
 from .parts import Parts
 
-ADVERSARIAL, PLAIN, REGION = "fill-centre-128", "fill-centre-128-rec", "fill-region-128"
+ADVERSARIAL, PLAIN, REGION = "fill-centre-128", "fill-centre-128-smooth", "fill-region-128"
 CLASSICAL = ("membrane", "Telea", "Navier-Stokes", "biharmonic", "mean colour")
 COLUMNS = ("l1", "l2", "psnr", "whole", "ssim")
 BEST = {"l1": min, "l2": min, "psnr": max, "whole": max, "ssim": max}
