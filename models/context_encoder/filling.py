@@ -203,11 +203,12 @@ def load(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, 
         )
     if "rest" in about:
         other = Path(path).parent / str(about["rest"])
-        shared, _ = checkpoint.load(other)
-        if checksum(other) != about.get("check"):
+        if not other.is_file() or checksum(other) != about.get("check"):
             raise checkpoint.CheckpointError(
-                f"{other}: no longer the file that {path} shares parameters with"
+                f"{path}: the rest of its parameters are those of {other.name}; expected that "
+                "file, unchanged, beside it"
             )
+        shared, _ = checkpoint.load(other)
         groups["generator"] = {**shared["generator"], **groups["generator"]}
     return groups, about
 
