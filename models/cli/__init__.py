@@ -266,9 +266,7 @@ def _train_ssda(ssda: argparse.ArgumentParser) -> None:
     ssda.add_argument(
         "--rate", type=amount, help="Adam's in fine-tuning, pre-training's in proportion (0.004)"
     )
-    ssda.add_argument(
-        "--optimizer", choices=("adam", "lbfgs"), help="the recipe's own unless given"
-    )
+    ssda.add_argument("--optimizer", choices=("adam", "lbfgs"), help="instead of the recipe's own")
     ssda.add_argument("--seed", type=seed, help="of all chance (0)")
     ssda.add_argument(
         "--every", type=amount, default=60.0, help="seconds between reports (%(default)g)"
