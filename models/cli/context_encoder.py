@@ -48,7 +48,7 @@ def _start(options: argparse.Namespace) -> Filler:
         seed=options.seed or 0,
         steps=options.steps,
         minutes=options.minutes or 60.0,
-        begin=options.begin,
+        begin=zoo.chosen(options.begin) if options.begin else None,
         place=device.choose(options.device),
         every=options.every,
         quiet=options.json,

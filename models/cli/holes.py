@@ -19,8 +19,8 @@ def train(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--begin",
         metavar="FILE",
-        help="begin with a trained model of this kind; an adversary then plays from the start, and "
-        "not in the last third alone",
+        help="begin with a trained model of this kind, or with weights that come along; an "
+        "adversary then plays from the start, and not in the last third alone",
     )
     command.add_argument(
         "--freeze-encoder",
