@@ -221,7 +221,7 @@ def _of_context_encoder(about: dict[str, Any], scores: Sequence[dict[str, Any]])
         f"{settings['batch']} pictures to a step.",
     ]
     if "rest" in about:
-        facts += [f"What it does not change is in {about['rest']}, which it needs beside it."]
+        facts += [f"Its encoder is that of {about['rest']}, which it needs beside it."]
     said = [
         f"{method}{_mirrored(score, method)}, {row['pictures']} pictures ({score['data']}), "
         f"hole {score['hole']}: over the hole mean L1 {row['l1']:.2f} %, L2 {row['l2']:.2f} %, "

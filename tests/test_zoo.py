@@ -106,7 +106,7 @@ def test_weights_with_a_part_in_common(tmp_path: Path, monkeypatch: pytest.Monke
     other = published("other", rest="sharp")
     assert sharp.stat().st_size > 3 * other.stat().st_size
     assert zoo.filler("centre") == sharp == zoo.chosen("sharp")
-    assert "is in sharp.safetensors" in other.with_suffix(".md").read_text()
+    assert "that of sharp.safetensors" in other.with_suffix(".md").read_text()
     expected, both = filler.generator.state(), Filler.load(zoo.chosen("other")).generator.state()
     assert expected.keys() == both.keys()
     for name, array in both.items():

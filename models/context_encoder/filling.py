@@ -202,7 +202,7 @@ def load(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, 
             f"{path}: holds a model of kind {about.get('model')!r}; expected 'context-encoder'"
         )
     if "rest" in about:
-        other = Path(path).parent / str(about["rest"])
+        other = Path(path).parent / Path(str(about["rest"])).name
         if not other.is_file() or checksum(other) != about.get("check"):
             raise checkpoint.CheckpointError(
                 f"{path}: the rest of its parameters are those of {other.name}; expected that "
