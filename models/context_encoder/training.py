@@ -126,6 +126,7 @@ class Trainer:
         """
         while self.step < self.steps:
             self.g_optimizer.rate = self.settings.generator_rate * self.rate_share()
+            self.frozen.train(False)  # so that the statistics of its batch norms stay, too
             self._unseen.append(self.take_step(self.batches.next(), self.adversarial_share()))
             self.step += 1
             if self.step % CHECK_EVERY == 0:
@@ -162,7 +163,6 @@ class Trainer:
         reaches the generator; the second asks only for the generator's.
         """
         G, D = self.generator, self.discriminator
-        self.frozen.train(False)  # so that what it knows of batches stays, too
         prediction = G(batch.context)
         reconstruction = losses.reconstruction(prediction, batch.target, batch.weight)
         if not share:
