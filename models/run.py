@@ -35,6 +35,12 @@ class Run:
 
     def __init__(self, folder: Path, config: Mapping[str, Any], rows: list[dict[str, Any]]) -> None:
         self.folder, self.config, self.rows = folder, dict(config), rows
+        self._known = self._log()
+
+    def _log(self) -> str:
+        """The log as it is on disk."""
+        log = self.folder / "log.csv"
+        return log.read_text() if log.exists() else ""
 
     @staticmethod
     def check_new(folder: str | Path) -> None:
@@ -104,17 +110,21 @@ class Run:
         groups: Mapping[str, Mapping[str, Array]],
         about: Mapping[str, Any],
     ) -> None:
-        """Add a row to the log and replace the checkpoint. Raises TrainingError if it cannot.
+        """Add a row to the log and replace the checkpoint. Raises TrainingError if it cannot, or if
+        another training has written here since: one of two that share a folder has to stop.
 
         The checkpoint is written first: a row of the log never speaks of a state that is not kept.
         """
         self.rows.append(dict(row))
         with self.writing():
+            if self._log() != self._known:
+                raise TrainingError(f"{self.folder}: another training goes on here; this one stops")
             checkpoint.save(self.checkpoint, groups, about)
             with checkpoint.replacing(self.folder / "log.csv") as file, file.open("w") as log:
                 writer = csv.DictWriter(log, self.rows[-1].keys(), lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(self.rows)
+            self._known = self._log()
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:

@@ -80,9 +80,15 @@ def filler(kind: str = "region") -> Path:
 
 
 def chosen(weights: str) -> Path:
-    """The file that a user means: a path, or the name of weights that come along."""
+    """The file that a user means: a path, or the name of weights that come along. Raises
+    NoWeightsError for what can be neither."""
     path = FOLDER / f"{weights}.safetensors"
-    return path if path.is_file() else Path(weights)
+    if path.is_file():
+        return path
+    if not Path(weights).suffix and not Path(weights).exists():
+        names = ", ".join(sorted(path.stem for path in FOLDER.glob("*.safetensors")))
+        raise NoWeightsError(f"{weights}: no such file; of the names that come along: {names}")
+    return Path(weights)
 
 
 def named(name: str) -> Path:

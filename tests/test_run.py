@@ -175,3 +175,15 @@ def test_off_the_main_thread_nothing_is_listened_to() -> None:
     thread.start()
     thread.join()
     assert seen == [False]
+
+
+def test_of_two_trainings_in_a_folder_one_stops(tmp_path: Path) -> None:
+    """The one whose log is no longer what it has written, before it writes anything."""
+    first = Run.create(tmp_path / "run", CONFIG)
+    first.report(ROWS[0], {}, {"step": 1})
+    second = Run.open(first.folder)
+    first.report(ROWS[1], {}, {"step": 2})
+    with pytest.raises(TrainingError, match="another training goes on here"):
+        second.report(ROWS[1], {}, {"step": 9})
+    assert Run.open(first.folder).load() == ({}, {"step": 2})
+    first.report(ROWS[1], {}, {"step": 3})

@@ -106,6 +106,9 @@ def test_weights_with_a_part_in_common(tmp_path: Path, monkeypatch: pytest.Monke
     other = published("other", rest="sharp")
     assert sharp.stat().st_size > 3 * other.stat().st_size
     assert zoo.filler("centre") == sharp == zoo.chosen("sharp")
+    assert zoo.chosen("elsewhere/x.safetensors") == Path("elsewhere/x.safetensors")
+    with pytest.raises(zoo.NoWeightsError, match=r"blunt: no such file; .* other, sharp"):
+        zoo.chosen("blunt")
     assert "that of sharp.safetensors" in other.with_suffix(".md").read_text()
     expected, both = filler.generator.state(), Filler.load(zoo.chosen("other")).generator.state()
     assert expected.keys() == both.keys()
