@@ -122,7 +122,13 @@ def _pause(typing):
 
 
 def _borrowed(context, builder, kind, value):
-    """An array without its count of users, for which threads would take turns at each slice."""
+    """An array, or those of a tuple, without its count of users: threads would take turns at it for
+    each slice, and it may be gone before the job is done."""
+    if isinstance(kind, types.BaseTuple):
+        parts = zip(kind.types, cgutils.unpack_tuple(builder, value), strict=True)
+        return context.make_tuple(
+            builder, kind, [_borrowed(context, builder, *part) for part in parts]
+        )
     if not isinstance(kind, types.Array):
         return value
     array = context.make_array(kind)(context, builder, value)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks, mirror
-from . import blas, memory, threads
+from . import blas, halving, memory, threads
 from .correlation import correlate, correlate_grad_w, pack, scatter
 from .kept import packed
 from .matrix import matmul
@@ -119,6 +119,8 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: int, pad:
     P, Q = _outputs((H, W), (K, L), stride, pad)
     if _is_product(x, (K, L), pad):
         y = matmul(np.ascontiguousarray(x).reshape(N, -1), w.reshape(-1, O)).reshape(N, 1, 1, O)
+    elif halving.pays((K, L), stride, N, (P, Q), (C, O)):
+        return halving.conv2d(x, w, b, (P, Q), pad)
     elif _few(O, x) and mirror.pays(C, O, stride, pad, (K, L)):
         y = _scatter(x, mirror.window_of(w), (P, Q), 1, mirror.pad_of(pad, (K, L)))
     else:
@@ -148,6 +150,8 @@ def conv2d_grad_x(
         return matmul(g.reshape(N, O), w.reshape(-1, O).T).reshape(N, H, W, C)
     if _few(C, g):
         return _scatter(g, w, size, stride, pad)
+    if halving.pays((K, L), stride, N, (P, Q), (C, O)) and size == (2 * P, 2 * Q):
+        return halving.conv2d_grad_x(g, w, size, pad)
     g, w = np.ascontiguousarray(g), np.ascontiguousarray(w)
     dx, bias = memory.empty((N, H, W, C), g.dtype), np.zeros(C, g.dtype)
     for i in range(min(stride, H)):
@@ -177,6 +181,8 @@ def conv2d_grad_w(
     if _is_product(x, window, pad):
         flat = np.ascontiguousarray(x).reshape(N, -1)
         return matmul(flat.T, np.ascontiguousarray(g).reshape(N, O)).reshape(K, L, C, O)
+    if halving.pays(window, stride, N, (P, Q), (C, O)):
+        return halving.conv2d_grad_w(x, g, window, pad)
     if _few(O, x) and mirror.pays(C, O, stride, pad, window):
         return mirror.window_of(conv2d_grad_w(g, x, window, 1, mirror.pad_of(pad, window)))
     x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from .board import parallel
 from .compiling import inner
 from .pieces import clear, zeros
+from .quads import place_of
 
 # --- the phases of a strided gradient (see convolution.py) ----------------------------------------
 
@@ -94,3 +95,94 @@ def windows_of_factors(U, w, part):
             w[0, c, o], w[1, c, o], w[2, c, o] = u0 - u1 - u3 + u4, u0 - u3, u0 + u2 - u3 - u5
             w[3, c, o], w[4, c, o], w[5, c, o] = u0 - u1, u0, u0 + u2
             w[6, c, o], w[7, c, o], w[8, c, o] = u0 - u1 + u6 - u7, u0 + u6, u0 + u2 + u6 + u8
+
+
+# --- quads (see quads.py for their terms) ---------------------------------------------------------
+
+
+@inner
+def _add_times(factor, a, out):
+    if factor > 0:
+        for k in range(out.size):
+            out[k] += a[k]
+    elif factor < 0:
+        for k in range(out.size):
+            out[k] -= a[k]
+
+
+@inner
+def _gather(w, turned, first, begin, out):
+    """out (rows, columns) = w (C, O) from row `begin` and column `first` on, zeros beyond; turned:
+    from column `begin` and row `first` on, with rows and columns exchanged."""
+    rows, columns = out.shape
+    used = min(columns, w.shape[0 if turned else 1] - first)
+    if used < columns:
+        clear(out.reshape(-1))
+    if turned:
+        for q in range(used):
+            source = w[first + q, begin : begin + rows]
+            for r in range(rows):
+                out[r, q] = source[r]
+    else:
+        for r in range(rows):
+            source, to = w[begin + r, first : first + used], out[r]
+            for q in range(used):
+                to[q] = source[q]
+
+
+@inner
+def _matters(factors, tap):
+    for a in range(len(factors)):
+        if factors[a, tap] != 0:
+            return True
+    return False
+
+
+@parallel
+def pack_terms(w, turned, down, across, groups_down, groups_across, panels, part):
+    """The factors of all terms, sum over k, l of down[a, k] across[b, l] w[k, l], of w (K, L, C, O)
+    in panels first to last - 1 of (panels, terms C, wide); turned: with inputs and outputs
+    exchanged. Some inputs at a time: what is added up stays in the nearest caches."""
+    (K, L, C, O), wide, some = w.shape, panels.shape[2], 64
+    if turned:
+        C = O
+    windows = zeros(K * L * some * wide, w.dtype)
+    lines = zeros(L * some * wide, w.dtype)
+    for p in range(part.first, part.last):
+        for begin in range(0, C, some):
+            here = min(some, C - begin)
+            taps = windows[: K * L * here * wide].reshape((K * L, here, wide))
+            sums = lines[: L * here * wide].reshape((L, here * wide))
+            for k in range(K):
+                for l in range(L):
+                    if _matters(down, k) and _matters(across, l):
+                        _gather(w[k, l], turned, p * wide, begin, taps[k * L + l])
+            for a in range(len(down)):
+                for l in range(L):
+                    clear(sums[l])
+                    for k in range(K):
+                        _add_times(down[a, k], taps[k * L + l].reshape(-1), sums[l])
+                for b in range(len(across)):
+                    row = place_of(a, b, groups_down, groups_across) * C + begin
+                    to = panels[p, row : row + here].reshape(-1)
+                    clear(to)
+                    for l in range(L):
+                        _add_times(across[b, l], sums[l], to)
+
+
+@parallel
+def windows_of_terms(dU, down, across, dw, part):
+    """The transpose of that: the gradient dw (K, L, C, O) of dU (terms, C, O), a's beside b's, for
+    the inputs first to last - 1."""
+    (K, L, _, O), terms = dw.shape, len(across)
+    line = zeros(len(down) * O, dw.dtype).reshape((len(down), O))
+    for c in range(part.first, part.last):
+        for l in range(L):
+            for a in range(len(down)):
+                clear(line[a])
+                for b in range(terms):
+                    _add_times(across[b, l], dU[a * terms + b, c], line[a])
+            for k in range(K):
+                clear(dw[k, l, c])
+                for a in range(len(down)):
+                    _add_times(down[a, k], line[a], dw[k, l, c])
