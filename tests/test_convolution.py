@@ -15,8 +15,7 @@ import pytest
 
 from minidl import Tensor, device, ops
 from minidl.kernels import cpu, doubling, gpu, reference
-from minidl.kernels.cpu import packing, threads
-from minidl.kernels.cpu.tiles import TILE
+from minidl.kernels.cpu import halving, packing, quads, threads, upsampling
 from minidl.ops import padding
 from tests import emulated_gpu
 
@@ -36,6 +35,11 @@ CONVOLUTIONS = [
     ((2, 6, 5, 8), (3, 3, 2), 1, (1, 1, 1, 1)),  # few outputs: seen from the other side
     ((1, 4, 7, 6), (4, 5, 1), 1, (3, 0, 2, 4)),
     ((2, 3, 4, 4), (2, 2, 2), 1, (2, 0, 0, 3)),
+    ((2, 8, 12, 5), (3, 3, 7), 2, (0, 1, 0, 1)),  # in quads of outputs, from here on
+    ((1, 8, 4, 3), (3, 4, 35), 2, (1, 0, 1, 1)),
+    ((2, 12, 8, 34), (4, 4, 9), 2, (1, 1, 1, 1)),
+    ((1, 4, 4, 2), (4, 3, 1), 2, (2, 0, 0, 1)),
+    ((2, 9, 10, 4), (3, 3, 5), 2, (0, 0, 2, 2)),  # but for x's gradient
 ]
 DOUBLED = [(2, 3, 4, 3, 5), (1, 1, 1, 2, 1), (3, 5, 1, 1, 2), (1, 1, 6, 4, 3), (2, 8, 7, 9, 17)]
 
@@ -54,7 +58,7 @@ def sibling(request: pytest.FixtureRequest) -> Any:
 
 SMALL = {  # so small that every array is cut in many
     "cpu.convolution": {"PIXELS": 3, "ROOM": 40, "SMALL": 60},
-    "cpu.upsampling": {"PIXELS": 3, "ROOM": 40, "SMALL": 60},
+    "cpu.quads": {"QUADS": 3, "ROOM": 40, "SMALL": 60},
     "cpu.matrix": {"WORTH": 1},
     "gpu.products": {"SHORTEST": 8},
     "gpu.launch": {"CHUNK": 400},
@@ -64,7 +68,10 @@ SMALL = {  # so small that every array is cut in many
 
 @pytest.fixture(params=["whole", "blocks", "threads"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The kernels as they are, in small blocks, and in small blocks over three threads."""
+    """The kernels as they are, in small blocks, and in small blocks over three threads; quads of
+    outputs wherever they can be."""
+    for name in ("LEAST", "FULL"):
+        monkeypatch.setattr(halving, name, 1)
     if request.param != "whole":
         for file, values in SMALL.items():
             module = importlib.import_module(f"minidl.kernels.{file}")
@@ -72,10 +79,10 @@ def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
                 monkeypatch.setattr(module, name, value)
     if request.param == "threads":
         monkeypatch.setattr(threads, "_count", 3)
-        for file in ("convolution", "upsampling"):
+        for file in ("convolution", "quads", "upsampling"):
             for name in ("WORTH", "GRAIN"):
                 module = importlib.import_module(f"minidl.kernels.cpu.{file}")
-                monkeypatch.setattr(module, name, 1)
+                monkeypatch.setattr(module, name, 1, raising=name == "WORTH")
     yield
 
 
@@ -150,15 +157,29 @@ def test_conv2d_kernels(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("C", "O"), [(1, 1), (3, 5), (40, 33)])
-def test_factors_of_a_window(C: int, O: int, dtype: Any) -> None:
+@pytest.mark.parametrize("turned", [False, True])
+def test_factors_of_a_window(C: int, O: int, turned: bool, dtype: Any) -> None:
     """Packed in one pass they are what the algebra says; and so the way back."""
-    w, U = draw(dtype, (3, 3, C, O), (9, C, O))
-    count, wide = -(-O // TILE.columns(dtype)), TILE.columns(dtype)
-    panels, dw = np.empty((9, count, C, wide), dtype), np.empty_like(w)
-    threads.split(packing.pack_factors, C, 1, w.reshape(9, C, O), panels)
-    close(panels.transpose(0, 2, 1, 3).reshape(9, C, -1)[:, :, :O], doubling.of_window(w))
-    threads.split(packing.windows_of_factors, C, 1, U, dw.reshape(9, C, O))
-    close(dw, doubling.to_window(U))
+    w, U = draw(dtype, (3, 3, O, C) if turned else (3, 3, C, O), (3, 3, C, O))
+    panels = quads.panels_of(w, upsampling.TERMS, upsampling.TERMS, turned=turned)
+    # one term in each group: groups come in the order of terms
+    found = panels.reshape(-1, 9, C, panels.shape[2]).transpose(1, 2, 0, 3).reshape(9, C, -1)
+    close(found[..., :O], doubling.of_window(w.transpose(0, 1, 3, 2) if turned else w))
+    dw, factors = np.empty_like(U), upsampling.TERMS.factors.T.copy()
+    threads.split(packing.windows_of_terms, C, 1, U, factors, factors, dw)
+    close(dw, doubling.to_window(U.reshape(9, C, O)))
+
+
+@pytest.mark.parametrize("taps", [3, 4])
+def test_terms_of_a_pair(taps: int) -> None:
+    """The terms of both outputs, and of either, add up to what the window says at stride 2."""
+    x, w = np.random.default_rng(0).standard_normal(taps + 2), np.arange(1.0, taps + 1)
+    found = halving.FORWARD[taps]
+    differences = [x[i] + sign * x[j] for i, j, sign in found.places]
+    both, first, second = np.split(differences * (found.factors @ w), found.groups[1:3])
+    assert found.count == {3: 5, 4: 6}[taps]
+    assert math.isclose(both.sum() + first.sum(), x[:taps] @ w)
+    assert math.isclose(both.sum() + second.sum(), x[2:] @ w)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

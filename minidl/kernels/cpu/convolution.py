@@ -151,7 +151,7 @@ def conv2d_grad_x(
     if _few(C, g):
         return _scatter(g, w, size, stride, pad)
     if halving.pays((K, L), stride, N, (P, Q), (C, O)) and size == (2 * P, 2 * Q):
-        return halving.conv2d_grad_x(g, w, size, pad)
+        return halving.conv2d_grad_x(g, w, pad)
     g, w = np.ascontiguousarray(g), np.ascontiguousarray(w)
     dx, bias = memory.empty((N, H, W, C), g.dtype), np.zeros(C, g.dtype)
     for i in range(min(stride, H)):

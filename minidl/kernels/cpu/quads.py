@@ -1,7 +1,7 @@
 """Convolutions that compute 2 x 2 outputs at a time, whose products they share.
 
-Along one axis, the two outputs of a pair are sums of a few terms, a factor times a difference of
-inputs. Some terms belong to both outputs, and are computed once:
+Along one axis, the two outputs of a pair are sums of terms, a factor times a difference of inputs.
+Some terms belong to both outputs, and are computed once:
 
     y0 = both + first          y1 = both + second
 
@@ -10,261 +10,141 @@ column group c (b for both, 0 and 1),
 
     y[r, c] = A[r, c] + (A[r, b] + A[b, b]) + A[b, c]
 
-The terms of a group lie side by side and are added up in registers; what outputs share is where the
-next products start from. `upsampling.py` and `halving.py` tell which terms there are.
+`halving.py` and `upsampling.py` tell which terms there are. The terms of a group are added up in
+registers, and what outputs share is where the next products start from. The gradient of a factor is
+that of its outputs, added up, times the same difference.
 
-A unit of work is some rows of quads, whose differences stay in a core's cache. A job is a panel of
-a unit.
+Units of work are some rows of quads, whose differences stay in a core's cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from .board import parallel
-from .compiling import inner
-from .microkernel import ROWS, products
-from .pieces import clear, of_job, offsets, zeros
+from . import fourfold, memory, threads
+from .fourfold import Axis
+from .packing import pack_terms, windows_of_terms
+from .threads import GRAIN, WORTH
 from .tiles import TILE
 
-VECTOR = TILE.vector
+QUADS = 128  # that a unit of work has at least, so that a panel is used again
+ROOM = 1 << 17  # numbers in the differences of a unit, if it has more quads than that
+SMALL = 1 << 17  # numbers of a gradient that each thread may have a copy of
+
+Place = tuple[int, int, int]
+Term = tuple[Place, Sequence[int]]
 
 
-class Axis(NamedTuple):
-    """The terms along one axis, those of both outputs before those of the first and of the second.
+class Terms(NamedTuple):
+    """Those along one axis: both outputs', the first's and the second's.
 
-    places (terms, 3): inputs (first, second, sign): first + sign second, counted from what a pair
-    sees first: the pair j from stride j + corner on, `reach` inputs. groups: where each of the three
-    groups begins, and the last one ends.
+    places (terms, 3): input, other input and sign: x[input] + sign x[other], counted from what a
+    pair sees first. factors (terms, taps): 1, 0 or -1 for each tap of the window. groups: where
+    each of the three begins, and the last one ends.
     """
 
     places: np.ndarray
+    factors: np.ndarray
     groups: np.ndarray
-    stride: int
-    corner: int
-    reach: int
+
+    @property
+    def count(self) -> int:
+        return len(self.places)
+
+    def axis(self, stride: int, corner: int) -> Axis:
+        """The pair j begins at the input stride j + corner."""
+        return Axis(self.places, self.groups, stride, corner, int(self.places[:, :2].max()) + 1)
 
 
-@inner
-def _combined(a, b, sign, out):
-    if sign == 0:
-        for k in range(out.size):
-            out[k] = a[k]
-    elif sign > 0:
-        for k in range(out.size):
-            out[k] = a[k] + b[k]
-    else:
-        for k in range(out.size):
-            out[k] = a[k] - b[k]
+def terms(both: list[Term], first: list[Term], second: list[Term]) -> Terms:
+    """Each is given by its place and its factors."""
+    places, factors = zip(*both, *first, *second, strict=True)
+    groups = np.cumsum([0, len(both), len(first), len(second)])
+    return Terms(np.array(places), np.array(factors), groups)
 
 
-@inner
-def _apart(line, stride, at, other, sign, out):
-    if sign == 0:
-        for j in range(out.shape[0]):
-            for k in range(out.shape[1]):
-                out[j, k] = line[j * stride + at, k]
-    elif sign > 0:
-        for j in range(out.shape[0]):
-            for k in range(out.shape[1]):
-                out[j, k] = line[j * stride + at, k] + line[j * stride + other, k]
-    else:
-        for j in range(out.shape[0]):
-            for k in range(out.shape[1]):
-                out[j, k] = line[j * stride + at, k] - line[j * stride + other, k]
+def panels_of(w: np.ndarray, down: Terms, across: Terms, *, turned: bool = False) -> np.ndarray:
+    """The factors of all terms, of w (K, L, C, O), in panels (panels, terms C, wide); turned: with
+    its inputs and outputs exchanged."""
+    (C, O), wide = w.shape[:1:-1] if turned else w.shape[2:], TILE.columns(w.dtype)
+    rows = down.count * across.count * C
+    panels = memory.empty((-(-O // wide), rows, wide), w.dtype)
+    parts = threads.parts(len(panels), grain=-(-GRAIN // max(1, rows * wide)))
+    threads.split(pack_terms, len(panels), parts, w, turned, down.factors, across.factors,
+                  down.groups, across.groups, panels)  # fmt: skip
+    return panels
 
 
-@inner
-def differences(x, quads, down, across, first, last, channels, room):
-    """Those of the rows of quads first to last - 1, over all of x (N, H, W, C), in channels =
-    (begin, end + 1): (terms, quads, c), a term for each pair of them down and across, side by side
-    in room, flat. Beyond the picture all is zero."""
-    (_, H, W, C), (begin, end), (tall, wide) = x.shape, channels, quads
-    c, rows, terms = end - begin, last - first, (len(down.places), len(across.places))
-    span, left = (wide - 1) * across.stride + across.reach, across.corner
-    line, nothing, room = room[: span * c], room[span * c :][: W * C], room[span * c + W * C :]
-    clear(line)
-    clear(nothing)
-    V = room[: terms[0] * terms[1] * rows * wide * c]
-    V = V.reshape((terms[0] * terms[1], rows, wide, c))
-    inside = min(max(0, -left), span)  # of the line, what lies in the picture
-    ending = max(inside, min(span, W - left))
-    run = c if c < C else (ending - inside) * c  # as much as lies side by side
-    for r in range(rows):
-        n, h = (first + r) // tall, (first + r) % tall * down.stride + down.corner
-        for a in range(terms[0]):
-            at, other, sign = h + down.places[a, 0], h + down.places[a, 1], down.places[a, 2]
-            one = x[n, at].reshape(-1) if 0 <= at < H else nothing
-            two = x[n, other].reshape(-1) if 0 <= other < H else nothing
-            for k in range(inside * c, ending * c, run):
-                source = (k // c + left) * C + begin
-                _combined(one[source : source + run], two[source : source + run], sign,
-                          line[k : k + run])  # fmt: skip
-            for b in range(terms[1]):
-                at, other, sign = across.places[b, 0], across.places[b, 1], across.places[b, 2]
-                to = V[a * terms[1] + b, r]
-                _apart(line.reshape((span, c)), across.stride, at, other, sign, to)
-    return V.reshape((terms[0] * terms[1], rows * wide, c))
+def bias_of(b: np.ndarray | None, panels: np.ndarray) -> np.ndarray:
+    """b, and zeros, as wide as all panels."""
+    bias = np.zeros(panels.shape[0] * panels.shape[2], panels.dtype)
+    if b is not None:
+        bias[: len(b)] = b
+    return bias
 
 
-def room_of(x: np.ndarray, wide: int, across: Axis, terms: int, quads: int, channels: int) -> int:
-    """How many numbers `differences` of so many quads take."""
-    span = (wide - 1) * across.stride + across.reach
-    return (span + terms * quads) * channels + x.shape[2] * x.shape[3]
+def rows_of_unit(rows: int, wide: int, count: int, channels: int) -> int:
+    """How many rows of quads a unit of work has, each quad with `count` terms."""
+    units = -(-rows * wide // max(QUADS, ROOM // (count * max(1, channels))))
+    return max(1, -(-rows // max(1, units)))
 
 
-@inner
-def _sums(g, first, last, panels):
-    """Of the rows of quads first to last - 1 of g (2 rows, 2 W, O), the sums over the outputs that
-    a group of terms belongs to, into panels (panels, rows, W, 9, wide).
-
-    Of the four outputs copied side by side: loops whose length, and arrays whose distances, are
-    known beforehand become vectors, and take a third of the time.
-    """
-    O, (count, height, W, _, _) = g.shape[2], panels.shape
-    wide, flat = 2 * VECTOR // g.itemsize, panels.reshape(-1)
-    four = zeros(4 * wide, g.dtype)
-    for p in range(count):
-        used = min(wide, O - p * wide)
-        clear(four)
-        for r in range(last - first):
-            for j in range(W):
-                for s in range(4):
-                    pixel = g[2 * (first + r) + s // 2, 2 * j + s % 2, p * wide : p * wide + used]
-                    to = four[s * wide : s * wide + used]
-                    for k in range(to.size):
-                        to[k] = pixel[k]
-                begin = ((p * height + r) * W + j) * 9 * wide
-                to = flat[begin : begin + 9 * wide]
-                for k in range(wide):
-                    a, b, c, d = four[k], four[wide + k], four[2 * wide + k], four[3 * wide + k]
-                    to[k] = (a + b) + (c + d)
-                    to[wide + k] = a + c
-                    to[2 * wide + k] = b + d
-                    to[3 * wide + k] = a + b
-                    to[4 * wide + k] = a
-                    to[5 * wide + k] = b
-                    to[6 * wide + k] = c + d
-                    to[7 * wide + k] = c
-                    to[8 * wide + k] = d
+def rooms_for(
+    parts: int, x: np.ndarray, quads: int, across: Axis, count: int, unit: int, channels: int
+) -> np.ndarray:
+    """For each part, room for the differences of `unit` rows of so many quads: of a line of x, of a
+    line of zeros, and of all terms."""
+    span = (quads - 1) * across.stride + across.reach
+    numbers = (span + count * unit * quads) * channels + x.shape[2] * x.shape[3]
+    return memory.empty((parts, numbers), x.dtype)
 
 
-# --- products of them ----------------------------------------------------------------------------
+def forward(
+    x: np.ndarray, panels: np.ndarray, bias: np.ndarray, y: np.ndarray, quads: tuple[int, int],
+    down: Axis, across: Axis, place: tuple[int, int, int, int], columns: int,
+) -> None:  # fmt: skip
+    """y, from x (N, H, W, C) with (rows, columns) of quads in each picture: output (n, i, j), of so
+    many columns, goes to y.flat[place @ (1, n, i, j)]."""
+    (N, _, _, C), (count, _, wide) = x.shape, panels.shape
+    all_terms, rows = len(down.places) * len(across.places), N * quads[0]
+    unit = rows_of_unit(rows, quads[1], all_terms, C)
+    jobs, work = -(-rows // unit) * count, all_terms * unit * quads[1] * C * wide
+    parts = threads.parts(jobs, grain=-(-WORTH // max(1, work)))
+    rooms = rooms_for(parts, x, quads[1], across, all_terms, unit, C)
+    sums = memory.empty((parts, 5, unit * quads[1], count * wide), x.dtype)
+    threads.split(fourfold.forward, jobs, parts, x, quads, down, across, panels, bias, rooms, sums,
+                  y.reshape(-1), place, columns)  # fmt: skip
 
 
-@inner
-def place_of(a, b, down, across):
-    """The term of a down and b across comes as the so-many-th in panels: group by group."""
-    r = 0
-    while down[r + 1] <= a:
-        r += 1
-    c = 0
-    while across[c + 1] <= b:
-        c += 1
-    before = down[r] * across[3] + (down[r + 1] - down[r]) * across[c]
-    return before + (a - down[r]) * (across[c + 1] - across[c]) + b - across[c]
-
-
-@inner
-def _filled(count, step):
-    """Offsets 0, step, ... of `count` rows, filled up to whole tiles."""
-    return offsets(count, (count + ROWS - 1) // ROWS * ROWS, step)
-
-
-@inner
-def _four(V, quads, down, across, panels, some, bias, sums, y, columns, place, first):
-    """y, flat: the products of V (terms, quads, C), each in four, two or one of a quad's outputs,
-    the columns in `some` of the panels (panels, terms C, wide).
-
-    bias: as wide as all panels. sums (5, quads, as wide): room for what outputs share.
-    """
-    (_, count, C), width, across_terms = V.shape, sums.shape[2], across.groups[3]
-    a, s = V.reshape(-1), sums.reshape(5, -1)
-    rows, shared, none = _filled(count, C), _filled(count, width), _filled(count, 0)
-    to, zero = _filled(count, 0), zeros(width, V.dtype)
-    origin, y_picture, y_row, y_column = place
-    for r in range(len(to)):
-        row, j = first + rows[r] // C // quads[1], rows[r] // C % quads[1]
-        to[r] = origin + row // quads[0] * y_picture + row % quads[0] * 2 * y_row + j * 2 * y_column
-    taps = np.empty(across_terms * down.groups[3], np.int64)
-    before = 0
-    for r in range(3):
-        for c in range(3):
-            found = 0
-            for i in range(down.groups[r], down.groups[r + 1]):
-                for j in range(across.groups[c], across.groups[c + 1]):
-                    taps[found] = (i * across_terms + j) * count * C
-                    found += 1
-            some_panels = panels[:, before * C : (before + found) * C]
-            before += found
-            if r == 0:
-                start, start_rows = (bias, none) if c == 0 else (zero, none)
-                products(a, rows, taps[:found], C, 1, some_panels, some, width,
-                         s[c], shared, (start,), (start_rows,))  # fmt: skip
-            elif c == 0:
-                products(a, rows, taps[:found], C, 1, some_panels, some, width,
-                         s[2 + r], shared, (s[0],), (shared,))  # fmt: skip
-            else:
-                at = (r - 1) * y_row + (c - 1) * y_column
-                products(a, rows, taps[:found], C, 1, some_panels, some, columns,
-                         y[at:], to, (s[2 + r], s[c]), (shared, shared))  # fmt: skip
-
-
-@inner
-def _products_grad_u(V, G, down, across, dU, first, add):
-    """dU[q, first + c] = or += V[q, :, c] G[group of q]: (terms, C, O), (terms, quads, channels),
-    (panels, quads, 9, wide)."""
-    (_, quads, channels), width, across_terms = V.shape, dU.shape[2], across[3]
-    rows, out, none = _filled(channels, 1), _filled(channels, width), _filled(channels, 0)
-    tap, zero = offsets(1, 1, 0), zeros(width, V.dtype)
-    for r in range(3):
-        for s in range(3):
-            for i in range(down[r], down[r + 1]):
-                for j in range(across[s], across[s + 1]):
-                    q = i * across_terms + j
-                    c = dU[q, first:].reshape(-1)
-                    start, start_rows = (c, out) if add else (zero, none)
-                    products(V[q].reshape(-1), rows, tap, quads, channels, G[:, :, 3 * r + s],
-                             (0, G.shape[0]), width, c, out, (start,), (start_rows,))  # fmt: skip
-
-
-# --- unit by unit ---------------------------------------------------------------------------------
-
-
-@parallel
-def forward(x, quads, down, across, panels, bias, rooms, sums, y, columns, place, part):
-    """y of x (N, H, W, C), these jobs of it: output (n, i, j) goes to y[place @ (1, n, i, j)], y
-    flat. For each part, rooms (parts, `room_of`) and sums (parts, 5, quads of a unit, columns of
-    all panels)."""
-    room, unit, job = rooms[part.which], sums.shape[2] // quads[1], part.first
-    while job < part.last:
-        u, some = of_job(job, part.last, panels.shape[0])
-        first, last = u * unit, min(len(x) * quads[0], (u + 1) * unit)
-        V = differences(x, quads, down, across, first, last, (0, x.shape[3]), room)
-        _four(V, quads, down, across, panels, some, bias, sums[part.which], y,
-              columns, place, first)  # fmt: skip
-        job += some[1] - some[0]
-
-
-@parallel
-def grad_u(x, g, quads, down, across, rooms, sums, of_parts, by_units, part):
-    """The gradient dU (terms, C, O) of x (N, H, W, C) and g (2 rows of quads, 2 W, O), of_parts
-    (parts or 1, terms, C, O): by units, each part sets its own to what its units give; else it sets
-    its tiles of channels of the first to what all give. For each part, rooms (parts, `room_of`)
-    and sums (parts, panels, unit, W, 9, wide)."""
-    room, G, dU = rooms[part.which], sums[part.which], of_parts[0]
-    (count, unit, W, _, wide), rows = G.shape, len(x) * quads[0]
-    channels, units = (0, x.shape[3]), (part.first, part.last)
+def grad_w(
+    x: np.ndarray, g: np.ndarray, down: Terms, across: Terms, stride: int, corner: tuple[int, int]
+) -> np.ndarray:
+    """The gradient dw (K, L, C, O) of x (N, H, W, C) and g (N, P, Q, O), P and Q even."""
+    (N, P, Q, O), C, wide = g.shape, x.shape[3], TILE.columns(g.dtype)
+    rows, quads, count = N * P // 2, (P // 2, Q // 2), down.count * across.count
+    unit = rows_of_unit(rows, quads[1], count, max(C, O))
+    units, work = -(-rows // unit), count * quads[1] * C * O
+    by_units = units > 1 and count * C * O <= SMALL
     if by_units:
-        dU = of_parts[part.which]
+        length, work = units, work * unit
     else:
-        channels = part.first * ROWS, min(x.shape[3], part.last * ROWS)
-        units = 0, (rows + unit - 1) // unit
-    for u in range(units[0], units[1]):
-        first, last = u * unit, min(rows, (u + 1) * unit)
-        V = differences(x, quads, down, across, first, last, channels, room)
-        _sums(g, first, last, G)
-        _products_grad_u(V, G.reshape((count, unit * W, 9, wide)), down.groups, across.groups,
-                         dU, channels[0], u > units[0])  # fmt: skip
+        length = -(-C // TILE.rows)
+        work = -(-work * rows // length)
+    parts = threads.parts(length, grain=-(-WORTH // max(1, work)))
+    channels = C if by_units else min(C, -(-length // parts) * TILE.rows)
+    axes = down.axis(stride, corner[0]), across.axis(stride, corner[1])
+    rooms = rooms_for(parts, x, quads[1], axes[1], count, unit, channels)
+    sums = memory.empty((parts, -(-O // wide), unit, quads[1], 9, wide), x.dtype)
+    dU = memory.empty((parts if by_units else 1, count, C, O), x.dtype)
+    threads.split(fourfold.grad_u, length, parts, x, g.reshape(2 * rows, Q, O), quads, *axes,
+                  rooms, sums, dU, by_units)  # fmt: skip
+    for more in dU[1:]:
+        dU[0] += more
+    dw = memory.empty((down.factors.shape[1], across.factors.shape[1], C, O), x.dtype)
+    parts = threads.parts(C, grain=-(-GRAIN // max(1, count * O)))
+    threads.split(windows_of_terms, C, parts, dU[0].reshape(down.count, across.count, C, O),
+                  down.factors.T.copy(), across.factors.T.copy(), dw)  # fmt: skip
+    return dw

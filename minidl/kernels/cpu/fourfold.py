@@ -1,0 +1,246 @@
+"""The loops of `quads.py`: differences of inputs, and products of them, unit by unit.
+
+A unit of work is some rows of quads. A job is a panel of a unit.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .board import parallel
+from .compiling import inner
+from .microkernel import ROWS, products
+from .pieces import clear, of_job, offsets, zeros
+from .tiles import TILE
+
+VECTOR = TILE.vector
+
+
+class Axis(NamedTuple):
+    """The terms along one axis, as in `quads.Terms`: the pair j begins at the input stride j +
+    corner, and sees `reach` inputs."""
+
+    places: np.ndarray
+    groups: np.ndarray
+    stride: int
+    corner: int
+    reach: int
+
+
+@inner
+def _combined(a, b, sign, out):
+    if sign == 0:
+        for k in range(out.size):
+            out[k] = a[k]
+    elif sign > 0:
+        for k in range(out.size):
+            out[k] = a[k] + b[k]
+    else:
+        for k in range(out.size):
+            out[k] = a[k] - b[k]
+
+
+@inner
+def _apart(line, stride, at, other, sign, out):
+    if sign == 0:
+        for j in range(out.shape[0]):
+            for k in range(out.shape[1]):
+                out[j, k] = line[j * stride + at, k]
+    elif sign > 0:
+        for j in range(out.shape[0]):
+            for k in range(out.shape[1]):
+                out[j, k] = line[j * stride + at, k] + line[j * stride + other, k]
+    else:
+        for j in range(out.shape[0]):
+            for k in range(out.shape[1]):
+                out[j, k] = line[j * stride + at, k] - line[j * stride + other, k]
+
+
+@inner
+def differences(x, quads, down, across, first, last, channels, room):
+    """Those of the rows of quads first to last - 1, over all of x (N, H, W, C), in channels =
+    (begin, end + 1): (terms, quads, c), a term for each pair of them down and across, side by side
+    in room, flat. Beyond the picture all is zero."""
+    (_, H, W, C), (begin, end), (tall, wide) = x.shape, channels, quads
+    c, rows, terms = end - begin, last - first, (len(down.places), len(across.places))
+    span, left = (wide - 1) * across.stride + across.reach, across.corner
+    line, nothing, room = room[: span * c], room[span * c :][: W * C], room[span * c + W * C :]
+    clear(line)
+    clear(nothing)
+    V = room[: terms[0] * terms[1] * rows * wide * c]
+    V = V.reshape((terms[0] * terms[1], rows, wide, c))
+    inside = min(max(0, -left), span)  # of the line, what lies in the picture
+    ending = max(inside, min(span, W - left))
+    run = c if c < C else (ending - inside) * c  # as much as lies side by side
+    for r in range(rows):
+        n, h = (first + r) // tall, (first + r) % tall * down.stride + down.corner
+        for a in range(terms[0]):
+            at, other, sign = h + down.places[a, 0], h + down.places[a, 1], down.places[a, 2]
+            one = x[n, at].reshape(-1) if 0 <= at < H else nothing
+            two = x[n, other].reshape(-1) if 0 <= other < H else nothing
+            for k in range(inside * c, ending * c, run):
+                source = (k // c + left) * C + begin
+                _combined(one[source : source + run], two[source : source + run], sign,
+                          line[k : k + run])  # fmt: skip
+            for b in range(terms[1]):
+                at, other, sign = across.places[b, 0], across.places[b, 1], across.places[b, 2]
+                to = V[a * terms[1] + b, r]
+                _apart(line.reshape((span, c)), across.stride, at, other, sign, to)
+    return V.reshape((terms[0] * terms[1], rows * wide, c))
+
+
+@inner
+def _sums(g, first, last, panels):
+    """Of the rows of quads first to last - 1 of g (2 rows, 2 W, O), the sums over the outputs that
+    a group of terms belongs to, into panels (panels, rows, W, 9, wide).
+
+    Of the four outputs copied side by side: loops whose length, and arrays whose distances, are
+    known beforehand become vectors, and take a third of the time.
+    """
+    O, (count, height, W, _, _) = g.shape[2], panels.shape
+    wide, flat = 2 * VECTOR // g.itemsize, panels.reshape(-1)
+    four = zeros(4 * wide, g.dtype)
+    for p in range(count):
+        used = min(wide, O - p * wide)
+        clear(four)
+        for r in range(last - first):
+            for j in range(W):
+                for s in range(4):
+                    pixel = g[2 * (first + r) + s // 2, 2 * j + s % 2, p * wide : p * wide + used]
+                    to = four[s * wide : s * wide + used]
+                    for k in range(to.size):
+                        to[k] = pixel[k]
+                begin = ((p * height + r) * W + j) * 9 * wide
+                to = flat[begin : begin + 9 * wide]
+                for k in range(wide):
+                    a, b, c, d = four[k], four[wide + k], four[2 * wide + k], four[3 * wide + k]
+                    to[k] = (a + b) + (c + d)
+                    to[wide + k] = a + c
+                    to[2 * wide + k] = b + d
+                    to[3 * wide + k] = a + b
+                    to[4 * wide + k] = a
+                    to[5 * wide + k] = b
+                    to[6 * wide + k] = c + d
+                    to[7 * wide + k] = c
+                    to[8 * wide + k] = d
+
+
+# --- products of them ----------------------------------------------------------------------------
+
+
+@inner
+def place_of(a, b, down, across):
+    """The term of a down and b across comes as the so-many-th in panels: group by group."""
+    r = 0
+    while down[r + 1] <= a:
+        r += 1
+    c = 0
+    while across[c + 1] <= b:
+        c += 1
+    before = down[r] * across[3] + (down[r + 1] - down[r]) * across[c]
+    return before + (a - down[r]) * (across[c + 1] - across[c]) + b - across[c]
+
+
+@inner
+def filled(count, step):
+    """Offsets 0, step, ... of `count` rows, filled up to whole tiles."""
+    return offsets(count, (count + ROWS - 1) // ROWS * ROWS, step)
+
+
+@inner
+def _four(V, quads, down, across, panels, some, bias, sums, y, place, columns, first):
+    """y, flat: the products of V (terms, quads, C), each in four, two or one of a quad's outputs,
+    the columns in `some` of the panels (panels, terms C, wide).
+
+    bias: as wide as all panels. sums (5, quads, as wide): room for what outputs share.
+    """
+    (_, count, C), width, across_terms = V.shape, sums.shape[2], across.groups[3]
+    a, s = V.reshape(-1), sums.reshape(5, -1)
+    rows, shared, none = filled(count, C), filled(count, width), filled(count, 0)
+    to, zero = filled(count, 0), zeros(width, V.dtype)
+    origin, y_picture, y_row, y_column = place
+    for r in range(len(to)):
+        row, j = first + rows[r] // C // quads[1], rows[r] // C % quads[1]
+        to[r] = origin + row // quads[0] * y_picture + row % quads[0] * 2 * y_row + j * 2 * y_column
+    taps = np.empty(across_terms * down.groups[3], np.int64)
+    before = 0
+    for r in range(3):
+        for c in range(3):
+            found = 0
+            for i in range(down.groups[r], down.groups[r + 1]):
+                for j in range(across.groups[c], across.groups[c + 1]):
+                    taps[found] = (i * across_terms + j) * count * C
+                    found += 1
+            some_panels = panels[:, before * C : (before + found) * C]
+            before += found
+            if r == 0:
+                start, start_rows = (bias, none) if c == 0 else (zero, none)
+                products(a, rows, taps[:found], C, 1, some_panels, some, width,
+                         s[c], shared, (start,), (start_rows,))  # fmt: skip
+            elif c == 0:
+                products(a, rows, taps[:found], C, 1, some_panels, some, width,
+                         s[2 + r], shared, (s[0],), (shared,))  # fmt: skip
+            else:
+                at = (r - 1) * y_row + (c - 1) * y_column
+                products(a, rows, taps[:found], C, 1, some_panels, some, columns,
+                         y[at:], to, (s[2 + r], s[c]), (shared, shared))  # fmt: skip
+
+
+@inner
+def _products_grad_u(V, G, down, across, dU, first, add):
+    """dU[q, first + c] = or += V[q, :, c] G[group of q]: (terms, C, O), (terms, quads, channels),
+    (panels, quads, 9, wide)."""
+    (_, quads, channels), width, across_terms = V.shape, dU.shape[2], across[3]
+    rows, out, none = filled(channels, 1), filled(channels, width), filled(channels, 0)
+    tap, zero = offsets(1, 1, 0), zeros(width, V.dtype)
+    for r in range(3):
+        for s in range(3):
+            for i in range(down[r], down[r + 1]):
+                for j in range(across[s], across[s + 1]):
+                    q = i * across_terms + j
+                    c = dU[q, first:].reshape(-1)
+                    start, start_rows = (c, out) if add else (zero, none)
+                    products(V[q].reshape(-1), rows, tap, quads, channels, G[:, :, 3 * r + s],
+                             (0, G.shape[0]), width, c, out, (start,), (start_rows,))  # fmt: skip
+
+
+# --- unit by unit ---------------------------------------------------------------------------------
+
+
+@parallel
+def forward(x, quads, down, across, panels, bias, rooms, sums, y, place, columns, part):
+    """y of x (N, H, W, C), these jobs of it: output (n, i, j) goes to y[place @ (1, n, i, j)], y
+    flat. For each part, rooms as `differences` takes them, and sums (parts, 5, quads of a unit,
+    columns of all panels)."""
+    room, unit, job = rooms[part.which], sums.shape[2] // quads[1], part.first
+    while job < part.last:
+        u, some = of_job(job, part.last, panels.shape[0])
+        first, last = u * unit, min(len(x) * quads[0], (u + 1) * unit)
+        V = differences(x, quads, down, across, first, last, (0, x.shape[3]), room)
+        _four(V, quads, down, across, panels, some, bias, sums[part.which], y, place,
+              columns, first)  # fmt: skip
+        job += some[1] - some[0]
+
+
+@parallel
+def grad_u(x, g, quads, down, across, rooms, sums, of_parts, by_units, part):
+    """The gradient dU (terms, C, O) of x (N, H, W, C) and g (2 rows of quads, 2 W, O), of_parts
+    (parts or 1, terms, C, O): by units, each part sets its own to what its units give; else it sets
+    its tiles of channels of the first to what all give. For each part, rooms as
+    `differences` takes them, and sums (parts, panels, unit, W, 9, wide)."""
+    room, G, dU = rooms[part.which], sums[part.which], of_parts[0]
+    (count, unit, W, _, wide), rows = G.shape, len(x) * quads[0]
+    channels, units = (0, x.shape[3]), (part.first, part.last)
+    if by_units:
+        dU = of_parts[part.which]
+    else:
+        channels = part.first * ROWS, min(x.shape[3], part.last * ROWS)
+        units = 0, (rows + unit - 1) // unit
+    for u in range(units[0], units[1]):
+        first, last = u * unit, min(rows, (u + 1) * unit)
+        V = differences(x, quads, down, across, first, last, channels, room)
+        _sums(g, first, last, G)
+        _products_grad_u(V, G.reshape((count, unit * W, 9, wide)), down.groups, across.groups,
+                         dU, channels[0], u > units[0])  # fmt: skip
