@@ -113,6 +113,7 @@ def correlate_grad_w(
         rows[r] = row // (L * C) * room_row + row % (L * C)
         out[r] = row * O
     flat, bands = dw.reshape(-1), (P + band - 1) // band
+    wide, whole = panels.shape[2], O == len(panels) * panels.shape[2]
     for u in range(units[0], units[1]):
         n, i = u // bands * pictures, u % bands * band
         here, lines = min(pictures, N - n), min(band, P - i)
@@ -120,9 +121,14 @@ def correlate_grad_w(
             _copy_padded(x, n + p, i * stride + corner[0], corner[1], room[p])
             for r in range(lines):
                 taps[p * lines + r] = p * room[0].size + r * stride * room_row
-            _pack(g[n + p, i : i + lines].reshape(-1, O), panels, 0, len(panels), p * lines * Q)
-        products(room.reshape(-1), rows, taps[: here * lines], Q, stride * C, panels,
-                  (0, len(panels)), O, flat, out, (flat,), (out,))  # fmt: skip
+            if not whole:
+                _pack(g[n + p, i : i + lines].reshape(-1, O), panels, 0, len(panels), p * lines * Q)
+        seen = panels.transpose((0, 1, 2))
+        if whole:
+            first = (n * P + i) * Q
+            seen = g.reshape((N * P * Q, len(panels), wide))[first:].transpose((1, 0, 2))
+        products(room.reshape(-1), rows, taps[: here * lines], Q, stride * C, seen,
+                 (0, len(panels)), O, flat, out, (flat,), (out,))  # fmt: skip
 
 
 # --- few channels ---------------------------------------------------------------------------------
