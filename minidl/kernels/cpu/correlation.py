@@ -113,7 +113,7 @@ def correlate_grad_w(
         rows[r] = row // (L * C) * room_row + row % (L * C)
         out[r] = row * O
     flat, bands = dw.reshape(-1), (P + band - 1) // band
-    wide, whole = panels.shape[2], O == len(panels) * panels.shape[2]
+    wide, whole = panels.shape[2], len(panels) * panels.shape[2] == O
     for u in range(units[0], units[1]):
         n, i = u // bands * pictures, u % bands * band
         here, lines = min(pictures, N - n), min(band, P - i)
