@@ -210,17 +210,19 @@ def _products_grad_u(V, G, down, across, dU, first, add):
 
 
 @parallel
-def forward(x, quads, down, across, panels, bias, rooms, sums, y, place, columns, part):
-    """y of x (N, H, W, C), these jobs of it: output (n, i, j) goes to y[place @ (1, n, i, j)], y
+def forward(x, quads, downs, acrosses, panels, places, bias, rooms, sums, y, columns, part):
+    """y of x (N, H, W, C), these jobs of it, phase by phase: in the k-th, of the terms downs[k] and
+    acrosses[k] with the factors panels[k], output (n, i, j) goes to y[places[k] @ (1, n, i, j)], y
     flat. For each part, rooms as `differences` takes them, and sums (parts, 5, quads of a unit,
     columns of all panels)."""
     room, unit, job = rooms[part.which], sums.shape[2] // quads[1], part.first
     while job < part.last:
-        u, some = of_job(job, part.last, panels.shape[0])
+        u, some = of_job(job, part.last, panels[0].shape[0])
         first, last = u * unit, min(len(x) * quads[0], (u + 1) * unit)
-        V = differences(x, quads, down, across, first, last, (0, x.shape[3]), room)
-        _four(V, quads, down, across, panels, some, bias, sums[part.which], y, place,
-              columns, first)  # fmt: skip
+        for k in range(len(panels)):
+            V = differences(x, quads, downs[k], acrosses[k], first, last, (0, x.shape[3]), room)
+            _four(V, quads, downs[k], acrosses[k], panels[k], some, bias, sums[part.which], y,
+                  places[k], columns, first)  # fmt: skip
         job += some[1] - some[0]
 
 

@@ -23,8 +23,9 @@ import functools
 import numpy as np
 
 from . import memory, quads
+from .fourfold import Axis
 from .kept import packed
-from .quads import Terms, terms
+from .quads import Phase, Terms, terms_of
 from .tiles import TILE
 
 Pad = tuple[int, int, int, int]
@@ -32,12 +33,12 @@ LEAST = 64  # quads, so that their products outweigh the packing of 25 factors
 FULL = TILE.columns(np.float32)  # channels that fill a panel
 
 FORWARD = {
-    3: terms(
+    3: terms_of(
         [((2, 2, 0), (1, 0, 1))],
         [((0, 2, -1), (1, 0, 0)), ((1, 1, 0), (0, 1, 0))],
         [((4, 2, -1), (0, 0, 1)), ((3, 3, 0), (0, 1, 0))],
     ),
-    4: terms(
+    4: terms_of(
         [((2, 2, 0), (1, 0, 1, 0)), ((3, 3, 0), (0, 1, 0, 1))],
         [((0, 2, -1), (1, 0, 0, 0)), ((1, 3, -1), (0, 1, 0, 0))],
         [((4, 2, -1), (0, 0, 1, 0)), ((5, 3, -1), (0, 0, 0, 1))],
@@ -54,8 +55,8 @@ def _backward(first: int, window: int) -> Terms:
 
     near, far = first, first + 2
     if far >= window:
-        return terms([], [((0, 0, 0), taps(near))], [((1, 1, 0), taps(near))])
-    return terms(
+        return terms_of([], [((0, 0, 0), taps(near))], [((1, 1, 0), taps(near))])
+    return terms_of(
         [((1, 1, 0), taps(near, far))], [((0, 1, -1), taps(far))], [((2, 1, -1), taps(near))]
     )
 
@@ -77,27 +78,28 @@ def conv2d(
     down, across = FORWARD[K], FORWARD[L]
     panels = packed(w, "halving", lambda w: quads.panels_of(w, down, across))
     y = memory.empty((N, P, Q, O), x.dtype)
-    quads.forward(np.ascontiguousarray(x), panels, quads.bias_of(b, panels), y, (P // 2, Q // 2),
-                  down.axis(4, -pad[0]), across.axis(4, -pad[2]),
-                  (0, P * Q * O, Q * O, O), O)  # fmt: skip
-    return y
+    place = 0, P * Q * O, Q * O, O
+    all_of_it = Phase(down.axis(4, -pad[0]), across.axis(4, -pad[2]), panels, place)
+    return quads.forward(np.ascontiguousarray(x), [all_of_it], b, y, (P // 2, Q // 2))
 
 
 def conv2d_grad_x(g: np.ndarray, w: np.ndarray, pad: Pad) -> np.ndarray:
-    """Of pictures twice as large as g."""
+    """Of pictures twice as large as g: in phases, every second pixel along either axis."""
     (N, P, Q, _), (K, L, C, _), W = g.shape, w.shape, 2 * g.shape[2]
     g, w = np.ascontiguousarray(g), np.ascontiguousarray(w)
-    dx = memory.empty((N, 2 * P, W, C), g.dtype)
-    for i in range(2):
-        for j in range(2):
-            down, across = _backward((i + pad[0]) % 2, K), _backward((j + pad[2]) % 2, L)
-            corner = [(n + before) // 2 - (axis.count == 3)  # a far tap sees the g before
-                      for n, before, axis in ((i, pad[0], down), (j, pad[2], across))]  # fmt: skip
-            panels = quads.panels_of(w, down, across, turned=True)
-            quads.forward(g, panels, quads.bias_of(None, panels), dx, (P // 2, Q // 2),
-                          down.axis(2, corner[0]), across.axis(2, corner[1]),
-                          ((i * W + j) * C, 2 * P * W * C, 2 * W * C, 2 * C), C)  # fmt: skip
-    return dx
+
+    def axis(i: int, before: int, taps: int) -> tuple[Terms, Axis]:
+        found = _backward((i + before) % 2, taps)
+        far = found.count == 3  # it sees the g before
+        return found, found.axis(2, (i + before) // 2 - far)
+
+    phases = []
+    for i, j in np.ndindex(2, 2):
+        (down, rows), (across, columns) = axis(i, pad[0], K), axis(j, pad[2], L)
+        panels = quads.panels_of(w, down, across, turned=True)
+        place = (i * W + j) * C, 2 * P * W * C, 2 * W * C, 2 * C
+        phases.append(Phase(rows, columns, panels, place))
+    return quads.forward(g, phases, None, memory.empty((N, 2 * P, W, C), g.dtype), (P // 2, Q // 2))
 
 
 def conv2d_grad_w(x: np.ndarray, g: np.ndarray, window: tuple[int, int], pad: Pad) -> np.ndarray:

@@ -59,7 +59,7 @@ class Terms(NamedTuple):
         return Axis(self.places, self.groups, stride, corner, int(self.places[:, :2].max()) + 1)
 
 
-def terms(both: list[Term], first: list[Term], second: list[Term]) -> Terms:
+def terms_of(both: list[Term], first: list[Term], second: list[Term]) -> Terms:
     """Each is given by its place and its factors."""
     places, factors = zip(*both, *first, *second, strict=True)
     groups = np.cumsum([0, len(both), len(first), len(second)])
@@ -78,45 +78,57 @@ def panels_of(w: np.ndarray, down: Terms, across: Terms, *, turned: bool = False
     return panels
 
 
-def bias_of(b: np.ndarray | None, panels: np.ndarray) -> np.ndarray:
-    """b, and zeros, as wide as all panels."""
-    bias = np.zeros(panels.shape[0] * panels.shape[2], panels.dtype)
-    if b is not None:
-        bias[: len(b)] = b
-    return bias
-
-
 def rows_of_unit(rows: int, wide: int, count: int, channels: int) -> int:
     """How many rows of quads a unit of work has, each quad with `count` terms."""
-    units = -(-rows * wide // max(QUADS, ROOM // (count * max(1, channels))))
+    units = -(-rows * wide // max(QUADS, ROOM // max(1, count * channels)))
     return max(1, -(-rows // max(1, units)))
 
 
 def rooms_for(
-    parts: int, x: np.ndarray, quads: int, across: Axis, count: int, unit: int, channels: int
+    parts: int,
+    x: np.ndarray,
+    quads: int,
+    axes: Sequence[Axis],
+    count: int,
+    unit: int,
+    channels: int,
 ) -> np.ndarray:
-    """For each part, room for the differences of `unit` rows of so many quads: of a line of x, of a
-    line of zeros, and of all terms."""
-    span = (quads - 1) * across.stride + across.reach
+    """For each part, room for the differences of `unit` rows of so many quads: of a line of x that
+    is as long as any of the axes sees, of a line of zeros, and of all terms."""
+    span = max((quads - 1) * axis.stride + axis.reach for axis in axes)
     numbers = (span + count * unit * quads) * channels + x.shape[2] * x.shape[3]
     return memory.empty((parts, numbers), x.dtype)
 
 
+class Phase(NamedTuple):
+    """Those outputs whose terms are alike: their factors, and output (n, i, j) is y's number
+    place @ (1, n, i, j)."""
+
+    down: Axis
+    across: Axis
+    panels: np.ndarray
+    place: tuple[int, int, int, int]
+
+
 def forward(
-    x: np.ndarray, panels: np.ndarray, bias: np.ndarray, y: np.ndarray, quads: tuple[int, int],
-    down: Axis, across: Axis, place: tuple[int, int, int, int], columns: int,
-) -> None:  # fmt: skip
-    """y, from x (N, H, W, C) with (rows, columns) of quads in each picture: output (n, i, j), of so
-    many columns, goes to y.flat[place @ (1, n, i, j)]."""
-    (N, _, _, C), (count, _, wide) = x.shape, panels.shape
-    all_terms, rows = len(down.places) * len(across.places), N * quads[0]
-    unit = rows_of_unit(rows, quads[1], all_terms, C)
-    jobs, work = -(-rows // unit) * count, all_terms * unit * quads[1] * C * wide
+    x: np.ndarray, phases: Sequence[Phase], b: np.ndarray | None, y: np.ndarray,
+    quads: tuple[int, int],
+) -> np.ndarray:  # fmt: skip
+    """y (..., O) of x (N, H, W, C), with (rows, columns) of quads in each picture and phase."""
+    (N, _, _, C), O, (count, _, wide) = x.shape, y.shape[-1], phases[0].panels.shape
+    downs, acrosses, panels, places = zip(*phases, strict=True)
+    terms, rows = [len(d.places) * len(a.places) for d, a, *_ in phases], N * quads[0]
+    unit = rows_of_unit(rows, quads[1], max(terms), C)
+    jobs, work = -(-rows // unit) * count, sum(terms) * unit * quads[1] * C * wide
     parts = threads.parts(jobs, grain=-(-WORTH // max(1, work)))
-    rooms = rooms_for(parts, x, quads[1], across, all_terms, unit, C)
+    rooms = rooms_for(parts, x, quads[1], acrosses, max(terms), unit, C)
     sums = memory.empty((parts, 5, unit * quads[1], count * wide), x.dtype)
-    threads.split(fourfold.forward, jobs, parts, x, quads, down, across, panels, bias, rooms, sums,
-                  y.reshape(-1), place, columns)  # fmt: skip
+    bias = np.zeros(count * wide, x.dtype)
+    if b is not None:
+        bias[:O] = b
+    threads.split(fourfold.forward, jobs, parts, x, quads, downs, acrosses, panels, places, bias,
+                  rooms, sums, y.reshape(-1), O)  # fmt: skip
+    return y
 
 
 def grad_w(
@@ -136,7 +148,7 @@ def grad_w(
     parts = threads.parts(length, grain=-(-WORTH // max(1, work)))
     channels = C if by_units else min(C, -(-length // parts) * TILE.rows)
     axes = down.axis(stride, corner[0]), across.axis(stride, corner[1])
-    rooms = rooms_for(parts, x, quads[1], axes[1], count, unit, channels)
+    rooms = rooms_for(parts, x, quads[1], axes[1:], count, unit, channels)
     sums = memory.empty((parts, -(-O // wide), unit, quads[1], 9, wide), x.dtype)
     dU = memory.empty((parts if by_units else 1, count, C, O), x.dtype)
     threads.split(fourfold.grad_u, length, parts, x, g.reshape(2 * rows, Q, O), quads, *axes,

@@ -17,11 +17,11 @@ import numpy as np
 from .. import checks
 from . import doubled, memory, quads, threads
 from .kept import packed
-from .quads import terms
+from .quads import Phase, terms_of
 from .threads import WORTH
 
-TERMS = terms([((1, 1, 0), (1, 1, 1))], [((1, 0, -1), (-1, 0, 0))], [((2, 1, -1), (0, 0, 1))])
-BACK = terms([((1, 2, 1), (1, 1, 1))], [((1, 3, -1), (-1, 0, 0))], [((0, 2, -1), (0, 0, 1))])
+TERMS = terms_of([((1, 1, 0), (1, 1, 1))], [((1, 0, -1), (-1, 0, 0))], [((2, 1, -1), (0, 0, 1))])
+BACK = terms_of([((1, 2, 1), (1, 1, 1))], [((1, 3, -1), (-1, 0, 0))], [((0, 2, -1), (0, 0, 1))])
 
 
 def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -30,10 +30,9 @@ def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
         raise ValueError(f"upsample_conv2d: x is {x.shape}, w {w.shape}, b {b.shape}")
     checks.one_type("upsample_conv2d", x, w, b)
     panels = packed(w, "upsample_conv2d", lambda w: quads.panels_of(w, TERMS, TERMS))
-    y, axis = memory.empty((N, 2 * H, 2 * W, O), x.dtype), TERMS.axis(1, -1)
-    quads.forward(np.ascontiguousarray(x), panels, quads.bias_of(b, panels), y, (H, W), axis, axis,
-                  (0, 4 * H * W * O, 2 * W * O, O), O)  # fmt: skip
-    return y
+    axis, place = TERMS.axis(1, -1), (0, 4 * H * W * O, 2 * W * O, O)
+    y = memory.empty((N, 2 * H, 2 * W, O), x.dtype)
+    return quads.forward(np.ascontiguousarray(x), [Phase(axis, axis, panels, place)], b, y, (H, W))
 
 
 def upsample_conv2d_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -46,7 +45,7 @@ def upsample_conv2d_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     dx, unit = memory.empty((N, H, W, C), g.dtype), quads.rows_of_unit(rows, W, 9, O)
     jobs, work = -(-rows // unit) * len(panels), unit * W * panels[0].size
     parts = threads.parts(jobs, grain=-(-WORTH // max(1, work)))
-    rooms = quads.rooms_for(parts, g, W, axis, 9, unit, O)
+    rooms = quads.rooms_for(parts, g, W, [axis], 9, unit, O)
     threads.split(doubled.grad_x, jobs, parts, g, (H, W), axis, unit, panels, rooms,
                   dx.reshape(rows * W, C))  # fmt: skip
     return dx
