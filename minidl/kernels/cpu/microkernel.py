@@ -62,6 +62,8 @@ def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, starts, start_r
         fma = llvm(f"fma.{suffix}", vector, vector, vector, vector)
         load = llvm(f"masked.load.{suffix}.p0", vector, pointer, align.type, mask_type, vector)
         none, name = ir.VoidType(), f"masked.store.{suffix}.p0"
+        i32 = ir.IntType(32)
+        prefetch = llvm("prefetch.p0", none, ir.IntType(8).as_pointer(), i32, i32, i32)
         store = llvm(name, none, vector, pointer, align.type, mask_type)
 
         def opened(kind, value):  # the arrays in it
@@ -108,6 +110,11 @@ def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, starts, start_r
                 ]
             tile += [cgutils.alloca_once_value(builder, one) for one in begin]
 
+        ends = [vectors_at(at(c_.data, offset_of(out_, r))) for r in row_numbers]
+        for p in (p for row in ends for p in row):  # will be written to: have them at hand by then
+            byte = builder.bitcast(p, ir.IntType(8).as_pointer())
+            builder.call(prefetch, [byte, *(ir.Constant(ir.IntType(32), n) for n in (1, 3, 1))])
+
         with cgutils.for_range(builder, taps_.nitems) as window:
             tap = builder.load(at(taps_.data, window.index))
             a_runs = [at(row, tap) for row in a_rows]
@@ -122,8 +129,7 @@ def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, starts, start_r
                         builder.store(builder.call(fma, [x, factor, builder.load(total)]), total)
 
         for r in range(ROWS):
-            ends = vectors_at(at(c_.data, offset_of(out_, row_numbers[r])))
-            for p, total, mask in zip(ends, tile[2 * r : 2 * r + 2], masks, strict=True):
+            for p, total, mask in zip(ends[r], tile[2 * r : 2 * r + 2], masks, strict=True):
                 builder.call(store, [builder.load(total), p, align, mask])
         return context.get_dummy_value()
 
