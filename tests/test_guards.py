@@ -15,7 +15,7 @@ INSIDE = '''
 import ctypes, importlib, mmap
 import numpy as np
 from minidl.kernels import cpu, reference
-from minidl.kernels.cpu import convolution, memory, threads, upsampling
+from minidl.kernels.cpu import convolution, halving, memory, quads, threads, upsampling
 
 PAGE, system, kept = mmap.PAGESIZE, ctypes.CDLL(None, use_errno=True), []
 system.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -43,7 +43,7 @@ def run(at_end, dtype):
     def draw(*shape):
         return guarded(rng.standard_normal(shape).astype(dtype), at_end)
 
-    memory.empty = upsampling.empty = empty
+    memory.empty = empty
     for (N, H, W, C), (K, L, O), stride, pad in CONVOLUTIONS:
         x, w, b = draw(N, H, W, C), draw(K, L, C, O), draw(O)
         y = reference.conv2d(x, w, b, stride, pad)
@@ -64,11 +64,14 @@ CONVOLUTIONS = [
     ((2, 9, 7, 17), (5, 3, 40), 2, (0, 4, 3, 0)), ((2, 7, 8, 33), (1, 1, 18), 3, (0, 0, 0, 0)),
     ((1, 8, 6, 64), (4, 4, 32), 2, (1, 1, 1, 1)), ((1, 5, 5, 18), (2, 2, 31), 3, (1, 0, 0, 2)),
     ((2, 6, 5, 40), (3, 3, 2), 1, (1, 1, 1, 1)),
+    ((2, 8, 4, 3), (3, 3, 5), 2, (0, 1, 0, 1)), ((1, 8, 8, 40), (3, 4, 33), 2, (1, 0, 1, 1)),
+    ((3, 12, 8, 17), (4, 4, 70), 2, (1, 1, 1, 1)), ((1, 4, 4, 64), (3, 3, 64), 2, (1, 0, 0, 1)),
 ]
 DOUBLED = [(2, 3, 4, 3, 5), (1, 1, 1, 20, 33), (3, 5, 1, 1, 2), (1, 4, 4, 64, 32), (2, 8, 7, 9, 40)]
 rng = np.random.default_rng(0)
-convolution.PIXELS = 16
-for file in convolution, upsampling:
+convolution.PIXELS, quads.QUADS, quads.ROOM = 16, 4, 1
+halving.LEAST = halving.FULL = 1
+for file in convolution, quads, upsampling:
     file.WORTH = file.GRAIN = 1
 for count in (1, 3):
     threads.use(count)
