@@ -60,7 +60,7 @@ def correlate(
     (N, _, _, C), pictures = x.shape, room.shape[0]
     (K, L), (P, Q), (origin, y_picture, y_row, y_column) = window, outputs, place
     room_picture, room_row = room[0].size, room.shape[2] * C
-    taps = offsets(K, K, room_row)
+    taps, apart = offsets(K, K, room_row), (panels[0].size, panels.shape[2])
     length = pictures * band * Q
     rows, out = zeros(length + ROWS, np.int64), zeros(length + ROWS, np.int64)
     no_rows = zeros(length + ROWS, np.int64)  # the bias is one row for all
@@ -78,8 +78,8 @@ def correlate(
         full = (count + ROWS - 1) // ROWS * ROWS
         for r in range(count, full):
             rows[r], out[r] = rows[count - 1], out[count - 1]
-        products(room.reshape(-1), rows[:full], taps, L * C, 1, panels, some, columns, y,
-                  out[:full], (bias,), (no_rows[:full],))  # fmt: skip
+        products(room.reshape(-1), rows[:full], taps, L * C, 1, panels.reshape(-1), apart, some,
+                 columns, y, out[:full], (bias,), (no_rows[:full],))  # fmt: skip
         job += some[1] - some[0]
 
 
@@ -113,7 +113,9 @@ def correlate_grad_w(
         rows[r] = row // (L * C) * room_row + row % (L * C)
         out[r] = row * O
     flat, bands = dw.reshape(-1), (P + band - 1) // band
-    wide, whole = panels.shape[2], len(panels) * panels.shape[2] == O
+    flat_g, wide = g.reshape(-1), panels.shape[2]
+    whole = len(panels) * wide == O  # g's channels make panels where they lie
+    apart = (wide, O) if whole else (panels[0].size, wide)
     for u in range(units[0], units[1]):
         n, i = u // bands * pictures, u % bands * band
         here, lines = min(pictures, N - n), min(band, P - i)
@@ -123,11 +125,8 @@ def correlate_grad_w(
                 taps[p * lines + r] = p * room[0].size + r * stride * room_row
             if not whole:
                 _pack(g[n + p, i : i + lines].reshape(-1, O), panels, 0, len(panels), p * lines * Q)
-        seen = panels.transpose((0, 1, 2))
-        if whole:
-            first = (n * P + i) * Q
-            seen = g.reshape((N * P * Q, len(panels), wide))[first:].transpose((1, 0, 2))
-        products(room.reshape(-1), rows, taps[: here * lines], Q, stride * C, seen,
+        b = flat_g[(n * P + i) * Q * O :] if whole else panels.reshape(-1)
+        products(room.reshape(-1), rows, taps[: here * lines], Q, stride * C, b, apart,
                  (0, len(panels)), O, flat, out, (flat,), (out,))  # fmt: skip
 
 

@@ -11,11 +11,8 @@ import numpy as np
 
 from .board import parallel
 from .compiling import inner
-from .microkernel import ROWS, products
+from .microkernel import ROWS, VECTOR, products
 from .pieces import clear, of_job, offsets, zeros
-from .tiles import TILE
-
-VECTOR = TILE.vector
 
 
 class Axis(NamedTuple):
@@ -157,7 +154,8 @@ def _four(V, quads, down, across, panels, some, bias, sums, y, place, columns, f
     bias: as wide as all panels. sums (5, quads, as wide): room for what outputs share.
     """
     (_, count, C), width, across_terms = V.shape, sums.shape[2], across.groups[3]
-    a, s = V.reshape(-1), sums.reshape(5, -1)
+    a, b, s = V.reshape(-1), panels.reshape(-1), sums.reshape(5, -1)
+    apart = panels[0].size, panels.shape[2]
     rows, shared, none = filled(count, C), filled(count, width), filled(count, 0)
     to, zero = filled(count, 0), zeros(width, V.dtype)
     origin, y_picture, y_row, y_column = place
@@ -173,25 +171,28 @@ def _four(V, quads, down, across, panels, some, bias, sums, y, place, columns, f
                 for j in range(across.groups[c], across.groups[c + 1]):
                     taps[found] = (i * across_terms + j) * count * C
                     found += 1
-            some_panels = panels[:, before * C : (before + found) * C]
+            factors = b[before * C * panels.shape[2] :]
             before += found
-            if r == 0:
-                start, start_rows = (bias, none) if c == 0 else (zero, none)
-                products(a, rows, taps[:found], C, 1, some_panels, some, width,
-                         s[c], shared, (start,), (start_rows,))  # fmt: skip
+            one = two = zero  # where the products start from
+            of_one = of_two = none
+            ends, out, used = s[c if r == 0 else 2 + r], shared, width
+            if r > 0:
+                one, of_one = s[0], shared
             elif c == 0:
-                products(a, rows, taps[:found], C, 1, some_panels, some, width,
-                         s[2 + r], shared, (s[0],), (shared,))  # fmt: skip
-            else:
-                at = (r - 1) * y_row + (c - 1) * y_column
-                products(a, rows, taps[:found], C, 1, some_panels, some, columns,
-                         y[at:], to, (s[2 + r], s[c]), (shared, shared))  # fmt: skip
+                one = bias
+            if r > 0 and c > 0:
+                one, two, of_two = s[2 + r], s[c], shared
+                ends, out, used = y[(r - 1) * y_row + (c - 1) * y_column :], to, columns
+            products(a, rows, taps[:found], C, 1, factors, apart, some, used, ends, out,
+                     (one, two), (of_one, of_two))  # fmt: skip
 
 
 @inner
 def _products_grad_u(V, G, down, across, dU, first, add):
     """dU[q, first + c] = or += V[q, :, c] G[group of q]: (terms, C, O), (terms, quads, channels),
     (panels, quads, 9, wide)."""
+    wide, flat = G.shape[3], G.reshape(-1)
+    apart = G[0].size, 9 * wide
     (_, quads, channels), width, across_terms = V.shape, dU.shape[2], across[3]
     rows, out, none = filled(channels, 1), filled(channels, width), filled(channels, 0)
     tap, zero = offsets(1, 1, 0), zeros(width, V.dtype)
@@ -202,24 +203,25 @@ def _products_grad_u(V, G, down, across, dU, first, add):
                     q = i * across_terms + j
                     c = dU[q, first:].reshape(-1)
                     start, start_rows = (c, out) if add else (zero, none)
-                    products(V[q].reshape(-1), rows, tap, quads, channels, G[:, :, 3 * r + s],
-                             (0, G.shape[0]), width, c, out, (start,), (start_rows,))  # fmt: skip
+                    products(V[q].reshape(-1), rows, tap, quads, channels,
+                             flat[(3 * r + s) * wide :], apart, (0, len(G)), width, c, out,
+                             (start,), (start_rows,))  # fmt: skip
 
 
 # --- unit by unit ---------------------------------------------------------------------------------
 
 
 @parallel
-def forward(x, quads, downs, acrosses, panels, places, bias, rooms, sums, y, columns, part):
-    """y of x (N, H, W, C), these jobs of it, phase by phase: in the k-th, of the terms downs[k] and
-    acrosses[k] with the factors panels[k], output (n, i, j) goes to y[places[k] @ (1, n, i, j)], y
+def forward(x, quads, phases, downs, acrosses, panels, places, bias, rooms, sums, y, columns, part):
+    """y of x (N, H, W, C), these jobs of it, in so many phases: in the k-th, of the terms downs[k]
+    and acrosses[k] with the factors panels[k], output (n, i, j) is y[places[k] @ (1, n, i, j)], y
     flat. For each part, rooms as `differences` takes them, and sums (parts, 5, quads of a unit,
     columns of all panels)."""
     room, unit, job = rooms[part.which], sums.shape[2] // quads[1], part.first
     while job < part.last:
         u, some = of_job(job, part.last, panels[0].shape[0])
         first, last = u * unit, min(len(x) * quads[0], (u + 1) * unit)
-        for k in range(len(panels)):
+        for k in range(phases):
             V = differences(x, quads, downs[k], acrosses[k], first, last, (0, x.shape[3]), room)
             _four(V, quads, downs[k], acrosses[k], panels[k], some, bias, sums[part.which], y,
                   places[k], columns, first)  # fmt: skip

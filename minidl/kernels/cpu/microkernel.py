@@ -34,7 +34,7 @@ from numba.core import cgutils
 from .compiling import inner, intrinsic
 from .tiles import TILE
 
-ROWS = TILE.rows
+ROWS, VECTOR = TILE.rows, TILE.vector
 
 
 @intrinsic
@@ -137,15 +137,16 @@ def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, starts, start_r
 
 
 @inner
-def products(a, rows, taps, depth, step, panels, some, columns, c, out, starts, start_rows):
-    """The formula for all rows of the tables, times some = (first, last + 1) of the panels (panels,
-    TAPS x DEPTH, wide), of all of whose columns the first `columns` count.
+def products(a, rows, taps, depth, step, b, apart, some, columns, c, out, starts, start_rows):
+    """The formula for all rows of the tables, times some = (first, last + 1) of the panels in b, of
+    all of whose columns the first `columns` count.
 
-    The tables' length is a multiple of ROWS, filled up with the last row, which is computed again.
+    a, b, c are flat. apart: how far panels are, and the rows of one. The tables' length is a
+    multiple of ROWS, filled up with the last row, which is computed again.
     """
-    wide, b_step = panels.shape[2], panels.strides[1] // panels.itemsize
+    wide = 2 * VECTOR // b.itemsize
     for p in range(some[0], some[1]):
-        left, panel = p * wide, panels[p]
+        left, panel = p * wide, b[p * apart[0] :]
         for m in range(0, rows.size, ROWS):
-            _tile(a, rows[m:], taps, depth, step, panel, b_step, c[left:], out[m:], starts,
+            _tile(a, rows[m:], taps, depth, step, panel, apart[1], c[left:], out[m:], starts,
                   start_rows, m, left, min(wide, columns - left))  # fmt: skip

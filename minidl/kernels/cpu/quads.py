@@ -126,8 +126,9 @@ def forward(
     bias = np.zeros(count * wide, x.dtype)
     if b is not None:
         bias[:O] = b
-    threads.split(fourfold.forward, jobs, parts, x, quads, downs, acrosses, panels, places, bias,
-                  rooms, sums, y.reshape(-1), O)  # fmt: skip
+    four = [(one * 4)[:4] for one in (downs, acrosses, panels, places)]  # one type to Numba
+    threads.split(fourfold.forward, jobs, parts, x, quads, len(phases), *four, bias, rooms, sums,
+                  y.reshape(-1), O)  # fmt: skip
     return y
 
 
