@@ -15,7 +15,7 @@ INSIDE = '''
 import ctypes, importlib, mmap
 import numpy as np
 from minidl.kernels import cpu, reference
-from minidl.kernels.cpu import convolution, halving, memory, quads, threads, upsampling
+from minidl.kernels.cpu import convolution, halving, memory, quads, threads
 
 PAGE, system, kept = mmap.PAGESIZE, ctypes.CDLL(None, use_errno=True), []
 system.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -71,7 +71,7 @@ DOUBLED = [(2, 3, 4, 3, 5), (1, 1, 1, 20, 33), (3, 5, 1, 1, 2), (1, 4, 4, 64, 32
 rng = np.random.default_rng(0)
 convolution.PIXELS, quads.QUADS, quads.ROOM = 16, 4, 1
 halving.LEAST = halving.FULL = 1
-for file in convolution, quads, upsampling:
+for file in convolution, quads:
     file.WORTH = file.GRAIN = 1
 for count in (1, 3):
     threads.use(count)

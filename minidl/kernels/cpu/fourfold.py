@@ -141,7 +141,7 @@ def place_of(a, b, down, across):
 
 
 @inner
-def filled(count, step):
+def _filled(count, step):
     """Offsets 0, step, ... of `count` rows, filled up to whole tiles."""
     return offsets(count, (count + ROWS - 1) // ROWS * ROWS, step)
 
@@ -149,23 +149,24 @@ def filled(count, step):
 @inner
 def _four(V, quads, down, across, panels, some, bias, sums, y, place, columns, first):
     """y, flat: the products of V (terms, quads, C), each in four, two or one of a quad's outputs,
-    the columns in `some` of the panels (panels, terms C, wide).
+    the columns in `some` of the panels (panels, terms C, wide). Where all terms are of all four,
+    they are one output.
 
     bias: as wide as all panels. sums (5, quads, as wide): room for what outputs share.
     """
     (_, count, C), width, across_terms = V.shape, sums.shape[2], across.groups[3]
     a, b, s = V.reshape(-1), panels.reshape(-1), sums.reshape(5, -1)
     apart = panels[0].size, panels.shape[2]
-    rows, shared, none = filled(count, C), filled(count, width), filled(count, 0)
-    to, zero = filled(count, 0), zeros(width, V.dtype)
-    origin, y_picture, y_row, y_column = place
+    rows, shared, none = _filled(count, C), _filled(count, width), _filled(count, 0)
+    to, zero = _filled(count, 0), zeros(width, V.dtype)
+    origin, of_picture, of_row, of_column, below, right = place
     for r in range(len(to)):
         row, j = first + rows[r] // C // quads[1], rows[r] // C % quads[1]
-        to[r] = origin + row // quads[0] * y_picture + row % quads[0] * 2 * y_row + j * 2 * y_column
-    taps = np.empty(across_terms * down.groups[3], np.int64)
-    before = 0
-    for r in range(3):
-        for c in range(3):
+        to[r] = origin + row // quads[0] * of_picture + row % quads[0] * of_row + j * of_column
+    taps, before = np.empty(across_terms * down.groups[3], np.int64), 0
+    single = len(taps) == down.groups[1] * across.groups[1]
+    for r in range(1 if single else 3):
+        for c in range(1 if single else 3):
             found = 0
             for i in range(down.groups[r], down.groups[r + 1]):
                 for j in range(across.groups[c], across.groups[c + 1]):
@@ -182,7 +183,8 @@ def _four(V, quads, down, across, panels, some, bias, sums, y, place, columns, f
                 one = bias
             if r > 0 and c > 0:
                 one, two, of_two = s[2 + r], s[c], shared
-                ends, out, used = y[(r - 1) * y_row + (c - 1) * y_column :], to, columns
+            if single or (r > 0 and c > 0):
+                ends, out, used = y[max(0, r - 1) * below + max(0, c - 1) * right :], to, columns
             products(a, rows, taps[:found], C, 1, factors, apart, some, used, ends, out,
                      (one, two), (of_one, of_two))  # fmt: skip
 
@@ -194,7 +196,7 @@ def _products_grad_u(V, G, down, across, dU, first, add):
     wide, flat = G.shape[3], G.reshape(-1)
     apart = G[0].size, 9 * wide
     (_, quads, channels), width, across_terms = V.shape, dU.shape[2], across[3]
-    rows, out, none = filled(channels, 1), filled(channels, width), filled(channels, 0)
+    rows, out, none = _filled(channels, 1), _filled(channels, width), _filled(channels, 0)
     tap, zero = offsets(1, 1, 0), zeros(width, V.dtype)
     for r in range(3):
         for s in range(3):
@@ -214,9 +216,9 @@ def _products_grad_u(V, G, down, across, dU, first, add):
 @parallel
 def forward(x, quads, phases, downs, acrosses, panels, places, bias, rooms, sums, y, columns, part):
     """y of x (N, H, W, C), these jobs of it, in so many phases: in the k-th, of the terms downs[k]
-    and acrosses[k] with the factors panels[k], output (n, i, j) is y[places[k] @ (1, n, i, j)], y
-    flat. For each part, rooms as `differences` takes them, and sums (parts, 5, quads of a unit,
-    columns of all panels)."""
+    and acrosses[k] with the factors panels[k], output (n, i, j) is the number places[k] @ (1, n,
+    i // 2, j // 2, i % 2, j % 2) of y, which is flat. For each part, rooms as `differences` takes
+    them, and sums (parts, 5, quads of a unit, columns of all panels)."""
     room, unit, job = rooms[part.which], sums.shape[2] // quads[1], part.first
     while job < part.last:
         u, some = of_job(job, part.last, panels[0].shape[0])

@@ -78,7 +78,7 @@ def conv2d(
     down, across = FORWARD[K], FORWARD[L]
     panels = packed(w, "halving", lambda w: quads.panels_of(w, down, across))
     y = memory.empty((N, P, Q, O), x.dtype)
-    place = 0, P * Q * O, Q * O, O
+    place = 0, P * Q * O, 2 * Q * O, 2 * O, Q * O, O
     all_of_it = Phase(down.axis(4, -pad[0]), across.axis(4, -pad[2]), panels, place)
     return quads.forward(np.ascontiguousarray(x), [all_of_it], b, y, (P // 2, Q // 2))
 
@@ -97,7 +97,7 @@ def conv2d_grad_x(g: np.ndarray, w: np.ndarray, pad: Pad) -> np.ndarray:
     for i, j in np.ndindex(2, 2):
         (down, rows), (across, columns) = axis(i, pad[0], K), axis(j, pad[2], L)
         panels = quads.panels_of(w, down, across, turned=True)
-        place = (i * W + j) * C, 2 * P * W * C, 2 * W * C, 2 * C
+        place = (i * W + j) * C, 2 * P * W * C, 4 * W * C, 4 * C, 2 * W * C, 2 * C
         phases.append(Phase(rows, columns, panels, place))
     return quads.forward(g, phases, None, memory.empty((N, 2 * P, W, C), g.dtype), (P // 2, Q // 2))
 

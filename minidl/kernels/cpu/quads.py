@@ -101,13 +101,13 @@ def rooms_for(
 
 
 class Phase(NamedTuple):
-    """Those outputs whose terms are alike: their factors, and output (n, i, j) is y's number
-    place @ (1, n, i, j)."""
+    """Those outputs whose terms are alike, their factors, and where they are: output (n, i, j) is
+    y.flat[place @ (1, n, i // 2, j // 2, i % 2, j % 2)]."""
 
     down: Axis
     across: Axis
     panels: np.ndarray
-    place: tuple[int, int, int, int]
+    place: tuple[int, ...]
 
 
 def forward(

@@ -15,13 +15,12 @@ from __future__ import annotations
 import numpy as np
 
 from .. import checks
-from . import doubled, memory, quads, threads
+from . import memory, quads
 from .kept import packed
 from .quads import Phase, terms_of
-from .threads import WORTH
 
 TERMS = terms_of([((1, 1, 0), (1, 1, 1))], [((1, 0, -1), (-1, 0, 0))], [((2, 1, -1), (0, 0, 1))])
-BACK = terms_of([((1, 2, 1), (1, 1, 1))], [((1, 3, -1), (-1, 0, 0))], [((0, 2, -1), (0, 0, 1))])
+BACK = terms_of([((1, 2, 1), (1, 1, 1)), ((1, 3, -1), (-1, 0, 0)), ((0, 2, -1), (0, 0, 1))], [], [])
 
 
 def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -30,7 +29,7 @@ def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
         raise ValueError(f"upsample_conv2d: x is {x.shape}, w {w.shape}, b {b.shape}")
     checks.one_type("upsample_conv2d", x, w, b)
     panels = packed(w, "upsample_conv2d", lambda w: quads.panels_of(w, TERMS, TERMS))
-    axis, place = TERMS.axis(1, -1), (0, 4 * H * W * O, 2 * W * O, O)
+    axis, place = TERMS.axis(1, -1), (0, 4 * H * W * O, 4 * W * O, 2 * O, 2 * W * O, O)
     y = memory.empty((N, 2 * H, 2 * W, O), x.dtype)
     return quads.forward(np.ascontiguousarray(x), [Phase(axis, axis, panels, place)], b, y, (H, W))
 
@@ -40,15 +39,12 @@ def upsample_conv2d_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     if w.shape[:2] != (3, 3) or g.shape != (N, 2 * H, 2 * W, O):
         raise ValueError(f"upsample_conv2d_grad_x: g is {g.shape}, w {w.shape}")
     checks.one_type("upsample_conv2d_grad_x", g, w)
-    g, axis, rows = np.ascontiguousarray(g), BACK.axis(2, -1), N * H
+    axis, place = BACK.axis(2, -1), (0, H * W * C, W * C, C, 0, 0)
     panels = quads.panels_of(np.ascontiguousarray(w), BACK, BACK, turned=True)
-    dx, unit = memory.empty((N, H, W, C), g.dtype), quads.rows_of_unit(rows, W, 9, O)
-    jobs, work = -(-rows // unit) * len(panels), unit * W * panels[0].size
-    parts = threads.parts(jobs, grain=-(-WORTH // max(1, work)))
-    rooms = quads.rooms_for(parts, g, W, [axis], 9, unit, O)
-    threads.split(doubled.grad_x, jobs, parts, g, (H, W), axis, unit, panels, rooms,
-                  dx.reshape(rows * W, C))  # fmt: skip
-    return dx
+    dx = memory.empty((N, H, W, C), g.dtype)
+    return quads.forward(
+        np.ascontiguousarray(g), [Phase(axis, axis, panels, place)], None, dx, (H, W)
+    )
 
 
 def upsample_conv2d_grad_w(x: np.ndarray, g: np.ndarray) -> np.ndarray:
