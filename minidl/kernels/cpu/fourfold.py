@@ -27,32 +27,16 @@ class Axis(NamedTuple):
 
 
 @inner
-def _combined(a, b, sign, out):
-    if sign == 0:
-        for k in range(out.size):
-            out[k] = a[k]
-    elif sign > 0:
-        for k in range(out.size):
-            out[k] = a[k] + b[k]
-    else:
-        for k in range(out.size):
-            out[k] = a[k] - b[k]
+def _along(a, b, sign, out):
+    for k in range(out.size):
+        out[k] = a[k] + sign * b[k]
 
 
 @inner
 def _apart(line, stride, at, other, sign, out):
-    if sign == 0:
-        for j in range(out.shape[0]):
-            for k in range(out.shape[1]):
-                out[j, k] = line[j * stride + at, k]
-    elif sign > 0:
-        for j in range(out.shape[0]):
-            for k in range(out.shape[1]):
-                out[j, k] = line[j * stride + at, k] + line[j * stride + other, k]
-    else:
-        for j in range(out.shape[0]):
-            for k in range(out.shape[1]):
-                out[j, k] = line[j * stride + at, k] - line[j * stride + other, k]
+    for j in range(out.shape[0]):
+        for k in range(out.shape[1]):
+            out[j, k] = line[j * stride + at, k] + sign * line[j * stride + other, k]
 
 
 @inner
@@ -60,7 +44,7 @@ def differences(x, quads, down, across, first, last, channels, room):
     """Those of the rows of quads first to last - 1, over all of x (N, H, W, C), in channels =
     (begin, end + 1): (terms, quads, c), a term for each pair of them down and across, side by side
     in room, flat. Beyond the picture all is zero."""
-    (_, H, W, C), (begin, end), (tall, wide) = x.shape, channels, quads
+    (_, H, W, C), (begin, end), (tall, wide), T = x.shape, channels, quads, x.dtype.type
     c, rows, terms = end - begin, last - first, (len(down.places), len(across.places))
     span, left = (wide - 1) * across.stride + across.reach, across.corner
     line, nothing, room = room[: span * c], room[span * c :][: W * C], room[span * c + W * C :]
@@ -74,17 +58,17 @@ def differences(x, quads, down, across, first, last, channels, room):
     for r in range(rows):
         n, h = (first + r) // tall, (first + r) % tall * down.stride + down.corner
         for a in range(terms[0]):
-            at, other, sign = h + down.places[a, 0], h + down.places[a, 1], down.places[a, 2]
+            at, other = h + down.places[a, 0], h + down.places[a, 1]
             one = x[n, at].reshape(-1) if 0 <= at < H else nothing
             two = x[n, other].reshape(-1) if 0 <= other < H else nothing
             for k in range(inside * c, ending * c, run):
                 source = (k // c + left) * C + begin
-                _combined(one[source : source + run], two[source : source + run], sign,
-                          line[k : k + run])  # fmt: skip
+                _along(one[source : source + run], two[source : source + run],
+                       T(down.places[a, 2]), line[k : k + run])  # fmt: skip
             for b in range(terms[1]):
                 at, other, sign = across.places[b, 0], across.places[b, 1], across.places[b, 2]
                 to = V[a * terms[1] + b, r]
-                _apart(line.reshape((span, c)), across.stride, at, other, sign, to)
+                _apart(line.reshape((span, c)), across.stride, at, other, T(sign), to)
     return V.reshape((terms[0] * terms[1], rows * wide, c))
 
 

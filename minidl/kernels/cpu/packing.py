@@ -41,22 +41,16 @@ def pack_mirrored(w, tap, stride, panels, part):
 def _sum_of(factors, flat, first, step, out):
     """out = the sum over i of factors[i], which are 1, 0 or -1, times what there is in flat from
     first + i step on."""
-    found = False
+    T, found = flat.dtype.type, False
     for i in range(len(factors)):
-        a = flat[first + i * step :][: out.size]
-        if factors[i] > 0 and not found:
+        a, factor = flat[first + i * step :][: out.size], T(factors[i])
+        if factors[i] != 0 and found:
             for k in range(out.size):
-                out[k] = a[k]
-        elif factors[i] > 0:
+                out[k] += factor * a[k]
+        elif factors[i] != 0:
+            found = True
             for k in range(out.size):
-                out[k] += a[k]
-        elif factors[i] < 0 and not found:
-            for k in range(out.size):
-                out[k] = -a[k]
-        elif factors[i] < 0:
-            for k in range(out.size):
-                out[k] -= a[k]
-        found = found or factors[i] != 0
+                out[k] = factor * a[k]
     if not found:
         clear(out)
 
