@@ -71,8 +71,7 @@ DOUBLED = [(2, 3, 4, 3, 5), (1, 1, 1, 20, 33), (3, 5, 1, 1, 2), (1, 4, 4, 64, 32
 rng = np.random.default_rng(0)
 convolution.PIXELS, quads.QUADS, quads.ROOM = 16, 4, 1
 halving.LEAST = halving.FULL = 1
-for file in convolution, quads:
-    file.WORTH = file.GRAIN = 1
+convolution.WORTH = quads.WORTH = quads.GRAIN = 1
 for count in (1, 3):
     threads.use(count)
     run(AT_END, DTYPE)

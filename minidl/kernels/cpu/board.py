@@ -121,7 +121,7 @@ def _pause(typing):
 # --- a job ----------------------------------------------------------------------------------------
 
 
-def _borrowed(context, builder, kind, value):
+def _borrowed(context, builder, kind: Any, value):
     """An array, or those of a tuple, without its count of users: threads would take turns at it for
     each slice, and it may be gone before the job is done."""
     if isinstance(kind, types.BaseTuple):

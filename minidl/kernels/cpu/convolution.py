@@ -12,19 +12,15 @@ where the taps fall: `scatter`. A window that covers the picture makes a plain m
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from .. import checks, mirror
 from . import blas, halving, memory, threads
-from .correlation import correlate, correlate_grad_w, pack, scatter
+from .correlation import correlate, correlate_grad_w, scatter
 from .kept import packed
 from .matrix import matmul
-from .packing import pack_mirrored
-from .threads import GRAIN, WORTH
+from .quads import each_of, panels_of
+from .threads import WORTH
 from .tiles import TILE
 
 Pad = tuple[int, int, int, int]
@@ -44,12 +40,6 @@ def _outputs(
 def _few(channels: int, x: np.ndarray) -> bool:
     """Whether a panel would be half empty."""
     return TILE.columns(x.dtype) >= 2 * channels
-
-
-def _panels(count: int, columns: int, dtype: np.dtype, *parts: int) -> np.ndarray:
-    """Room for `count` rows of panels; for each part, if so."""
-    wide = TILE.columns(dtype)
-    return memory.empty((*parts, -(-columns // wide), count, wide), dtype)
 
 
 class _Unit:
@@ -80,13 +70,6 @@ class _Unit:
     def rooms(self, parts: int) -> np.ndarray:
         """For each part, a place for what it sees of the pictures, with zeros around them."""
         return memory.empty((parts, *self.shape), self.dtype)
-
-
-def _fill(fill: Callable[..., int], panels: np.ndarray, *arguments: Any) -> np.ndarray:
-    """The panels, filled by fill(*arguments, panels)."""
-    parts = threads.parts(len(panels), grain=-(-GRAIN * len(panels) // max(1, panels.size)))
-    threads.split(fill, len(panels), parts, *arguments, panels)
-    return panels
 
 
 def _correlate(
@@ -124,11 +107,8 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: int, pad:
     elif _few(O, x) and mirror.pays(C, O, stride, pad, (K, L)):
         y = _scatter(x, mirror.window_of(w), (P, Q), 1, mirror.pad_of(pad, (K, L)))
     else:
-
-        def panels_of(w: np.ndarray) -> np.ndarray:
-            return _fill(pack, _panels(K * L * C, O, x.dtype), w.reshape(-1, O))
-
-        panels = packed(w, "conv2d", panels_of)
+        down, across = each_of(range(K), K), each_of(range(L), L)
+        panels = packed(w, "conv2d", lambda w: panels_of(w, down, across))
         bias = np.zeros(O, x.dtype) if b is None else b.copy()
         y, place = memory.empty((N, P, Q, O), x.dtype), (0, P * Q * O, Q * O, O)
         _correlate(np.ascontiguousarray(x), panels, bias, y, window=(K, L), stride=stride,
@@ -156,13 +136,15 @@ def conv2d_grad_x(
     dx, bias = memory.empty((N, H, W, C), g.dtype), np.zeros(C, g.dtype)
     for i in range(min(stride, H)):
         for j in range(min(stride, W)):
-            first = (i + top) % stride, (j + left) % stride
-            taps = len(range(first[0], K, stride)), len(range(first[1], L, stride))
+            down, across = (
+                range((i + top) % stride, K, stride),
+                range((j + left) % stride, L, stride),
+            )
+            taps = len(down), len(across)
             if 0 in taps:
                 dx[:, i::stride, j::stride] = 0
                 continue
-            panels = _panels(math.prod(taps) * O, C, g.dtype)
-            _fill(pack_mirrored, panels, w, first, stride)
+            panels = panels_of(w, each_of(down[::-1], K), each_of(across[::-1], L), turned=True)
             corner = (i + top) // stride - taps[0] + 1, (j + left) // stride - taps[1] + 1
             outputs = len(range(i, H, stride)), len(range(j, W, stride))
             place = (i * W + j) * C, H * W * C, stride * W * C, stride * C
@@ -194,7 +176,8 @@ def conv2d_grad_w(
         length, work = -(-rows // TILE.rows), N * P * Q * O * TILE.rows
     parts = threads.parts(length, grain=-(-WORTH // max(1, work)))
     dw = memory.empty((parts if by_units else 1, rows, O), x.dtype)
-    panels = _panels(unit.pixels, O, x.dtype, parts)
+    wide = TILE.columns(x.dtype)
+    panels = memory.empty((parts, -(-O // wide), unit.pixels, wide), x.dtype)
     threads.split(correlate_grad_w, length, parts, x, g, unit.rooms(parts), panels, window, stride,
                   (-top, -left), dw, unit.band, by_units)  # fmt: skip
     for more in dw[1:]:

@@ -26,23 +26,17 @@ def _copy_padded(x, n, row, column, room):
 
 
 @inner
-def _pack(matrix, panels, first, last, begin):
-    """Fill panels first to last - 1 (panels, rows, wide), from row `begin` on, from matrix (some
-    rows, columns), and zeros."""
+def _pack(matrix, panels, begin):
+    """Fill the panels (panels, rows, wide), from row `begin` on, from matrix (some rows, columns),
+    and zeros."""
     wide = panels.shape[2]
-    for p in range(first, last):
+    for p in range(len(panels)):
         used = min(wide, matrix.shape[1] - p * wide)
         for k in range(len(matrix)):
             source, row = matrix[k, p * wide : p * wide + used], panels[p, begin + k]
             for q in range(used):
                 row[q] = source[q]
             clear(row[used:])
-
-
-@parallel
-def pack(matrix, panels, part):
-    """Fill these of the panels."""
-    _pack(matrix, panels, part.first, part.last, 0)
 
 
 @parallel
@@ -124,7 +118,7 @@ def correlate_grad_w(
             for r in range(lines):
                 taps[p * lines + r] = p * room[0].size + r * stride * room_row
             if not whole:
-                _pack(g[n + p, i : i + lines].reshape(-1, O), panels, 0, len(panels), p * lines * Q)
+                _pack(g[n + p, i : i + lines].reshape(-1, O), panels, p * lines * Q)
         b = flat_g[(n * P + i) * Q * O :] if whole else panels.reshape(-1)
         products(room.reshape(-1), rows, taps[: here * lines], Q, stride * C, b, apart,
                  (0, len(panels)), O, flat, out, (flat,), (out,))  # fmt: skip

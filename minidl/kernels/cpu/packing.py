@@ -11,31 +11,6 @@ from .compiling import inner
 from .fourfold import place_of
 from .pieces import clear, zeros
 
-# --- the phases of a strided gradient (see convolution.py) ----------------------------------------
-
-
-@parallel
-def pack_mirrored(w, tap, stride, panels, part):
-    """Of a window w (K, L, C, O), every stride-th tap from `tap` on, in mirrored order and with
-    inputs and outputs exchanged: panels first to last - 1 of (panels, taps O, wide)."""
-    K, L, C, O = w.shape
-    rows, columns = (K - tap[0] + stride - 1) // stride, (L - tap[1] + stride - 1) // stride
-    wide = panels.shape[2]
-    for p in range(part.first, part.last):
-        used = min(wide, C - p * wide)
-        for t in range(rows * columns):
-            i = tap[0] + stride * (rows - 1 - t // columns)
-            j = tap[1] + stride * (columns - 1 - t % columns)
-            source = w[i, j, p * wide : p * wide + used]
-            for o in range(O):
-                row = panels[p, t * O + o]
-                for q in range(used):
-                    row[q] = source[q, o]
-                clear(row[used:])
-
-
-# --- quads (see quads.py for their terms) ---------------------------------------------------------
-
 
 @inner
 def _sum_of(factors, flat, first, step, out):

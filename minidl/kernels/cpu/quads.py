@@ -19,6 +19,7 @@ Units of work are some rows of quads, whose differences stay in a core's cache.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ class Terms(NamedTuple):
     groups: np.ndarray
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         return len(self.places)
 
     def axis(self, stride: int, corner: int) -> Axis:
@@ -66,11 +67,17 @@ def terms_of(both: list[Term], first: list[Term], second: list[Term]) -> Terms:
     return Terms(np.array(places), np.array(factors), groups)
 
 
+@functools.cache
+def each_of(taps: range, window: int) -> Terms:
+    """A term for each of these taps of a window, in this order, for its factors alone."""
+    return terms_of([((0, 0, 0), [int(k == tap) for k in range(window)]) for tap in taps], [], [])
+
+
 def panels_of(w: np.ndarray, down: Terms, across: Terms, *, turned: bool = False) -> np.ndarray:
     """The factors of all terms, of w (K, L, C, O), in panels (panels, terms C, wide); turned: with
     its inputs and outputs exchanged."""
     (C, O), wide = w.shape[:1:-1] if turned else w.shape[2:], TILE.columns(w.dtype)
-    rows = down.count * across.count * C
+    rows = down.size * across.size * C
     panels = memory.empty((-(-O // wide), rows, wide), w.dtype)
     parts = threads.parts(len(panels), grain=-(-GRAIN // max(1, rows * wide)))
     threads.split(pack_terms, len(panels), parts, w, turned, down.factors, across.factors,
@@ -137,7 +144,7 @@ def grad_w(
 ) -> np.ndarray:
     """The gradient dw (K, L, C, O) of x (N, H, W, C) and g (N, P, Q, O), P and Q even."""
     (N, P, Q, O), C, wide = g.shape, x.shape[3], TILE.columns(g.dtype)
-    rows, quads, count = N * P // 2, (P // 2, Q // 2), down.count * across.count
+    rows, quads, count = N * P // 2, (P // 2, Q // 2), down.size * across.size
     unit = rows_of_unit(rows, quads[1], count, max(C, O))
     units, work = -(-rows // unit), count * quads[1] * C * O
     by_units = units > 1 and count * C * O <= SMALL
@@ -158,6 +165,6 @@ def grad_w(
         dU[0] += more
     dw = memory.empty((down.factors.shape[1], across.factors.shape[1], C, O), x.dtype)
     parts = threads.parts(C, grain=-(-GRAIN // max(1, count * O)))
-    threads.split(windows_of_terms, C, parts, dU[0].reshape(down.count, across.count, C, O),
+    threads.split(windows_of_terms, C, parts, dU[0].reshape(down.size, across.size, C, O),
                   down.factors.T.copy(), across.factors.T.copy(), dw)  # fmt: skip
     return dw
