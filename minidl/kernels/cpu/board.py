@@ -121,13 +121,14 @@ def _pause(typing):
 # --- a job ----------------------------------------------------------------------------------------
 
 
-def _borrowed(context, builder, kind: Any, value):
+def _borrowed(context, builder, kind, value):
     """An array, or those of a tuple, without its count of users: threads would take turns at it for
     each slice, and it may be gone before the job is done."""
     if isinstance(kind, types.BaseTuple):
-        parts = zip(kind.types, cgutils.unpack_tuple(builder, value), strict=True)
+        kinds: Any = kind
+        values = zip(kinds.types, cgutils.unpack_tuple(builder, value), strict=True)
         return context.make_tuple(
-            builder, kind, [_borrowed(context, builder, *part) for part in parts]
+            builder, kind, [_borrowed(context, builder, *one) for one in values]
         )
     if not isinstance(kind, types.Array):
         return value
