@@ -1,11 +1,12 @@
-"""Matrix products by BLAS, one thread of it for each part of the result."""
+"""Matrix products: by the micro-kernel (`dense.py`) where that is faster, or by BLAS, one thread of
+it for each part of the result."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .. import checks
-from . import blas, memory, threads
+from . import blas, dense, memory, threads, tiles
 from .board import parallel
 from .threads import WORTH
 
@@ -37,7 +38,7 @@ def _columns(gemm, shape, a, b, y, part):
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The longer side of the result is split; of a batch of products, the batch."""
+    """By BLAS, the longer side of the result is split; of a batch of products, the batch."""
     checks.factors_fit(a, b)
     dtype = np.result_type(a, b)
     if dtype not in (np.float32, np.float64):
@@ -47,8 +48,11 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if not y.size or not k:
         y[...] = 0
         return y
-    a, of_a = _laid_out(a.astype(dtype, copy=False))
-    b, of_b = _laid_out(b.astype(dtype, copy=False))
+    a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
+    if tiles.DENSE and y.ndim == 2 and dense.pays(m, n, k):
+        dense.product(a, b, y)
+        return y
+    (a, of_a), (b, of_b) = _laid_out(a), _laid_out(b)
     loop, length = (_products, len(y)) if y.ndim == 3 else (_rows, m) if m >= n else (_columns, n)
     parts = threads.parts(length, grain=-(-WORTH * length // (y.size * k)))
     gemm = blas.gemm(dtype)

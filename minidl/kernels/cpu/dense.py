@@ -1,0 +1,95 @@
+"""Matrix products by the micro-kernel, for processors on which it is faster than BLAS.
+
+Which those are, `tiles.py` says. Large matrices are multiplied by quarters, with seven products
+instead of eight (`strassen.py`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import memory, threads
+from .kept import packed
+from .panels import multiply, pack_columns, pack_rows
+from .strassen import add_left, multiply_seven
+from .threads import GRAIN, WORTH
+from .tiles import TILE
+
+SMALLEST = 64  # side of a matrix for which packing pays
+BY_QUARTERS = 240  # side of a matrix from which on seven products of quarters pay
+BLOCK = 512  # rows of a and of the result that all panels are gone through for
+
+
+def pays(rows: int, columns: int, depth: int) -> bool:
+    """Whether a product (rows, depth) (depth, columns) is large enough for what this takes."""
+    return min(rows, columns, depth) >= SMALLEST
+
+
+def product(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> None:
+    """y (M, N) = a (M, K) b (K, N), all of one type; y in order of memory.
+
+    The same results for any number of threads, bit by bit.
+    """
+    (M, N), K = y.shape, a.shape[1]
+    a, turned = _in_order(a)
+    a = np.require(a, requirements=["C", "W"])  # read-only is another type to Numba
+    panels = _panels(b)
+    halves = M % 2 == K % 2 == N % (2 * TILE.columns(y.dtype)) == 0
+    if halves and min(M, N, K) >= BY_QUARTERS:
+        _by_quarters(a, turned, panels, (M // 2, N // 2, K // 2), y.reshape(-1))
+        return
+    tiles, count = _tiles(M, BLOCK)
+    parts = threads.parts(count * len(panels), grain=_grain(panels[0].size))
+    threads.split(multiply, count * len(panels), parts, a, turned, panels, (M, N, K), tiles,
+                  y.reshape(-1))  # fmt: skip
+
+
+def _by_quarters(
+    a: np.ndarray, turned: bool, panels: np.ndarray, shape: tuple[int, int, int], y: np.ndarray
+) -> None:
+    """product, shape: (M, N, K) of the quarters."""
+    (M, _, K), wide, dtype = shape, panels.shape[2], y.dtype
+    sums = memory.empty((4, K, M) if turned else (4, M, K), dtype)
+    rows = sums.shape[1]
+    parts = threads.parts(rows, grain=-(-GRAIN // sums.shape[2]))
+    threads.split(add_left, rows, parts, a, turned, sums)
+    tiles, count = _tiles(M, BLOCK // 2)
+    jobs = count * len(panels) // 2
+    parts = threads.parts(jobs, grain=_grain(7 * K * wide))
+    right_sums = memory.empty((parts, 4, K, wide), dtype)
+    shared = memory.empty((parts, 2, tiles * TILE.rows * wide), dtype)
+    threads.split(multiply_seven, jobs, parts, a, turned, sums, panels, shape, tiles, y,
+                  right_sums, shared)  # fmt: skip
+
+
+def _in_order(m: np.ndarray) -> tuple[np.ndarray, bool]:
+    """m or its transpose, whichever lies in order of memory, and whether that is the transpose."""
+    if m.T.flags.c_contiguous and not m.flags.c_contiguous:
+        return m.T, True
+    return np.ascontiguousarray(m), False
+
+
+def _panels(b: np.ndarray) -> np.ndarray:
+    """b (K, N) as panels (panels, K, wide)."""
+    (K, N), (b, turned) = b.shape, _in_order(b)
+
+    def pack(b: np.ndarray) -> np.ndarray:
+        panels = memory.empty((-(-N // TILE.columns(b.dtype)), K, TILE.columns(b.dtype)), b.dtype)
+        loop, length = (pack_columns, len(panels)) if turned else (pack_rows, K)
+        parts = threads.parts(length, grain=-(-GRAIN * length // panels.size))
+        threads.split(loop, length, parts, np.require(b, requirements=["C", "W"]), panels)
+        return panels
+
+    return packed(b, ("matmul", turned), pack)
+
+
+def _tiles(rows: int, most: int) -> tuple[int, int]:
+    """Tiles of a block, of `most` rows or fewer, and of all blocks; they are equally long."""
+    tiles = -(-rows // TILE.rows)
+    blocks = -(-tiles * TILE.rows // most)
+    return -(-tiles // blocks), -(-tiles // blocks) * blocks
+
+
+def _grain(numbers: int) -> int:
+    """Tiles, each of ROWS rows times so many numbers, that are worth a thread."""
+    return -(-WORTH // (TILE.rows * numbers))
