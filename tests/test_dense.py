@@ -82,7 +82,7 @@ def test_which_sizes_are_cut(
     by_quarters = dense._by_quarters
 
     def noted(*arguments: Any) -> None:
-        cut.append(arguments[3])
+        cut.append(arguments[2].shape)
         by_quarters(*arguments)
 
     monkeypatch.setattr(dense, "BY_QUARTERS", 64)
@@ -97,7 +97,7 @@ def test_which_sizes_are_cut(
     ):
         a, b = factors(rng, sizes, np.float32, left, False)
         np.testing.assert_allclose(kernels.matmul(a, b), a @ b, atol=1e-4)
-    assert cut == [(32, wide // 2, 32)] * (wide >= 64)
+    assert cut == [(64, wide)] * (wide >= 64)
 
 
 @pytest.mark.parametrize("cut", [False, True])

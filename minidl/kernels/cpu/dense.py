@@ -14,6 +14,7 @@ from .panels import multiply, pack_columns, pack_rows
 from .strassen import add_left, multiply_seven
 from .threads import GRAIN, WORTH
 from .tiles import TILE
+from .turning import transpose
 
 SMALLEST = 64  # side of a matrix for which packing pays
 BY_QUARTERS = 240  # side of a matrix from which on seven products of quarters pay
@@ -31,35 +32,27 @@ def product(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> None:
     The same results for any number of threads, bit by bit.
     """
     (M, N), K = y.shape, a.shape[1]
-    a, turned = _in_order(a)
-    a = np.require(a, requirements=["C", "W"])  # read-only is another type to Numba
-    panels = _panels(b)
+    a, panels = _rows(a), _panels(b)
     halves = M % 2 == K % 2 == N % (2 * TILE.columns(y.dtype)) == 0
     if halves and min(M, N, K) >= BY_QUARTERS:
-        _by_quarters(a, turned, panels, (M // 2, N // 2, K // 2), y.reshape(-1))
+        _by_quarters(a, panels, y)
         return
     tiles, count = _tiles(M, BLOCK)
     parts = threads.parts(count * len(panels), grain=_grain(panels[0].size))
-    threads.split(multiply, count * len(panels), parts, a, turned, panels, (M, N, K), tiles,
-                  y.reshape(-1))  # fmt: skip
+    threads.split(multiply, count * len(panels), parts, a, panels, tiles, y)
 
 
-def _by_quarters(
-    a: np.ndarray, turned: bool, panels: np.ndarray, shape: tuple[int, int, int], y: np.ndarray
-) -> None:
-    """product, shape: (M, N, K) of the quarters."""
-    (M, _, K), wide, dtype = shape, panels.shape[2], y.dtype
-    sums = memory.empty((4, K, M) if turned else (4, M, K), dtype)
-    rows = sums.shape[1]
-    parts = threads.parts(rows, grain=-(-GRAIN // sums.shape[2]))
-    threads.split(add_left, rows, parts, a, turned, sums)
+def _by_quarters(a: np.ndarray, panels: np.ndarray, y: np.ndarray) -> None:
+    """y = a b, all of them even to the panels' halves."""
+    (M, K), wide, dtype = (a.shape[0] // 2, a.shape[1] // 2), panels.shape[2], y.dtype
+    left_sums = memory.empty((4, M, K), dtype)
+    threads.split(add_left, M, threads.parts(M, grain=-(-GRAIN // K)), a, left_sums)
     tiles, count = _tiles(M, BLOCK // 2)
     jobs = count * len(panels) // 2
     parts = threads.parts(jobs, grain=_grain(7 * K * wide))
     right_sums = memory.empty((parts, 4, K, wide), dtype)
     shared = memory.empty((parts, 2, tiles * TILE.rows * wide), dtype)
-    threads.split(multiply_seven, jobs, parts, a, turned, sums, panels, shape, tiles, y,
-                  right_sums, shared)  # fmt: skip
+    threads.split(multiply_seven, jobs, parts, a, left_sums, panels, tiles, y, right_sums, shared)
 
 
 def _in_order(m: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -67,6 +60,22 @@ def _in_order(m: np.ndarray) -> tuple[np.ndarray, bool]:
     if m.T.flags.c_contiguous and not m.flags.c_contiguous:
         return m.T, True
     return np.ascontiguousarray(m), False
+
+
+def _of_numba(m: np.ndarray) -> np.ndarray:
+    """m, or a copy if it may not be written, which to Numba is another type."""
+    return np.require(m, requirements=["C", "W"])
+
+
+def _rows(a: np.ndarray) -> np.ndarray:
+    """a (M, K), its rows in order of memory."""
+    a, turned = _in_order(a)
+    if not turned:
+        return _of_numba(a)
+    rows = memory.empty(a.shape[::-1], a.dtype)
+    parts = threads.parts(len(rows), grain=-(-GRAIN // len(a)))
+    threads.split(transpose, len(rows), parts, _of_numba(a), rows)
+    return rows
 
 
 def _panels(b: np.ndarray) -> np.ndarray:
@@ -77,7 +86,7 @@ def _panels(b: np.ndarray) -> np.ndarray:
         panels = memory.empty((-(-N // TILE.columns(b.dtype)), K, TILE.columns(b.dtype)), b.dtype)
         loop, length = (pack_columns, len(panels)) if turned else (pack_rows, K)
         parts = threads.parts(length, grain=-(-GRAIN * length // panels.size))
-        threads.split(loop, length, parts, np.require(b, requirements=["C", "W"]), panels)
+        threads.split(loop, length, parts, _of_numba(b), panels)
         return panels
 
     return packed(b, ("matmul", turned), pack)

@@ -23,17 +23,13 @@ from .pieces import offsets, zeros
 
 
 @parallel
-def add_left(a, turned, sums, part):
-    """Rows first to last - 1 of s1 ... s4, sums (4, M, K), of a (2 M, 2 K); turned, (4, K, M) of
-    (2 K, 2 M)."""
-    rows, columns = sums.shape[1:]
+def add_left(a, sums, part):
+    """Rows first to last - 1 of s1 ... s4, sums (4, M, K), of a (2 M, 2 K)."""
+    M, K = sums.shape[1:]
     for r in range(part.first, part.last):
-        a11, a22 = a[r, :columns], a[rows + r, columns:]
-        a12, a21 = a[r, columns:], a[rows + r, :columns]
-        if turned:
-            a12, a21 = a21, a12
+        a11, a12, a21, a22 = a[r, :K], a[r, K:], a[M + r, :K], a[M + r, K:]
         s1, s2, s3, s4 = sums[0, r], sums[1, r], sums[2, r], sums[3, r]
-        for i in range(columns):
+        for i in range(K):
             s1[i] = a21[i] + a22[i]
             s2[i] = s1[i] - a11[i]
             s3[i] = a11[i] - a21[i]
@@ -63,43 +59,38 @@ def _add(x, z, y, wide):
 
 
 @parallel
-def multiply_seven(a, turned, left_sums, panels, shape, tiles, y, right_sums, shared, part):
-    """Tiles first to last - 1 of the quarters of y (2 M 2 N) = a b, shape: (M, N, K).
+def multiply_seven(a, left_sums, panels, tiles, y, right_sums, shared, part):
+    """Tiles first to last - 1 of the quarters of y (2 M, 2 N) = a b.
 
-    a (2 M, 2 K), or, turned, (2 K, 2 M); left_sums: `add_left`'s; panels (2 N / wide, 2 K, wide):
-    b; tiles: of rows in a block; right_sums (parts, 4, K, wide), shared (parts, 2, rows of a block
-    times wide): room.
+    a (2 M, 2 K); left_sums (4, M, K): `add_left`'s; panels (2 N / wide, 2 K, wide): b; tiles: of a
+    panel and a block. Room: right_sums (parts, 4, K, wide), shared (parts, 2, rows of a block times
+    wide).
     """
-    M, N, K = shape
-    wide, half, sums = panels.shape[2], len(panels) // 2, left_sums.reshape(4, -1)
-    a_row, a_column, s_row, s_column = (1, 2 * M, 1, M) if turned else (2 * K, 1, K, 1)
-    flat, tile, t, room = a.reshape(-1), part.first, right_sums[part.which], shared[part.which]
+    (_, M, K), N, half, wide = left_sums.shape, y.shape[1] // 2, len(panels) // 2, panels.shape[2]
+    t1, t2, t3, t4 = (right_sums[part.which, 0], right_sums[part.which, 1],
+                      right_sums[part.which, 2], right_sums[part.which, 3])  # fmt: skip
     nothing, of_nothing = zeros(wide, a.dtype), zeros(tiles * ROWS, np.int64)
+    flat, out, sums, tile = a.reshape(-1), y.reshape(-1), left_sums.reshape(4, -1), part.first
     while tile < part.last:
-        p, first, count, tile = of_tile(tile, part.last, half, tiles, M)
-        length = whole(count)
+        p, r, count, tile = of_tile(tile, part.last, half, tiles, M)
+        length, q = whole(count), p * wide
         if not count:
             continue
         b11, b12 = panels[p, :K], panels[half + p, :K]
         b21, b22 = panels[p, K:], panels[half + p, K:]
-        t1, t2, t3, t4 = t[0], t[1], t[2], t[3]
         _add_right(b11, b12, b21, b22, t1, t2, t3, t4)
 
-        a_rows, s_rows = offsets(count, length, a_row), offsets(count, length, s_row)
-        a11 = flat[first * a_row :], a_rows, a_column
-        a12 = flat[first * a_row + K * a_column :], a_rows, a_column
-        a22 = flat[(M + first) * a_row + K * a_column :], a_rows, a_column
-        s1 = sums[0, first * s_row :], s_rows, s_column
-        s2 = sums[1, first * s_row :], s_rows, s_column
-        s3 = sums[2, first * s_row :], s_rows, s_column
-        s4 = sums[3, first * s_row :], s_rows, s_column
-
-        y_rows, in_room = offsets(count, length, 2 * N), offsets(count, length, wide)
-        y11 = y[first * 2 * N + p * wide :], y_rows
-        y12 = y[first * 2 * N + N + p * wide :], y_rows
-        y21 = y[(M + first) * 2 * N + p * wide :], y_rows
-        y22 = y[(M + first) * 2 * N + N + p * wide :], y_rows
-        u, p3, zero = (room[0], in_room), (room[1], in_room), (nothing, of_nothing[:length])
+        of_a, of_s = offsets(count, length, 2 * K), offsets(count, length, K)
+        a11, a12 = (flat[2 * r * K :], of_a), (flat[(2 * r + 1) * K :], of_a)
+        a22 = flat[(2 * (M + r) + 1) * K :], of_a
+        s1, s2 = (sums[0, r * K :], of_s), (sums[1, r * K :], of_s)
+        s3, s4 = (sums[2, r * K :], of_s), (sums[3, r * K :], of_s)
+        of_y, of_room = offsets(count, length, 2 * N), offsets(count, length, wide)
+        y11, y12 = (out[2 * r * N + q :], of_y), (out[(2 * r + 1) * N + q :], of_y)
+        y21 = out[2 * (M + r) * N + q :], of_y
+        y22 = out[(2 * (M + r) + 1) * N + q :], of_y
+        zero = nothing, of_nothing[:length]
+        u, p3 = (shared[part.which, 0], of_room), (shared[part.which, 1], of_room)
 
         add_product(zero, a11, b11, wide, u)  # p1
         add_product(u, a12, b21, wide, y11)  # p1 + p2

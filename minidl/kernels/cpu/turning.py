@@ -1,6 +1,6 @@
-"""A square of numbers turned over its diagonal, in registers: for the transpose of a matrix.
+"""The transpose of a matrix, square by square in registers.
 
-One of two loops that transpose a matrix goes across its rows, a number at a time. Here a vector is
+A plain loop reads or writes a number at a time, each on another line of the cache. Here a vector is
 read from each of as many rows as it has numbers, and they are exchanged between registers: first
 the two large squares beside the diagonal, then those inside of each of the four, and so on.
 
@@ -10,7 +10,8 @@ the two large squares beside the diagonal, then those inside of each of the four
     i j | k l        c d | k l        c g | k o
     m n | o p        g h | o p        d h | l p
 
-(1280 x 1280) float32 take 0.8 ms instead of 1.7 to 2 (AMD Zen 4, one thread).
+(1280 x 1280) float32 become panels in 0.8 ms instead of 1.7 to 2 (AMD Zen 4, one thread), and a
+transposed copy takes at most twice as long as a plain one.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from __future__ import annotations
 from llvmlite import ir
 from numba import types
 
-from .compiling import intrinsic
+from .board import parallel
+from .compiling import inner, intrinsic
 from .tiles import TILE
+
+VECTOR, COLUMNS = TILE.vector, 64  # bytes; how many columns are read before the next rows
 
 
 @intrinsic
-def turn(typing, source, source_row, target, target_row):
+def _turn(typing, source, source_row, target, target_row):
     """target[j target_row + i] = source[i source_row + j] for i and j below a vector's lanes.
 
     source, target: flat arrays of one float type.
@@ -58,3 +62,28 @@ def turn(typing, source, source_row, target, target_row):
         return context.get_dummy_value()
 
     return types.void(source, types.intp, target, types.intp), generate
+
+
+@inner
+def turned(source, rows, columns, target, length):
+    """target[c length + r] = source[r, c], for so many (first, last + 1) rows and columns, which
+    target (flat) counts from the first on."""
+    width, lanes, numbers = source.shape[1], VECTOR // source.itemsize, source.reshape(-1)
+    for r in range(rows[0], rows[1], lanes):
+        for c in range(columns[0], columns[1], lanes):
+            to = target[(c - columns[0]) * length + r - rows[0] :]
+            if r + lanes <= rows[1] and c + lanes <= columns[1]:
+                _turn(numbers[r * width + c :], width, to, length)
+                continue
+            for i in range(min(lanes, rows[1] - r)):  # at the edges
+                for j in range(min(lanes, columns[1] - c)):
+                    to[j * length + i] = source[r + i, c + j]
+
+
+@parallel
+def transpose(source, target, part):
+    """Rows first to last - 1 of target (C, R), the transpose of source (R, C)."""
+    R = len(source)
+    for c in range(part.first, part.last, COLUMNS):
+        columns = c, min(part.last, c + COLUMNS)
+        turned(source, (0, R), columns, target[c : columns[1]].reshape(-1), R)
