@@ -24,7 +24,7 @@ def forced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every product is the micro-kernel's, cut into many blocks and parts."""
     monkeypatch.setattr(tiles, "DENSE", True)
     monkeypatch.setattr(dense, "BLOCK", 4 * TILE.rows)
-    for name in "SMALLEST", "WORTH", "GRAIN":
+    for name in "SMALLEST", "FEW", "WORTH", "GRAIN":
         monkeypatch.setattr(dense, name, 1)
     yield
 
@@ -54,7 +54,8 @@ def test_products(
 ) -> None:  # fmt: skip
     """Of any size and order of memory, and the same bits from one thread and from three."""
     monkeypatch.setattr(dense, "BY_QUARTERS", 1 if cut else 10**9)
-    for sizes in quarters(dtype) if cut else ODD:
+    for i, sizes in enumerate(quarters(dtype) if cut else ODD):
+        monkeypatch.setattr(dense, "FEW", 1 if cut or i % 2 else 10**9)
         a, b = factors(rng, sizes, dtype, left, right)
         found = []
         for count in (1, 3):

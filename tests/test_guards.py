@@ -59,15 +59,15 @@ def run(at_end, dtype):
         check(cpu.upsample_conv2d_grad_x(g, w), reference.upsample_conv2d_grad_x(g, w))
         check(cpu.upsample_conv2d_grad_w(x, g), reference.upsample_conv2d_grad_w(x, g))
 
-    for (M, K, N), dense.BY_QUARTERS in PRODUCTS:
+    for (M, K, N), dense.BY_QUARTERS, dense.FEW in PRODUCTS:
         for a in draw(M, K), draw(K, M).T:
             for b in draw(K, N), draw(N, K).T:
                 y = empty((M, N), dtype)
                 dense.product(a, b, y)
                 check(y, reference.matmul(a, b))
 
-PRODUCTS = [((1, 1, 1), 9), ((9, 20, 33), 99), ((70, 35, 64), 99), ((34, 38, 128), 2),
-            ((80, 2, 64), 2)]
+PRODUCTS = [((1, 1, 1), 9, 0), ((9, 20, 33), 99, 0), ((70, 35, 64), 99, 9999),
+            ((34, 38, 128), 2, 0), ((80, 2, 64), 2, 0)]
 CONVOLUTIONS = [
     ((2, 5, 7, 3), (3, 3, 4), 1, (1, 1, 1, 1)), ((1, 6, 5, 20), (3, 3, 33), 2, (0, 1, 1, 1)),
     ((2, 9, 7, 17), (5, 3, 40), 2, (0, 4, 3, 0)), ((2, 7, 8, 33), (1, 1, 18), 3, (0, 0, 0, 0)),

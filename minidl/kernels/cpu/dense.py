@@ -18,6 +18,7 @@ from .turning import transpose
 
 SMALLEST = 64  # side of a matrix for which packing pays
 BY_QUARTERS = 240  # side of a matrix from which on seven products of quarters pay
+FEW = 1 << 19  # numbers of b, for which a transposed a is read by columns, where it lies
 BLOCK = 512  # rows of a and of the result that all panels are gone through for
 
 
@@ -32,14 +33,17 @@ def product(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> None:
     The same results for any number of threads, bit by bit.
     """
     (M, N), K = y.shape, a.shape[1]
-    a, panels = _rows(a), _panels(b)
+    (a, turned), panels = _in_order(a), _panels(b)
+    a = _of_numba(a)
+    if turned and b.size > FEW:
+        a, turned = _turned(a), False
     halves = M % 2 == K % 2 == N % (2 * TILE.columns(y.dtype)) == 0
-    if halves and min(M, N, K) >= BY_QUARTERS:
+    if halves and min(M, N, K) >= BY_QUARTERS and not turned:
         _by_quarters(a, panels, y)
         return
     tiles, count = _tiles(M, BLOCK)
     parts = threads.parts(count * len(panels), grain=_grain(panels[0].size))
-    threads.split(multiply, count * len(panels), parts, a, panels, tiles, y)
+    threads.split(multiply, count * len(panels), parts, a, turned, panels, tiles, y)
 
 
 def _by_quarters(a: np.ndarray, panels: np.ndarray, y: np.ndarray) -> None:
@@ -57,9 +61,8 @@ def _by_quarters(a: np.ndarray, panels: np.ndarray, y: np.ndarray) -> None:
 
 def _in_order(m: np.ndarray) -> tuple[np.ndarray, bool]:
     """m or its transpose, whichever lies in order of memory, and whether that is the transpose."""
-    if m.T.flags.c_contiguous and not m.flags.c_contiguous:
-        return m.T, True
-    return np.ascontiguousarray(m), False
+    turned = m.T.flags.c_contiguous and not m.flags.c_contiguous
+    return np.ascontiguousarray(m.T if turned else m), turned
 
 
 def _of_numba(m: np.ndarray) -> np.ndarray:
@@ -67,14 +70,11 @@ def _of_numba(m: np.ndarray) -> np.ndarray:
     return np.require(m, requirements=["C", "W"])
 
 
-def _rows(a: np.ndarray) -> np.ndarray:
-    """a (M, K), its rows in order of memory."""
-    a, turned = _in_order(a)
-    if not turned:
-        return _of_numba(a)
-    rows = memory.empty(a.shape[::-1], a.dtype)
-    parts = threads.parts(len(rows), grain=-(-GRAIN // len(a)))
-    threads.split(transpose, len(rows), parts, _of_numba(a), rows)
+def _turned(m: np.ndarray) -> np.ndarray:
+    """The transpose of m, in order of memory."""
+    rows = memory.empty(m.shape[::-1], m.dtype)
+    parts = threads.parts(len(rows), grain=-(-GRAIN // len(m)))
+    threads.split(transpose, len(rows), parts, m, rows)
     return rows
 
 

@@ -64,17 +64,19 @@ def whole(rows):
 
 @inner
 def add_product(start, a, panel, used, y):
-    """y = start + a panel, `used` columns. start, a, y: numbers, and where in them rows begin."""
+    """y = start + a panel, `used` columns. start, a, y: numbers, and where in them rows begin; of a
+    also how far apart columns are."""
     one = panel.reshape((1, panel.shape[0], panel.shape[1]))
-    products(a[0], a[1], zeros(1, np.int64), panel.shape[0], 1, one, (0, 1), used,
+    products(a[0], a[1], zeros(1, np.int64), panel.shape[0], a[2], one, (0, 1), used,
              y[0], y[1], (start[0],), (start[1],))  # fmt: skip
 
 
 @parallel
-def multiply(a, panels, tiles, y, part):
-    """Tiles first to last - 1 of y (M, N) = a b, of a (M, K) and b in panels (panels, K, wide).
-    tiles: of a panel and a block."""
-    (M, K), (_, N), wide, tile = a.shape, y.shape, panels.shape[2], part.first
+def multiply(a, turned, panels, tiles, y, part):
+    """Tiles first to last - 1 of y (M, N) = a b, of a (M, K), or, turned, (K, M), and b in panels
+    (panels, K, wide). tiles: of a panel and a block."""
+    (M, N), (_, K, wide), tile = y.shape, panels.shape, part.first
+    row, column = (1, M) if turned else (K, 1)
     nothing, of_nothing = zeros(wide, a.dtype), zeros(tiles * ROWS, np.int64)
     a, y = a.reshape(-1), y.reshape(-1)
     while tile < part.last:
@@ -83,7 +85,7 @@ def multiply(a, panels, tiles, y, part):
         if count:
             add_product(
                 (nothing, of_nothing[:length]),
-                (a[first * K :], offsets(count, length, K)),
+                (a[first * row :], offsets(count, length, row), column),
                 panels[p],
                 min(wide, N - left),
                 (y[first * N + left :], offsets(count, length, N)),

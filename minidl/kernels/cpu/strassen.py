@@ -81,10 +81,10 @@ def multiply_seven(a, left_sums, panels, tiles, y, right_sums, shared, part):
         _add_right(b11, b12, b21, b22, t1, t2, t3, t4)
 
         of_a, of_s = offsets(count, length, 2 * K), offsets(count, length, K)
-        a11, a12 = (flat[2 * r * K :], of_a), (flat[(2 * r + 1) * K :], of_a)
-        a22 = flat[(2 * (M + r) + 1) * K :], of_a
-        s1, s2 = (sums[0, r * K :], of_s), (sums[1, r * K :], of_s)
-        s3, s4 = (sums[2, r * K :], of_s), (sums[3, r * K :], of_s)
+        a11, a12 = (flat[2 * r * K :], of_a, 1), (flat[(2 * r + 1) * K :], of_a, 1)
+        a22 = flat[(2 * (M + r) + 1) * K :], of_a, 1
+        s1, s2 = (sums[0, r * K :], of_s, 1), (sums[1, r * K :], of_s, 1)
+        s3, s4 = (sums[2, r * K :], of_s, 1), (sums[3, r * K :], of_s, 1)
         of_y, of_room = offsets(count, length, 2 * N), offsets(count, length, wide)
         y11, y12 = (out[2 * r * N + q :], of_y), (out[(2 * r + 1) * N + q :], of_y)
         y21 = out[2 * (M + r) * N + q :], of_y
