@@ -24,7 +24,7 @@ def forced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every product is the micro-kernel's, cut into many blocks and parts."""
     monkeypatch.setattr(tiles, "DENSE", True)
     monkeypatch.setattr(dense, "BLOCK", 4 * TILE.rows)
-    for name in "SMALLEST", "FEW", "WORTH", "GRAIN":
+    for name in "MANY", "SMALLEST", "FEW", "WORTH", "GRAIN":
         monkeypatch.setattr(dense, name, 1)
     yield
 
@@ -57,11 +57,12 @@ def test_products(
     for i, sizes in enumerate(quarters(dtype) if cut else ODD):
         monkeypatch.setattr(dense, "FEW", 1 if cut or i % 2 else 10**9)
         a, b = factors(rng, sizes, dtype, left, right)
+        bias = rng.standard_normal(sizes[2]).astype(dtype)
         found = []
         for count in (1, 3):
             monkeypatch.setattr(threads, "_count", count)
-            found.append(kernels.matmul(a, b))
-        expected = reference.matmul(a.astype(np.float64), b.astype(np.float64))
+            found.append(kernels.matmul(a, b, bias))
+        expected = reference.matmul(a.astype(np.float64), b.astype(np.float64), bias)
         eps = np.finfo(dtype).eps
         assert (found[0].dtype, found[0].shape) == (dtype, expected.shape)
         np.testing.assert_allclose(found[0], expected, rtol=0, atol=40 * eps * np.sqrt(sizes[1]))
@@ -83,7 +84,7 @@ def test_which_sizes_are_cut(
     by_quarters = dense._by_quarters
 
     def noted(*arguments: Any) -> None:
-        cut.append(arguments[2].shape)
+        cut.append(arguments[3].shape)
         by_quarters(*arguments)
 
     monkeypatch.setattr(dense, "BY_QUARTERS", 64)
@@ -124,7 +125,9 @@ def test_what_lies_scattered_is_copied(rng: np.random.Generator) -> None:
 def test_small_products_and_batches_are_left_to_blas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dense, "product", None)
     monkeypatch.setattr(dense, "SMALLEST", 8)
-    assert matrix.matmul(np.ones((7, 8)), np.ones((8, 8)))[0, 0] == 8
+    monkeypatch.setattr(dense, "MANY", 9)
+    assert matrix.matmul(np.ones((9, 7)), np.ones((7, 8)))[0, 0] == 7
+    assert matrix.matmul(np.ones((8, 8)), np.ones((8, 8)), np.ones(8))[0, 0] == 9
     assert matrix.matmul(np.ones((2, 8, 8)), np.ones((2, 8, 8)))[0, 0, 0] == 8
 
 

@@ -62,9 +62,9 @@ def run(at_end, dtype):
     for (M, K, N), dense.BY_QUARTERS, dense.FEW in PRODUCTS:
         for a in draw(M, K), draw(K, M).T:
             for b in draw(K, N), draw(N, K).T:
-                y = empty((M, N), dtype)
-                dense.product(a, b, y)
-                check(y, reference.matmul(a, b))
+                y, bias = empty((M, N), dtype), draw(N)
+                dense.product(a, b, bias, y)
+                check(y, reference.matmul(a, b, bias))
 
 PRODUCTS = [((1, 1, 1), 9, 0), ((9, 20, 33), 99, 0), ((70, 35, 64), 99, 9999),
             ((34, 38, 128), 2, 0), ((80, 2, 64), 2, 0)]

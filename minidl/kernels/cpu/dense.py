@@ -16,47 +16,63 @@ from .threads import GRAIN, WORTH
 from .tiles import TILE
 from .turning import transpose
 
-SMALLEST = 64  # side of a matrix for which packing pays
+MANY = 128  # rows of a, for which packing b pays
+SMALLEST = 32  # other sides for which it does
 BY_QUARTERS = 240  # side of a matrix from which on seven products of quarters pay
-FEW = 1 << 19  # numbers of b, for which a transposed a is read by columns, where it lies
-BLOCK = 512  # rows of a and of the result that all panels are gone through for
+FEW = 1 << 18  # numbers of b, at most, for which a transposed a is read by columns, where it lies
+BLOCK = 512  # rows of a for which all panels are gone through: with a panel, they fit the cache
 
 
 def pays(rows: int, columns: int, depth: int) -> bool:
     """Whether a product (rows, depth) (depth, columns) is large enough for what this takes."""
-    return min(rows, columns, depth) >= SMALLEST
+    return rows >= MANY and min(columns, depth) >= SMALLEST
 
 
-def product(a: np.ndarray, b: np.ndarray, y: np.ndarray) -> None:
-    """y (M, N) = a (M, K) b (K, N), all of one type; y in order of memory.
+def product(a: np.ndarray, b: np.ndarray, bias: np.ndarray, y: np.ndarray) -> None:
+    """y (M, N) = a (M, K) b (K, N) + bias (N,), all of one type; y in order of memory.
 
     The same results for any number of threads, bit by bit.
     """
     (M, N), K = y.shape, a.shape[1]
-    (a, turned), panels = _in_order(a), _panels(b)
-    a = _of_numba(a)
+    a, turned = _in_order(a)
+    a, panels = _of_numba(a), _panels(b)
     if turned and b.size > FEW:
         a, turned = _turned(a), False
     halves = M % 2 == K % 2 == N % (2 * TILE.columns(y.dtype)) == 0
     if halves and min(M, N, K) >= BY_QUARTERS and not turned:
-        _by_quarters(a, panels, y)
+        _by_quarters(a, panels, bias, y)
         return
-    tiles, count = _tiles(M, BLOCK)
-    parts = threads.parts(count * len(panels), grain=_grain(panels[0].size))
-    threads.split(multiply, count * len(panels), parts, a, turned, panels, tiles, y)
+    for rows in [slice(0, M)] if turned else _blocks(M, BLOCK):
+        tiles = -(-len(y[rows]) // TILE.rows) * len(panels)
+        parts = threads.parts(tiles, grain=_grain(panels[0].size))
+        threads.split(
+            multiply, tiles, parts, a if turned else a[rows], turned, panels, bias, y[rows]
+        )
 
 
-def _by_quarters(a: np.ndarray, panels: np.ndarray, y: np.ndarray) -> None:
-    """y = a b, all of them even to the panels' halves."""
+def _by_quarters(a: np.ndarray, panels: np.ndarray, bias: np.ndarray, y: np.ndarray) -> None:
+    """y = a b + bias, all of them even to the panels' halves."""
     (M, K), wide, dtype = (a.shape[0] // 2, a.shape[1] // 2), panels.shape[2], y.dtype
-    left_sums = memory.empty((4, M, K), dtype)
-    threads.split(add_left, M, threads.parts(M, grain=-(-GRAIN // K)), a, left_sums)
-    tiles, count = _tiles(M, BLOCK // 2)
-    jobs = count * len(panels) // 2
-    parts = threads.parts(jobs, grain=_grain(7 * K * wide))
-    right_sums = memory.empty((parts, 4, K, wide), dtype)
-    shared = memory.empty((parts, 2, tiles * TILE.rows * wide), dtype)
-    threads.split(multiply_seven, jobs, parts, a, left_sums, panels, tiles, y, right_sums, shared)
+    for rows in _blocks(M, BLOCK // 2):
+        upper, lower = a[:M][rows], a[M:][rows]
+        count = len(upper)
+        sums = memory.empty((4, count, K), dtype)
+        parts = threads.parts(count, grain=-(-GRAIN // K))
+        threads.split(add_left, count, parts, upper, lower, sums)
+        tiles = -(-count // TILE.rows) * (len(panels) // 2)
+        parts = threads.parts(tiles, grain=_grain(7 * K * wide))
+        room = memory.empty((parts, 4 * K + 2 * (count + TILE.rows), wide), dtype)
+        threads.split(
+            multiply_seven, tiles, parts, upper, lower, sums, panels, bias, y[:M][rows],
+            y[M:][rows], room,
+        )  # fmt: skip
+
+
+def _blocks(rows: int, most: int) -> list[slice]:
+    """All rows, in blocks of whole tiles, of `most` rows or fewer, about equally long."""
+    blocks = -(-rows // most)
+    length = -(-rows // (blocks * TILE.rows)) * TILE.rows
+    return [slice(first, min(rows, first + length)) for first in range(0, rows, length)]
 
 
 def _in_order(m: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -90,13 +106,6 @@ def _panels(b: np.ndarray) -> np.ndarray:
         return panels
 
     return packed(b, ("matmul", turned), pack)
-
-
-def _tiles(rows: int, most: int) -> tuple[int, int]:
-    """Tiles of a block, of `most` rows or fewer, and of all blocks; they are equally long."""
-    tiles = -(-rows // TILE.rows)
-    blocks = -(-tiles * TILE.rows // most)
-    return -(-tiles // blocks), -(-tiles // blocks) * blocks
 
 
 def _grain(numbers: int) -> int:

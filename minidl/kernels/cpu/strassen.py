@@ -1,12 +1,13 @@
 """Strassen's product around the micro-kernel: see ../strassen.py for the algebra and the names.
 
-The four sums of a are made once. Of b, panels as for any product: two of them, one from each half
-of b's columns, hold its four quarters, and their sums are made when that pair's turn has come, in
-room that stays in the nearer cache, as do the products that several quarters of the result share.
-What comes after a sum of the result is added to it by the micro-kernel, which can start from other
-numbers than zeros: of the seven additions two passes are left, over a panel's columns.
+Some rows of a's quarters are worked on at a time, whose four sums stay in the cache. Of b there are
+panels, as for any product: two of them, one from each half of b's columns, hold a panel of each
+quarter, and their sums are made when that pair's turn has come, in room that stays in the nearer
+cache, as do the products that several quarters of the result share. What comes after a sum of the
+result is added to it by the micro-kernel, which can start from other numbers than zeros: of the
+seven additions two passes are left, over a panel's columns.
 
-(500 x 1280) times (1280 x 1280) float32 take 14.7 ms instead of 15.5, (4000 x 1280) times that 112
+(500 x 1280) times (1280 x 1280) float32 take 14.7 ms instead of 15.5, (4000 x 1280) times that XXX
 instead of 120 (AMD Zen 4, one thread); an eighth would be 13.6, and sums take the rest. The error's
 root mean square is 1.4e-6 of the result's, instead of 6.4e-7 (normal numbers; BLAS: 3.7e-7).
 """
@@ -17,17 +18,17 @@ import numpy as np
 
 from .board import parallel
 from .compiling import inner
-from .microkernel import ROWS
-from .panels import add_product, of_tile, whole
+from .panels import add_product, of_tile
 from .pieces import offsets, zeros
 
 
 @parallel
-def add_left(a, sums, part):
-    """Rows first to last - 1 of s1 ... s4, sums (4, M, K), of a (2 M, 2 K)."""
-    M, K = sums.shape[1:]
+def add_left(upper, lower, sums, part):
+    """Rows first to last - 1 of s1 ... s4, sums (4, M, K), of a's quarters: upper (M, 2 K) has rows
+    of a11 and a12, lower those of a21 and a22."""
+    K = sums.shape[2]
     for r in range(part.first, part.last):
-        a11, a12, a21, a22 = a[r, :K], a[r, K:], a[M + r, :K], a[M + r, K:]
+        a11, a12, a21, a22 = upper[r, :K], upper[r, K:], lower[r, :K], lower[r, K:]
         s1, s2, s3, s4 = sums[0, r], sums[1, r], sums[2, r], sums[3, r]
         for i in range(K):
             s1[i] = a21[i] + a22[i]
@@ -49,56 +50,56 @@ def _add_right(b11, b12, b21, b22, t1, t2, t3, t4):
 
 
 @inner
-def _add(x, z, y, wide):
-    """y = x + z, each of them numbers, and where in them each row of `wide` begins."""
+def _add(x, z, more, y):
+    """y = x + z + more (wide,): numbers, and where in them rows begin."""
     for r in range(y[1].size):
-        one, other = x[0][x[1][r] :], z[0][z[1][r] :]
-        total = y[0][y[1][r] :]
-        for q in range(wide):
-            total[q] = one[q] + other[q]
+        one, other, total = x[0][x[1][r] :], z[0][z[1][r] :], y[0][y[1][r] :]
+        for q in range(more.size):
+            total[q] = one[q] + other[q] + more[q]
 
 
 @parallel
-def multiply_seven(a, left_sums, panels, tiles, y, right_sums, shared, part):
-    """Tiles first to last - 1 of the quarters of y (2 M, 2 N) = a b.
+def multiply_seven(upper, lower, left_sums, panels, bias, y_upper, y_lower, room, part):
+    """Tiles first to last - 1 of the quarters of a b + bias (2 N,): y_upper and y_lower (M, 2 N).
 
-    a (2 M, 2 K); left_sums (4, M, K): `add_left`'s; panels (2 N / wide, 2 K, wide): b; tiles: of a
-    panel and a block. Room: right_sums (parts, 4, K, wide), shared (parts, 2, rows of a block times
-    wide).
+    upper, lower (M, 2 K), left_sums (4, M, K): as in `add_left`; panels (2 N / wide, 2 K, wide): b;
+    room (parts, 4 K + two times M in whole tiles, wide).
     """
-    (_, M, K), N, half, wide = left_sums.shape, y.shape[1] // 2, len(panels) // 2, panels.shape[2]
-    t1, t2, t3, t4 = (right_sums[part.which, 0], right_sums[part.which, 1],
-                      right_sums[part.which, 2], right_sums[part.which, 3])  # fmt: skip
-    nothing, of_nothing = zeros(wide, a.dtype), zeros(tiles * ROWS, np.int64)
-    flat, out, sums, tile = a.reshape(-1), y.reshape(-1), left_sums.reshape(4, -1), part.first
+    (_, M, K), N, half, wide = left_sums.shape, bias.size // 2, len(panels) // 2, panels.shape[2]
+    mine, s = room[part.which], left_sums.reshape(4, -1)
+    t1, t2, t3, t4 = mine[:K], mine[K : 2 * K], mine[2 * K : 3 * K], mine[3 * K : 4 * K]
+    shared = mine[4 * K :].reshape(-1)
+    upper, lower, y_upper, y_lower = (upper.reshape(-1), lower.reshape(-1), y_upper.reshape(-1),
+                                      y_lower.reshape(-1))  # fmt: skip
+    tile = part.first
     while tile < part.last:
-        p, r, count, tile = of_tile(tile, part.last, half, tiles, M)
-        length, q = whole(count), p * wide
-        if not count:
-            continue
+        p, r, count, length, tile = of_tile(tile, part.last, M)
         b11, b12 = panels[p, :K], panels[half + p, :K]
         b21, b22 = panels[p, K:], panels[half + p, K:]
         _add_right(b11, b12, b21, b22, t1, t2, t3, t4)
 
         of_a, of_s = offsets(count, length, 2 * K), offsets(count, length, K)
-        a11, a12 = (flat[2 * r * K :], of_a, 1), (flat[(2 * r + 1) * K :], of_a, 1)
-        a22 = flat[(2 * (M + r) + 1) * K :], of_a, 1
-        s1, s2 = (sums[0, r * K :], of_s, 1), (sums[1, r * K :], of_s, 1)
-        s3, s4 = (sums[2, r * K :], of_s, 1), (sums[3, r * K :], of_s, 1)
+        a11, a12 = (upper[2 * r * K :], of_a, 1), (upper[(2 * r + 1) * K :], of_a, 1)
+        a22 = lower[(2 * r + 1) * K :], of_a, 1
+        s1, s2 = (s[0, r * K :], of_s, 1), (s[1, r * K :], of_s, 1)
+        s3, s4 = (s[2, r * K :], of_s, 1), (s[3, r * K :], of_s, 1)
+        left, right = p * wide, N + p * wide
         of_y, of_room = offsets(count, length, 2 * N), offsets(count, length, wide)
-        y11, y12 = (out[2 * r * N + q :], of_y), (out[(2 * r + 1) * N + q :], of_y)
-        y21 = out[2 * (M + r) * N + q :], of_y
-        y22 = out[(2 * (M + r) + 1) * N + q :], of_y
-        zero = nothing, of_nothing[:length]
-        u, p3 = (shared[part.which, 0], of_room), (shared[part.which, 1], of_room)
+        y11, y12 = (y_upper[2 * r * N + left :], of_y), (y_upper[2 * r * N + right :], of_y)
+        y21, y22 = (y_lower[2 * r * N + left :], of_y), (y_lower[2 * r * N + right :], of_y)
+        u, p3 = (shared, of_room), (shared[length * wide :], of_room)
+        zero, of_one_row = zeros(wide, y_upper.dtype), zeros(length, np.int64)
+        change = zeros(wide, y_upper.dtype)  # u and v have the left half's bias in them
+        for q in range(wide):
+            change[q] = bias[right + q] - bias[left + q]
 
-        add_product(zero, a11, b11, wide, u)  # p1
+        add_product((bias[left:], of_one_row), a11, b11, wide, u)  # p1
         add_product(u, a12, b21, wide, y11)  # p1 + p2
         add_product(u, s2, t2, wide, u)  # p1 + p4
-        add_product(zero, s1, t1, wide, p3)
-        _add(u, p3, y12, wide)
+        add_product((zero, of_one_row), s1, t1, wide, p3)
+        _add(u, p3, change, y12)
         add_product(y12, s4, b22, wide, y12)  # u + p3 + p6
         v = u
         add_product(u, s3, t3, wide, v)  # u + p5
         add_product(v, a22, t4, wide, y21)  # v + p7
-        _add(v, p3, y22, wide)
+        _add(v, p3, change, y22)
