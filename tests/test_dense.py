@@ -23,7 +23,7 @@ ODD = [(1, 1, 1), (7, 5, 3), (9, 31, 33), (37, 16, 70), (65, 40, 129), (200, 17,
 def forced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every product is the micro-kernel's, cut into many blocks and parts."""
     monkeypatch.setattr(tiles, "DENSE", True)
-    monkeypatch.setattr(dense, "BLOCK", 4 * TILE.rows)
+    monkeypatch.setattr(dense, "BLOCK", 1 << 12)
     for name in "MANY", "SMALLEST", "FEW", "WORTH", "GRAIN":
         monkeypatch.setattr(dense, name, 1)
     yield

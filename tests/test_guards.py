@@ -79,7 +79,7 @@ rng = np.random.default_rng(0)
 convolution.PIXELS = 16
 for file in convolution, dense, upsampling:
     file.WORTH = file.GRAIN = 1
-dense.BLOCK = 32
+dense.BLOCK = 1 << 12
 for count in (1, 3):
     threads.use(count)
     run(AT_END, DTYPE)

@@ -20,7 +20,7 @@ MANY = 128  # rows of a, for which packing b pays
 SMALLEST = 32  # other sides for which it does
 BY_QUARTERS = 240  # side of a matrix from which on seven products of quarters pay
 FEW = 1 << 18  # numbers of b, at most, for which a transposed a is read by columns, where it lies
-BLOCK = 512  # rows of a for which all panels are gone through: with a panel, they fit the cache
+BLOCK = 3 << 20  # bytes of a's rows for which all panels are gone through, at most
 
 
 def pays(rows: int, columns: int, depth: int) -> bool:
@@ -42,7 +42,7 @@ def product(a: np.ndarray, b: np.ndarray, bias: np.ndarray, y: np.ndarray) -> No
     if halves and min(M, N, K) >= BY_QUARTERS and not turned:
         _by_quarters(a, panels, bias, y)
         return
-    for rows in [slice(0, M)] if turned else _blocks(M, BLOCK):
+    for rows in [slice(0, M)] if turned else _blocks(M, a[0].nbytes):
         tiles = -(-len(y[rows]) // TILE.rows) * len(panels)
         parts = threads.parts(tiles, grain=_grain(panels[0].size))
         threads.split(
@@ -53,7 +53,7 @@ def product(a: np.ndarray, b: np.ndarray, bias: np.ndarray, y: np.ndarray) -> No
 def _by_quarters(a: np.ndarray, panels: np.ndarray, bias: np.ndarray, y: np.ndarray) -> None:
     """y = a b + bias, all of them even to the panels' halves."""
     (M, K), wide, dtype = (a.shape[0] // 2, a.shape[1] // 2), panels.shape[2], y.dtype
-    for rows in _blocks(M, BLOCK // 2):
+    for rows in _blocks(M, 2 * a[0].nbytes):
         upper, lower = a[:M][rows], a[M:][rows]
         count = len(upper)
         sums = memory.empty((4, count, K), dtype)
@@ -61,16 +61,16 @@ def _by_quarters(a: np.ndarray, panels: np.ndarray, bias: np.ndarray, y: np.ndar
         threads.split(add_left, count, parts, upper, lower, sums)
         tiles = -(-count // TILE.rows) * (len(panels) // 2)
         parts = threads.parts(tiles, grain=_grain(7 * K * wide))
-        room = memory.empty((parts, 4 * K + 2 * (count + TILE.rows), wide), dtype)
+        room = memory.empty((parts, 4 * K + 3 * (count + TILE.rows), wide), dtype)
         threads.split(
             multiply_seven, tiles, parts, upper, lower, sums, panels, bias, y[:M][rows],
             y[M:][rows], room,
         )  # fmt: skip
 
 
-def _blocks(rows: int, most: int) -> list[slice]:
-    """All rows, in blocks of whole tiles, of `most` rows or fewer, about equally long."""
-    blocks = -(-rows // most)
+def _blocks(rows: int, size: int) -> list[slice]:
+    """All rows, of so many bytes, in blocks of whole tiles, about equally long."""
+    blocks = -(-rows * size // BLOCK)
     length = -(-rows // (blocks * TILE.rows)) * TILE.rows
     return [slice(first, min(rows, first + length)) for first in range(0, rows, length)]
 

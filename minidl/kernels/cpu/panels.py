@@ -2,7 +2,9 @@
 
 a's rows are read where they lie. b becomes panels, two vectors wide: all of them at once, because
 its rows are read as fast as memory is only from end to end (panel by panel, 1.7 ms for 1280 x 1280
-float32 instead of 0.7; AMD Zen 4).
+float32 instead of 0.7; AMD Zen 4). All panels are gone through for a block of a's rows that the
+cache holds beside a panel (`dense.py`): of (4000 x 1280) times (1280 x 1280), 109 GFLOP/s instead
+of 99.
 
 A tile is the micro-kernel's: ROWS rows of a times one panel. They are numbered panel by panel, and
 parts of that range are what threads take.
