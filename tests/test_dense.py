@@ -75,6 +75,19 @@ def test_the_seven_products_of_quarters_make_the_product(rng: np.random.Generato
         np.testing.assert_array_equal(strassen.product(a, b), a @ b)
 
 
+def test_what_the_seven_products_lose(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One bit and a half of an element at most, in the mean."""
+    errors = []
+    a, b = factors(rng, (256, 512, 256), np.float32, False, False)
+    exact = a.astype(np.float64) @ b
+    for least in (1, 10**9):
+        monkeypatch.setattr(dense, "BY_QUARTERS", least)
+        errors.append(float(np.sqrt(np.mean((kernels.matmul(a, b) - exact) ** 2))))
+    assert errors[1] < errors[0] < 2**1.5 * errors[1]
+
+
 @pytest.mark.parametrize("left", [False, True])
 def test_which_sizes_are_cut(
     left: bool, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch

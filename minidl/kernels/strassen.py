@@ -22,9 +22,13 @@ and a11 (b11 + t1) + s2 (t1 + t2 - b22) + a12 b22 is left: the first bracket is 
 
 An addition costs as much as a number has to travel, a product as much as the side is long: for
 large matrices an eighth of the time is saved. (Cut the quarters again, and again, and n^3 becomes
-n^2.81; one cut is what pays for the layers of a network.) What is lost are digits: a sum of large
-numbers is rounded before their difference is taken, and the error of an element grows to about
-twice that of the plain sum, measured in `cpu/strassen.py`.
+n^2.81; one cut is what pays for the layers of a network.)
+
+What is lost are digits: sums are rounded before their differences are taken. Of normal numbers, the
+error of an element is about twice that of the plain sum, see `cpu/strassen.py`. It is an error in
+parts of the largest quarter, not of the element: where one quarter is a thousand times another,
+what comes of the smaller has three digits less, and an infinite number makes NaN of more than its
+row and column. Weights and activations of a layer are of one size.
 
 The siblings compute this in pieces that stay in the cache; here is what they mean.
 """
