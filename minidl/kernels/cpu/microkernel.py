@@ -18,7 +18,7 @@ registers: a number read from a serves 2 vectors, and a vector read from b serve
 of offsets say where a row begins (`rows`) and how far apart the runs of a window lie (`taps`), so
 that windows are read where they lie in the picture: a forward pass, the gradient of x and that of w
 are one routine with other tables. Where the tile's results will go is fetched into the cache while
-it is computed (3 % of a product of 256 terms whose result is larger than the cache).
+it is computed: 3 % of the time for sums of 256 terms, 6 % for 128 (AMD Zen 4).
 
 Written with vectors of LLVM, because Numba's own loops do not keep a tile in registers: 37 to 63
 GFLOP/s at best, where this reaches 130 to 160 of a core's 165, and OpenBLAS's product of copied
