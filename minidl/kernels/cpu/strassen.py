@@ -66,7 +66,6 @@ def multiply_seven(upper, lower, left_sums, panels, bias, y_upper, y_lower, room
     room (parts, 4 K + three times M in whole tiles, wide).
     """
     (_, M, K), N, half, wide = left_sums.shape, bias.size // 2, len(panels) // 2, panels.shape[2]
-
     mine, s = room[part.which], left_sums.reshape(4, -1)
     t1, t2, t3, t4 = mine[:K], mine[K : 2 * K], mine[2 * K : 3 * K], mine[3 * K : 4 * K]
     shared = mine[4 * K :].reshape(-1)
