@@ -15,7 +15,7 @@ INSIDE = '''
 import ctypes, importlib, mmap
 import numpy as np
 from minidl.kernels import cpu, reference
-from minidl.kernels.cpu import convolution, halving, memory, quads, threads
+from minidl.kernels.cpu import convolution, dense, halving, memory, quads, threads
 
 PAGE, system, kept = mmap.PAGESIZE, ctypes.CDLL(None, use_errno=True), []
 system.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -59,6 +59,15 @@ def run(at_end, dtype):
         check(cpu.upsample_conv2d_grad_x(g, w), reference.upsample_conv2d_grad_x(g, w))
         check(cpu.upsample_conv2d_grad_w(x, g), reference.upsample_conv2d_grad_w(x, g))
 
+    for (M, K, N), dense.BY_QUARTERS, dense.FEW in PRODUCTS:
+        for a in draw(M, K), draw(K, M).T:
+            for b in draw(K, N), draw(N, K).T:
+                y, bias = empty((M, N), dtype), draw(N)
+                dense.product(a, b, bias, y)
+                check(y, reference.matmul(a, b, bias))
+
+PRODUCTS = [((1, 1, 1), 9, 0), ((9, 20, 33), 99, 0), ((70, 35, 64), 99, 9999),
+            ((34, 38, 128), 2, 0), ((80, 2, 64), 2, 0)]
 CONVOLUTIONS = [
     ((2, 5, 7, 3), (3, 3, 4), 1, (1, 1, 1, 1)), ((1, 6, 5, 20), (3, 3, 33), 2, (0, 1, 1, 1)),
     ((2, 9, 7, 17), (5, 3, 40), 2, (0, 4, 3, 0)), ((2, 7, 8, 33), (1, 1, 18), 3, (0, 0, 0, 0)),
@@ -69,9 +78,12 @@ CONVOLUTIONS = [
 ]
 DOUBLED = [(2, 3, 4, 3, 5), (1, 1, 1, 20, 33), (3, 5, 1, 1, 2), (1, 4, 4, 64, 32), (2, 8, 7, 9, 40)]
 rng = np.random.default_rng(0)
-convolution.PIXELS, quads.QUADS, quads.ROOM = 16, 4, 1
+convolution.PIXELS, quads.QUADS, quads.ROOM, dense.BLOCK = 16, 4, 1, 1 << 12
 halving.LEAST = halving.FULL = 1
-convolution.WORTH = quads.WORTH = quads.GRAIN = 1
+for file in convolution, dense, quads:
+    file.WORTH = 1
+for file in dense, quads:
+    file.GRAIN = 1
 for count in (1, 3):
     threads.use(count)
     run(AT_END, DTYPE)

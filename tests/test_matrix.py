@@ -35,8 +35,9 @@ def test_matmul(
     a, b = (rng.standard_normal(shape).astype(dtype) for shape in (left, right))
     if transposed:
         a, b = (np.swapaxes(np.swapaxes(m, -1, -2).copy(), -1, -2) for m in (a, b))
-    found = to_cpu(kernels.matmul(device.put(a), device.put(b)))
-    expected = reference.matmul(a, b)
+    bias = [] if a.ndim == 3 else [rng.standard_normal(right[1]).astype(dtype)]
+    found = to_cpu(kernels.matmul(*map(device.put, (a, b, *bias))))
+    expected = reference.matmul(a, b, *bias)
     assert (found.dtype, found.shape) == (dtype, expected.shape)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=20 * np.finfo(dtype).eps)
 
@@ -50,6 +51,14 @@ def test_matmul(
 def test_factors_that_do_not_fit_are_refused(left: Any, right: Any, words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"matmul: expected {words}, got {left} and")):
         kernels.matmul(np.ones(left), np.ones(right))
+
+
+@pytest.mark.parametrize("bias", [(2,), (1, 3), ()])
+def test_a_bias_that_does_not_fit_is_refused(bias: Any) -> None:
+    with pytest.raises(
+        ValueError, match=re.escape(f"expected a bias (3,) for matrices, got {bias}")
+    ):
+        kernels.matmul(np.ones((4, 2)), np.ones((2, 3)), np.ones(bias))
 
 
 # --- patches --------------------------------------------------------------------------------------

@@ -15,12 +15,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize("simd", [name for name, tile in TILES.items() if tile != TILE])
-def test_convolutions_with_another_tile(simd: str) -> None:
+@pytest.mark.parametrize(
+    "wanted",
+    ["test_conv2d_kernels and cpu and blocks and float32", "test_products and float32 and True"],
+)
+def test_products_with_another_tile(wanted: str, simd: str) -> None:
     """The compiler splits vectors that the processor does not have, so that any tile runs here."""
-    wanted = "test_conv2d_kernels and cpu and blocks and float32"
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", wanted,
-         "tests/test_convolution.py"],
+         "tests/test_convolution.py", "tests/test_dense.py"],
         cwd=ROOT, env={**os.environ, "MINIDL_SIMD": simd}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip

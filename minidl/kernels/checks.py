@@ -23,13 +23,15 @@ def one_type(what: str, *arrays: Array) -> None:
         raise ValueError(f"{what}: expected arrays of one type, float32 or float64, got {given}")
 
 
-def factors_fit(a: Array, b: Array) -> None:
+def factors_fit(a: Array, b: Array, bias: Array | None) -> None:
     """Raise ValueError unless the arguments of `matmul` are two matrices, or two batches of them,
-    that can be multiplied."""
+    that can be multiplied, and the bias, if there is one, fits a row of a single product."""
     if a.ndim != b.ndim or a.ndim not in (2, 3) or a.shape[-1] != b.shape[-2]:
         raise ValueError(f"matmul: expected (M, K) and (K, N), got {a.shape} and {b.shape}")
     if a.shape[:-2] != b.shape[:-2]:
         raise ValueError(f"matmul: expected as many of a as of b, got {a.shape} and {b.shape}")
+    if bias is not None and (a.ndim, bias.shape) != (2, b.shape[1:]):
+        raise ValueError(f"matmul: expected a bias {b.shape[1:]} for matrices, got {bias.shape}")
 
 
 def patches_fit(

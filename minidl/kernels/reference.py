@@ -62,12 +62,13 @@ def adam(
         p_i -= rate * m_i / (np.sqrt(v_i) + eps)
 
 
-def matmul(a: Array, b: Array) -> Array:
-    """a (M, K) b (K, N) -> (M, N), or a batch of such products: (B, M, K), (B, K, N) -> (B, M, N).
+def matmul(a: Array, b: Array, bias: Array | None = None) -> Array:
+    """a (M, K) b (K, N) + bias (N,) -> (M, N); without a bias, also a batch of such products:
+    (B, M, K), (B, K, N) -> (B, M, N).
 
     Transposed views are as good as arrays in order.
     """
-    return a @ b
+    return a @ b if bias is None else a @ b + bias
 
 
 def lay_patches(

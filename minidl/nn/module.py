@@ -42,8 +42,8 @@ class Module:
     def read_only(self) -> Self:
         """Let nobody change the parameters and other arrays any more, for good; returns self.
 
-        For a network that is only used: what kernels make of the weights of a convolution is then
-        made once, not in each call. Steps, `load_state` and the statistics of a training batch norm
+        For a network that is only used: what kernels make of the weights of a layer is then made
+        once, not in each call. Steps, `load_state` and the statistics of a training batch norm
         raise ValueError from here on. It concerns these arrays, of the CPU: not the new ones that
         `astype` makes, and not views taken before, through which nobody may write.
         """

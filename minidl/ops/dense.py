@@ -27,10 +27,8 @@ def linear(x: Array, w: Array, b: Array) -> Grads:
         raise ValueError(f"x is {x.shape}, w expects (N, {w.shape[0]})")
     if np.shape(b) != w.shape[1:]:
         raise ValueError(f"b is {np.shape(b)}, w expects {w.shape[1:]}")
-    y = kernels.matmul(x, w)
-    y += b
     return (
-        y,
+        kernels.matmul(x, w, b),
         lambda g: kernels.matmul(g, w.T),
         lambda g: kernels.matmul(x.T, g),
         kernels.channel_sum,

@@ -183,7 +183,10 @@ class Restorer:
 
     @classmethod
     def load(cls, path: str | Path, *, device: Device = CPU) -> Restorer:
-        """Raises CheckpointError for a file that is missing, damaged, or of another model."""
+        """To be used, not to be trained further: the network is `read_only`.
+
+        Raises CheckpointError for a file that is missing, damaged, or of another model.
+        """
         groups, about = checkpoint.load(path)
         if about.get("model") != "ssda":
             raise checkpoint.CheckpointError(
@@ -199,5 +202,5 @@ class Restorer:
             raise checkpoint.CheckpointError(
                 f"{path}: a damaged ssda checkpoint ({error})"
             ) from error
-        restorer.network.to(device)
+        restorer.network.to(device).read_only()
         return restorer

@@ -1,4 +1,4 @@
-"""The kernels for NumPy arrays: loops compiled by Numba, matrix products by NumPy's BLAS."""
+"""The kernels for NumPy arrays: loops compiled by Numba, and NumPy's BLAS where that is faster."""
 
 from .convolution import conv2d, conv2d_grad_w, conv2d_grad_x
 from .elementwise import adam, leaky_relu, leaky_relu_grad, sigmoid, sigmoid_grad, tanh_grad

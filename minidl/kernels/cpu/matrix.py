@@ -1,11 +1,12 @@
-"""Matrix products by BLAS, one thread of it for each part of the result."""
+"""Matrix products: by the micro-kernel (`dense.py`) where that is faster, or by BLAS, one thread of
+it for each part of the result."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .. import checks
-from . import blas, memory, threads
+from .. import checks, reference
+from . import blas, dense, memory, threads, tiles
 from .board import parallel
 from .threads import WORTH
 
@@ -36,25 +37,30 @@ def _columns(gemm, shape, a, b, y, part):
               b + i * b_column, b_row, b_column, y[0] + i * y[3], y[2])  # fmt: skip
 
 
-def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The longer side of the result is split; of a batch of products, the batch."""
-    checks.factors_fit(a, b)
+def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """By BLAS, the longer side of the result is split; of a batch of products, the batch."""
+    checks.factors_fit(a, b, bias)
     dtype = np.result_type(a, b)
     if dtype not in (np.float32, np.float64):
-        return np.matmul(a, b)
+        return reference.matmul(a, b, bias)
     y = memory.empty((*a.shape[:-1], b.shape[-1]), dtype)
     (m, n), k = y.shape[-2:], a.shape[-1]
     if not y.size or not k:
-        y[...] = 0
+        y[...] = 0 if bias is None else bias
         return y
-    a, of_a = _laid_out(a.astype(dtype, copy=False))
-    b, of_b = _laid_out(b.astype(dtype, copy=False))
+    a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
+    if tiles.DENSE and y.ndim == 2 and dense.pays(m, n, k):
+        dense.product(a, b, np.zeros(n, dtype) if bias is None else bias.astype(dtype), y)
+        return y
+    (a, of_a), (b, of_b) = _laid_out(a), _laid_out(b)
     loop, length = (_products, len(y)) if y.ndim == 3 else (_rows, m) if m >= n else (_columns, n)
     parts = threads.parts(length, grain=-(-WORTH * length // (y.size * k)))
     gemm = blas.gemm(dtype)
     with threads.blas_alone():
         threads.split(loop, length, parts, gemm, (m, n, k),
                       of_a, of_b, _laid_out(y)[1])  # fmt: skip
+    if bias is not None:
+        y += bias
     return y
 
 

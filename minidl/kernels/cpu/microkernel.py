@@ -17,7 +17,8 @@ A processor multiplies and adds two vectors of 16 numbers in each cycle, but onl
 registers: a number read from a serves 2 vectors, and a vector read from b serves ROWS rows. Tables
 of offsets say where a row begins (`rows`) and how far apart the runs of a window lie (`taps`), so
 that windows are read where they lie in the picture: a forward pass, the gradient of x and that of w
-are one routine with other tables.
+are one routine with other tables. Where the tile's results will go is fetched into the cache while
+it is computed: 3 % of the time for sums of 256 terms, 6 % for 128 (AMD Zen 4).
 
 Written with vectors of LLVM, because Numba's own loops do not keep a tile in registers: 37 to 63
 GFLOP/s at best, where this reaches 130 to 160 of a core's 165, and OpenBLAS's product of copied
@@ -26,6 +27,8 @@ every offset inside of its array, and tests run them against guarded pages.
 """
 
 from __future__ import annotations
+
+import itertools
 
 from llvmlite import ir
 from numba import types
@@ -62,9 +65,9 @@ def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, starts, start_r
         fma = llvm(f"fma.{suffix}", vector, vector, vector, vector)
         load = llvm(f"masked.load.{suffix}.p0", vector, pointer, align.type, mask_type, vector)
         none, name = ir.VoidType(), f"masked.store.{suffix}.p0"
-        i32 = ir.IntType(32)
-        prefetch = llvm("prefetch.p0", none, ir.IntType(8).as_pointer(), i32, i32, i32)
         store = llvm(name, none, vector, pointer, align.type, mask_type)
+        to_be_written = [ir.Constant(align.type, n) for n in (1, 3, 1)]  # soon; data, not code
+        prefetch = llvm("prefetch.p0", none, pointer, *[align.type] * 3)
 
         def opened(kind, value):  # the arrays in it
             if isinstance(kind, types.UniTuple):
@@ -98,6 +101,9 @@ def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, starts, start_r
         masks = [builder.icmp_signed("<", numbers, in_all_lanes(n)) for n in counts]
 
         row_numbers = [ir.Constant(index, r) for r in range(ROWS)]
+        ends = [vectors_at(at(c_.data, offset_of(out_, r))) for r in row_numbers]
+        for p in itertools.chain(*ends):
+            builder.call(prefetch, [p, *to_be_written])
         a_rows = [at(a_.data, offset_of(rows_, r)) for r in row_numbers]
         tile = []  # ROWS x 2 variables, all of which the compiler keeps in registers
         for r in range(ROWS):
@@ -109,11 +115,6 @@ def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, starts, start_r
                     for total, p, mask in zip(begin, here, masks, strict=True)
                 ]
             tile += [cgutils.alloca_once_value(builder, one) for one in begin]
-
-        ends = [vectors_at(at(c_.data, offset_of(out_, r))) for r in row_numbers]
-        for p in (p for row in ends for p in row):  # will be written to: have them at hand by then
-            byte = builder.bitcast(p, ir.IntType(8).as_pointer())
-            builder.call(prefetch, [byte, *(ir.Constant(ir.IntType(32), n) for n in (1, 3, 1))])
 
         with cgutils.for_range(builder, taps_.nitems) as window:
             tap = builder.load(at(taps_.data, window.index))

@@ -25,10 +25,13 @@ def by_cublas(a: Array, b: Array) -> bool:
     return (a.ndim == 2 or in_order) and not is_recording()
 
 
-def matmul(a: Array, b: Array) -> Array:
-    checks.factors_fit(a, b)
-    launch.check_types("matmul", a, b)
-    return product(a, b)
+def matmul(a: Array, b: Array, bias: Array | None = None) -> Array:
+    checks.factors_fit(a, b, bias)
+    launch.check_types("matmul", a, b, *([] if bias is None else [bias]))
+    y = product(a, b)
+    if bias is not None:
+        y += bias
+    return y
 
 
 def product(a: Array, b: Array, out: Array | None = None) -> Array:

@@ -1,0 +1,162 @@
+"""Matrix products by the micro-kernel, forced on processors that leave them to BLAS."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl import kernels
+from minidl.kernels import reference, strassen
+from minidl.kernels.cpu import dense, matrix, threads, tiles
+from minidl.kernels.cpu.tiles import TILE
+
+ODD = [(1, 1, 1), (7, 5, 3), (9, 31, 33), (37, 16, 70), (65, 40, 129), (200, 17, 40)]  # M, K, N
+
+
+@pytest.fixture(autouse=True)
+def forced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every product is the micro-kernel's, cut into many blocks and parts."""
+    monkeypatch.setattr(tiles, "DENSE", True)
+    monkeypatch.setattr(dense, "BLOCK", 1 << 12)
+    for name in "MANY", "SMALLEST", "FEW", "WORTH", "GRAIN":
+        monkeypatch.setattr(dense, name, 1)
+    yield
+
+
+def factors(
+    rng: np.random.Generator, sizes: tuple[int, int, int], dtype: Any, left: bool, right: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """a (M, K), b (K, N), as transposes of what lies in memory if so."""
+    M, K, N = sizes
+    a, b = rng.standard_normal((M, K)).astype(dtype), rng.standard_normal((K, N)).astype(dtype)
+    return np.asfortranarray(a) if left else a, np.asfortranarray(b) if right else b
+
+
+def quarters(dtype: Any) -> list[tuple[int, int, int]]:
+    """Sizes that can be cut."""
+    wide = 2 * TILE.columns(dtype)
+    return [(2, 2, wide), (2 * TILE.rows + 6, 30, 2 * wide), (10 * TILE.rows, 64, wide)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("right", [False, True])
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("cut", [False, True])
+def test_products(
+    cut: bool, left: bool, right: bool, dtype: Any, rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Of any size and order of memory, and the same bits from one thread and from three."""
+    monkeypatch.setattr(dense, "BY_QUARTERS", 1 if cut else 10**9)
+    for i, sizes in enumerate(quarters(dtype) if cut else ODD):
+        monkeypatch.setattr(dense, "FEW", 1 if cut or i % 2 else 10**9)
+        a, b = factors(rng, sizes, dtype, left, right)
+        bias = rng.standard_normal(sizes[2]).astype(dtype)
+        found = []
+        for count in (1, 3):
+            monkeypatch.setattr(threads, "_count", count)
+            found.append(kernels.matmul(a, b, bias))
+        expected = reference.matmul(a.astype(np.float64), b.astype(np.float64), bias)
+        eps = np.finfo(dtype).eps
+        assert (found[0].dtype, found[0].shape) == (dtype, expected.shape)
+        np.testing.assert_allclose(found[0], expected, rtol=0, atol=40 * eps * np.sqrt(sizes[1]))
+        np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_the_seven_products_of_quarters_make_the_product(rng: np.random.Generator) -> None:
+    for (M, K), N in (((2, 2), 2), ((4, 6), 8), ((10, 2), 4)):
+        a, b = rng.integers(-9, 9, (M, K)), rng.integers(-9, 9, (K, N))
+        np.testing.assert_array_equal(strassen.product(a, b), a @ b)
+
+
+def test_what_the_seven_products_lose(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One bit and a half of an element at most, in the mean."""
+    errors = []
+    a, b = factors(rng, (256, 512, 256), np.float32, False, False)
+    exact = a.astype(np.float64) @ b
+    for least in (1, 10**9):
+        monkeypatch.setattr(dense, "BY_QUARTERS", least)
+        errors.append(float(np.sqrt(np.mean((kernels.matmul(a, b) - exact) ** 2))))
+    assert errors[1] < errors[0] < 2**1.5 * errors[1]
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_which_sizes_are_cut(
+    left: bool, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large ones of even sides; the others are computed whole."""
+    cut: list[tuple[int, ...]] = []
+    by_quarters = dense._by_quarters
+
+    def noted(*arguments: Any) -> None:
+        cut.append(arguments[3].shape)
+        by_quarters(*arguments)
+
+    monkeypatch.setattr(dense, "BY_QUARTERS", 64)
+    monkeypatch.setattr(dense, "_by_quarters", noted)
+    wide = 2 * TILE.columns(np.float32)
+    for sizes in (
+        (64, 64, wide),
+        (65, 64, wide),
+        (64, 65, wide),
+        (64, 64, wide + 2),
+        (62, 64, wide),
+    ):
+        a, b = factors(rng, sizes, np.float32, left, False)
+        np.testing.assert_allclose(kernels.matmul(a, b), a @ b, atol=1e-4)
+    assert cut == [(64, wide)] * (wide >= 64)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_panels_of_what_cannot_change_are_kept(
+    cut: bool, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dense, "BY_QUARTERS", 1 if cut else 10**9)
+    a, b = factors(rng, quarters(np.float32)[1], np.float32, False, False)
+    expected = kernels.matmul(a, b)
+    b.flags.writeable = a.flags.writeable = False
+    for _ in range(2):
+        np.testing.assert_array_equal(kernels.matmul(a, b), expected)
+        monkeypatch.setattr(dense, "pack_rows", None)  # is not called again
+
+
+def test_what_lies_scattered_is_copied(rng: np.random.Generator) -> None:
+    a, b = rng.standard_normal((2, 40, 60)).astype(np.float32)
+    np.testing.assert_allclose(
+        kernels.matmul(a[::2, ::3], b[:20, 1::2]), a[::2, ::3] @ b[:20, 1::2], atol=1e-4
+    )
+
+
+def test_small_products_and_batches_are_left_to_blas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense, "product", None)
+    monkeypatch.setattr(dense, "SMALLEST", 8)
+    monkeypatch.setattr(dense, "MANY", 9)
+    assert matrix.matmul(np.ones((9, 7)), np.ones((7, 8)))[0, 0] == 7
+    assert matrix.matmul(np.ones((8, 8)), np.ones((8, 8)), np.ones(8))[0, 0] == 9
+    assert matrix.matmul(np.ones((2, 8, 8)), np.ones((2, 8, 8)))[0, 0, 0] == 8
+
+
+@pytest.mark.parametrize(("wanted", "said"), [("tiles", "True"), ("blas", "False")])
+def test_the_choice_can_be_forced(wanted: str, said: str) -> None:
+    assert said in told(wanted).stdout
+
+
+def test_an_unknown_choice_is_refused() -> None:
+    assert "MINIDL_DENSE is 'mkl'; expected tiles or blas" in told("mkl").stderr
+
+
+def told(wanted: str) -> subprocess.CompletedProcess[str]:
+    """What a program finds that is started with this choice."""
+    code = "from minidl.kernels.cpu import tiles; print(tiles.DENSE)"
+    return subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "MINIDL_DENSE": wanted},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
