@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._inductor.config
 from torch import nn as tn
 
 from minidl import nn
@@ -92,6 +93,7 @@ def modes(
     # Code that is compiled for one network must neither count nor be re-used for the next.
     torch.compiler.reset()
     torch._dynamo.config.recompile_limit = COMPILATIONS
+    torch._inductor.config.compile_threads = 1  # processes of the compiler would keep a core busy
     steps: dict[str, Step] = {}
     for mode in MODES:
         if (mode.channels_last and not pictures) or (mode.compiled and not compiled):
