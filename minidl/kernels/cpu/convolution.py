@@ -7,7 +7,8 @@ w's       windows of x again, as columns, times the pixels of g
 gradient
 
 With few inputs (or outputs), the gradient of x (or y) is one matrix product for all taps, added up
-where the taps fall: `scatter`. A window that covers the picture makes a plain matrix product.
+where the taps fall: `scatter`. A window that covers the picture makes a plain matrix product. At
+stride 2 a third of the products and more are saved by `halving.py`, where there are many.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def differences(x, quads, down, across, first, last, channels, room):
     V = V.reshape((terms[0] * terms[1], rows, wide, c))
     inside = min(max(0, -left), span)  # of the line, what lies in the picture
     ending = max(inside, min(span, W - left))
-    run = c if c < C else (ending - inside) * c  # as much as lies side by side
+    run = c if c < C else max(1, ending - inside) * c  # as much as lies side by side
     for r in range(rows):
         n, h = (first + r) // tall, (first + r) % tall * down.stride + down.corner
         for a in range(terms[0]):

@@ -5,9 +5,8 @@ its neighbours are in one each. Of x's gradient, the sum over all terms of a dif
 factor, the differences of pixels may as well be taken before the product of channels, and then the
 nine add up in registers.
 
-A batch of 8 pictures of 32x32 pixels, 64 channels to 64, takes 6.2, 6.5 and 6.5 ms, where BLAS's
-products with a pass over memory for each transform take 9.4, 9.9 and 11.4, and the products alone
-would take 4.2 each (Intel Xeon with AVX-512, one thread). Two threads take 3.4, 3.6 and 3.9.
+A batch of 8 pictures of 32x32 pixels, 64 channels to 64, takes 7.0, 6.9 and 7.3 ms, and its nine
+products alone would take 5.7 of them (AMD Zen 4, one thread).
 """
 
 from __future__ import annotations
