@@ -270,7 +270,7 @@ print(inspect.getsource(graph.captured))
 # | the ops, layers, losses, optimisers, models | the same lines | the same lines |
 # | arrays | NumPy | CuPy |
 # | kernels | Numba, LLVM | CUDA C++ |
-# | products | NumPy's BLAS, or our micro-kernel | cuBLAS, or own kernels where a graph is recorded |
+# | products | BLAS, or our micro-kernel | cuBLAS, or own kernels where a graph is recorded |
 # | random numbers in training | NumPy's generator | a counter-based one, `philox.cu`, or NumPy's |
 # | when a line returns | when it is done | when it is asked for |
 # | same seed, same run | bit for bit | bit for bit, but not those of the CPU |
