@@ -104,7 +104,7 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: int, pad:
     if _is_product(x, (K, L), pad):
         y = matmul(np.ascontiguousarray(x).reshape(N, -1), w.reshape(-1, O)).reshape(N, 1, 1, O)
     elif halving.pays((K, L), stride, N, (P, Q), (C, O)):
-        return halving.conv2d(x, w, b, (P, Q), pad)
+        return halving.forward(x, w, b, (P, Q), pad)
     elif _few(O, x) and mirror.pays(C, O, stride, pad, (K, L)):
         y = _scatter(x, mirror.window_of(w), (P, Q), 1, mirror.pad_of(pad, (K, L)))
     else:
@@ -132,7 +132,7 @@ def conv2d_grad_x(
     if _few(C, g):
         return _scatter(g, w, size, stride, pad)
     if halving.pays((K, L), stride, N, (P, Q), (C, O)) and size == (2 * P, 2 * Q):
-        return halving.conv2d_grad_x(g, w, pad)
+        return halving.grad_x(g, w, pad)
     g, w = np.ascontiguousarray(g), np.ascontiguousarray(w)
     dx, bias = memory.empty((N, H, W, C), g.dtype), np.zeros(C, g.dtype)
     for i in range(min(stride, H)):
@@ -165,7 +165,7 @@ def conv2d_grad_w(
         flat = np.ascontiguousarray(x).reshape(N, -1)
         return matmul(flat.T, np.ascontiguousarray(g).reshape(N, O)).reshape(K, L, C, O)
     if halving.pays(window, stride, N, (P, Q), (C, O)):
-        return halving.conv2d_grad_w(x, g, window, pad)
+        return halving.grad_w(x, g, window, pad)
     if _few(O, x) and mirror.pays(C, O, stride, pad, window):
         return mirror.window_of(conv2d_grad_w(g, x, window, 1, mirror.pad_of(pad, window)))
     x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)

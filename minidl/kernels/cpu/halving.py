@@ -74,9 +74,10 @@ def pays(
     return fits and pictures * P * Q >= 4 * LEAST and min(channels) >= FULL
 
 
-def conv2d(
+def forward(
     x: np.ndarray, w: np.ndarray, b: np.ndarray | None, outputs: tuple[int, int], pad: Pad
 ) -> np.ndarray:
+    """y (N, P, Q, O), with (P, Q) outputs, of x (N, H, W, C), w (K, L, C, O), b (O,) or none."""
     (N, (P, Q)), (K, L, _, O) = (len(x), outputs), w.shape
     down, across = FORWARD[K], FORWARD[L]
     panels = packed(w, "halving", lambda w: quads.panels_of(w, down, across))
@@ -86,8 +87,8 @@ def conv2d(
     return quads.forward(np.ascontiguousarray(x), [all_of_it], b, y, (P // 2, Q // 2))
 
 
-def conv2d_grad_x(g: np.ndarray, w: np.ndarray, pad: Pad) -> np.ndarray:
-    """Of pictures twice as large as g: in phases, every second pixel along either axis."""
+def grad_x(g: np.ndarray, w: np.ndarray, pad: Pad) -> np.ndarray:
+    """dx (N, 2 P, 2 Q, C) of g (N, P, Q, O), in phases: every second pixel along either axis."""
     (N, P, Q, _), (K, L, C, _), W = g.shape, w.shape, 2 * g.shape[2]
     g, w = np.ascontiguousarray(g), np.ascontiguousarray(w)
 
@@ -105,7 +106,8 @@ def conv2d_grad_x(g: np.ndarray, w: np.ndarray, pad: Pad) -> np.ndarray:
     return quads.forward(g, phases, None, memory.empty((N, 2 * P, W, C), g.dtype), (P // 2, Q // 2))
 
 
-def conv2d_grad_w(x: np.ndarray, g: np.ndarray, window: tuple[int, int], pad: Pad) -> np.ndarray:
+def grad_w(x: np.ndarray, g: np.ndarray, window: tuple[int, int], pad: Pad) -> np.ndarray:
+    """dw (K, L, C, O) of x and g, for a window (K, L)."""
     down, across = (FORWARD[taps] for taps in window)
     x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)
     return quads.grad_w(x, g, down, across, 4, (-pad[0], -pad[2]))
