@@ -137,10 +137,8 @@ def conv2d_grad_x(
     dx, bias = memory.empty((N, H, W, C), g.dtype), np.zeros(C, g.dtype)
     for i in range(min(stride, H)):
         for j in range(min(stride, W)):
-            down, across = (
-                range((i + top) % stride, K, stride),
-                range((j + left) % stride, L, stride),
-            )
+            down = range((i + top) % stride, K, stride)
+            across = range((j + left) % stride, L, stride)
             taps = len(down), len(across)
             if 0 in taps:
                 dx[:, i::stride, j::stride] = 0

@@ -6,6 +6,7 @@ One pass over w each, as wide as memory is: as algebra on whole arrays, the fact
 
 from __future__ import annotations
 
+from . import turning
 from .board import parallel
 from .compiling import inner
 from .fourfold import place_of
@@ -39,10 +40,7 @@ def _gather(w, turned, first, begin, out):
     if used < columns:
         clear(out.reshape(-1))
     if turned:
-        for q in range(used):
-            source = w[first + q, begin : begin + rows]
-            for r in range(rows):
-                out[r, q] = source[r]
+        turning.turned(w, (first, first + used), (begin, begin + rows), out.reshape(-1), columns)
     else:
         for r in range(rows):
             source, to = w[begin + r, first : first + used], out[r]
