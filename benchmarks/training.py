@@ -140,7 +140,7 @@ def both_players(settings: Settings) -> Work:
         trainer = Trainer(settings, _NoPhotographs(), steps=1, rng=rng, device=place)
         trainer.g_optimizer.rate, trainer.d_optimizer.rate = rates
         batch = _batch(settings).on(place)
-        return lambda: trainer.take_step(batch, settings.adversarial)[:3]
+        return lambda: trainer.take_step(batch, settings.adversarial)[:3]  # recorded, on a GPU
 
     def theirs(mode: Mode) -> Step:
         from . import torch_steps

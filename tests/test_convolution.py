@@ -322,8 +322,8 @@ def test_ops_on_the_gpu(dtype: Any) -> None:
         tolerance = 100 * np.finfo(dtype).eps
         np.testing.assert_allclose(device.to_cpu(theirs.data), ours.data, tolerance, tolerance)
         (g,) = draw(dtype, ours.shape)
-        for x, its in zip(ours.origin.inputs, theirs.origin.inputs, strict=True):
-            expected, found = x.grad(g), its.grad(gpu.put(g))
+        for one, other in zip(ours.origin.inputs, theirs.origin.inputs, strict=True):
+            expected, found = one.grad(g), other.grad(gpu.put(g))
             bound = tolerance * np.abs(expected).max()
             np.testing.assert_allclose(device.to_cpu(found), expected, tolerance, bound)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from minidl import kernels
-from minidl.device import Device, DeviceError, to_cpu
+from minidl.device import Device, DeviceError, of, to_cpu
 from minidl.kernels import NAMES, reference
 from minidl.kernels.subnormal import least
 
@@ -62,7 +62,7 @@ PLACED = [(s, "plain") for s in SHAPES] + [((33, 65), "transposed"), ((33, 65), 
 
 
 def is_array(x: Any) -> bool:
-    return isinstance(x, np.ndarray)
+    return isinstance(x, np.ndarray) or of(x) == "gpu"
 
 
 def each(change: Callable[[np.ndarray], Any], argument: Any) -> Any:

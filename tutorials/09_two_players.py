@@ -408,10 +408,11 @@ print(inspect.getsource(models.context_encoder.training.losses.discriminator))
 print(inspect.getsource(models.context_encoder.training.losses.adversarial))
 
 # %% [markdown]
-# And its turn. In the next lesson you will know every line of it:
+# And their turns. In the next lesson you will know every line of it:
 
 # %%
-print(inspect.getsource(models.context_encoder.Trainer.take_step))
+print(inspect.getsource(models.context_encoder.Trainer.turns))
+print(inspect.getsource(models.context_encoder.Trainer.discriminators_turn))
 
 # %% [markdown]
 # ## What to keep

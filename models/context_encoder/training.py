@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from minidl import checkpoint, gradients, nn, ops, optim
 from minidl.device import Array, Device, generator_state, set_generator_state
+from minidl.graph import captured_turns
 from minidl.tensor import Tensor
 from models.run import TrainingError
 
@@ -71,11 +73,19 @@ class Losses(NamedTuple):
     predictions, the discriminator took for what they are. Numbers on the device; None of the
     discriminator where the generator learns alone."""
 
-    d_loss: Any
-    reconstruction: Any
-    adversarial: Any
-    d_real: Any
-    d_fake: Any
+    d_loss: Any = None
+    reconstruction: Any = None
+    adversarial: Any = None
+    d_real: Any = None
+    d_fake: Any = None
+
+
+class Turn(NamedTuple):
+    """A player's part of a step: what its optimizer is to be given, and `Losses` by name."""
+
+    optimizer: optim.Adam
+    grads: list[Array]
+    measured: dict[str, Any]
 
 
 class Trainer:
@@ -142,6 +152,7 @@ class Trainer:
 
     def _drop_on_device(self) -> None:
         """Dropout draws where the network is, from here on as the state of `rng` says."""
+        self._turns: dict[float, Callable[..., Iterator[Turn]]] = {}  # recorded, by the share
         for layer in self.generator.modules():
             if isinstance(layer, nn.Dropout):
                 layer.rng = self.device.follow(self.rng)
@@ -156,32 +167,43 @@ class Trainer:
         return self.settings.adversarial if with_adversary else 0.0
 
     def take_step(self, batch: Batch, share: float) -> Losses:
-        """One alternating step: the discriminator learns, then the generator against it, with this
-        share of the adversarial loss; without one the generator learns alone.
+        """One step: the turn of each player, with this share of the adversarial loss. On a GPU the
+        turns are recorded once, as graphs."""
+        if share not in self._turns:
+            self._turns[share] = captured_turns(partial(self.turns, share), self.device)
+        measured: dict[str, Array] = {}
+        for turn in self._turns[share](batch.context, batch.target, batch.weight):
+            turn.optimizer.step(turn.grads)
+            measured |= {name: value.copy() for name, value in turn.measured.items()}
+        return Losses(**measured)
 
-        The prediction serves both. The first loss takes it as a plain array, so that no gradient
-        reaches the generator; the second asks only for the generator's.
+    def turns(self, share: float, *arrays: Array) -> Iterator[Turn]:
+        """What the players have to learn from a batch, given as its arrays: the discriminator
+        first, then the generator, against the discriminator that has learnt it. Without a share of
+        the adversarial loss the generator learns alone.
+
+        The prediction serves both. The discriminator takes it as a plain array, so that no gradient
+        reaches the generator; the second turn asks only for the generator's.
         """
-        G, D = self.generator, self.discriminator
-        prediction = G(batch.context)
-        reconstruction = losses.reconstruction(prediction, batch.target, batch.weight)
-        if not share:
-            self.g_optimizer.step(gradients(reconstruction, self.learning))
-            return Losses(None, reconstruction.data, None, None, None)
-        shown = self._shown(prediction, batch)
+        batch = Batch(*arrays)
+        prediction = self.generator(batch.context)
+        loss = reconstruction = losses.reconstruction(prediction, batch.target, batch.weight)
+        measured = {"reconstruction": reconstruction.data}
+        if share:
+            shown = self._shown(prediction, batch)
+            yield self.discriminators_turn(batch, shown.data)
+            adversarial = losses.adversarial(self.judged(shown, batch))
+            loss = losses.joint(reconstruction, adversarial, share)
+            measured["adversarial"] = adversarial.data
+        yield Turn(self.g_optimizer, gradients(loss, self.learning), measured)
 
-        # The discriminator: what is real is 1, what is predicted 0.
-        real, fake = self.judged(batch.target, batch), self.judged(shown.data, batch)
-        d_loss = losses.discriminator(real, fake)
-        self.d_optimizer.step(gradients(d_loss, D.parameters()))
-
-        # The generator: near to what was there, and taken for real by the new discriminator.
-        adversarial = losses.adversarial(self.judged(shown, batch))
-        g_loss = losses.joint(reconstruction, adversarial, share)
-        self.g_optimizer.step(gradients(g_loss, self.learning))
-
-        right = (real.data > 0).mean(), (fake.data < 0).mean()
-        return Losses(d_loss.data, reconstruction.data, adversarial.data, *right)
+    def discriminators_turn(self, batch: Batch, shown: Array) -> Turn:
+        """What is real is 1, what is predicted 0."""
+        real, fake = self.judged(batch.target, batch), self.judged(shown, batch)
+        loss = losses.discriminator(real, fake)
+        right = {"d_real": (real.data > 0).mean(), "d_fake": (fake.data < 0).mean()}
+        grads = gradients(loss, self.discriminator.parameters())
+        return Turn(self.d_optimizer, grads, {"d_loss": loss.data, **right})
 
     def judged(self, shown: Tensor | Array, batch: Batch) -> Tensor:
         """The discriminator's logits (N, ...) for a target or a prediction of this batch."""

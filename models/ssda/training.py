@@ -16,6 +16,7 @@ import numpy as np
 
 from minidl import Tensor, checkpoint, gradients, no_grad, optim
 from minidl.device import Array, Device, generator_state, set_generator_state
+from minidl.graph import captured
 from models.run import TrainingError
 
 from .damage import Draw
@@ -59,12 +60,11 @@ class Trainer:
         self.device, self.steps = device, steps
         self.network: SSDA = restorer.network
         self.stages = list(self._plan())
-        self.stage, self.step = 0, 0  # the stage, and how many of its steps are done
-        self.optimizer = self._new_optimizer()
+        self._batch: tuple[Array, Array] | None
+        self._begin(0)
         self.loss_sum, self.loss_count = 0.0, 0  # since `mean_loss` was asked for
         self._pending: Array | float = 0.0  # the same, on the device, since the last look
         self._unseen = 0
-        self._batch: tuple[Array, Array] | None = None
         self._batch_rng = device.follow(rng)
 
     def _plan(self) -> Iterator[Stage]:
@@ -88,11 +88,21 @@ class Trainer:
             max(1, self.steps - sum(counts[:-1])),
         )
 
-    def _new_optimizer(self) -> optim.Adam | optim.LBFGS:
-        stage = self.stages[self.stage]
-        if self.recipe.optimizer == "lbfgs":
-            return optim.LBFGS(stage.parameters)
-        return optim.Adam(stage.parameters, rate=stage.rate, beta2=0.99)
+    def _begin(self, stage: int) -> None:
+        """Be at the first step of a stage."""
+        self.stage, self.step, self._batch = stage, 0, None
+        loss_of, parameters = self.stages[stage].loss, self.stages[stage].parameters
+        self.optimizer: optim.Adam | optim.LBFGS = (
+            optim.LBFGS(parameters)
+            if self.recipe.optimizer == "lbfgs"
+            else optim.Adam(parameters, rate=self.stages[stage].rate, beta2=0.99)
+        )
+
+        def learn(x: Array, y: Array) -> tuple[Array, list[Array]]:
+            loss = loss_of(x, y)
+            return loss.data, gradients(loss, parameters)
+
+        self._learn = captured(learn, self.device)  # on a GPU: recorded once
 
     @property
     def done(self) -> int:
@@ -117,9 +127,8 @@ class Trainer:
             self.look()
             if self.stage + 1 == len(self.stages):
                 return
-            self.stage, self.step, self._batch = self.stage + 1, 0, None
+            self._begin(self.stage + 1)
             self.loss_sum, self.loss_count = 0.0, 0  # another loss, on another scale
-            self.optimizer = self._new_optimizer()
 
     @property
     def _renewal(self) -> int:
@@ -138,9 +147,8 @@ class Trainer:
             self.optimizer.rate = optim.warmup_cosine(
                 stage.rate, self.step, stage.steps, warmup=warmup
             )
-            tensor = stage.loss(x, y)
-            self.optimizer.step(gradients(tensor, stage.parameters))
-            loss = tensor.data
+            loss, grads = self._learn(x, y)
+            self.optimizer.step(grads)
         self.step += 1
         self._pending = self._pending + loss
         self._unseen += 1
@@ -210,8 +218,8 @@ class Trainer:
         on_device = {g: {k: put(v) for k, v in named.items()} for g, named in groups.items()}
         try:
             progress = about["progress"]
-            self.stage, self.step = progress["stage"], progress["step"]
-            self.optimizer = self._new_optimizer()
+            self._begin(progress["stage"])
+            self.step = progress["step"]
             self.network.load_state(on_device["model"])
             # An L-BFGS that has just begun has no state, and files keep no empty groups.
             self.optimizer.load_state(on_device.get("optimizer", {}))
