@@ -67,7 +67,8 @@ NVRTC = pytest.mark.skipif(
 def test_kernels_stay_in_registers(
     architecture: str, compiled: Callable[[str, Path], str], tmp_path: Path
 ) -> None:
-    """They compile, without a warning, and nothing is spilled to memory."""
+    """They compile, without a warning, and nothing is spilled to memory, or next to nothing: the
+    widest tiles gain more by leaving room for a second block."""
     said = compiled(architecture, tmp_path)
     assert "warning" not in said
     report = re.findall(
@@ -75,16 +76,17 @@ def test_kernels_stay_in_registers(
         said, re.DOTALL,
     )  # fmt: skip
     assert len(report) == len(launch.expressions())
-    assert {name: spilled for name, spilled, _ in report if spilled != "0"} == {}
+    spilled = {name: int(bytes) for name, bytes, _ in report if bytes != "0"}
+    assert all("Li128E" in name and bytes <= 100 for name, bytes in spilled.items()), spilled
     # two blocks of 256 threads share the 65,536 registers of a multiprocessor
     hot = [int(count) for name, _, count in report if re.search("(conv2d|matmul).*If", name)]
-    assert len(hot) == 10
+    assert len(hot) == 17
     assert max(hot) <= 128
 
 
 def test_every_kernel_is_listed() -> None:
     """What the files define is what is compiled, and launched by somebody."""
-    defined = re.findall(r"__global__ void (?:__launch_bounds__\(THREADS\)\s)?(\w+)\(",
+    defined = re.findall(r"__global__ void (?:__launch_bounds__\([^)]*\)\s)?(\w+)\(",
                          launch.source())  # fmt: skip
     assert sorted(defined) == sorted({name.partition("<")[0] for name in launch.KERNELS})
     folder = Path(launch.__file__).parent

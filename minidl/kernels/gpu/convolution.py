@@ -13,7 +13,7 @@ import numpy as np
 
 from ...device import Array, is_recording, tf32
 from . import launch
-from .products import ROWS, add, in_parts, matmul, product
+from .products import ROWS, add, columns_of, in_parts, matmul, parts_of, product
 
 Pad = tuple[int, int, int, int]
 
@@ -54,11 +54,6 @@ def _outputs(
     return (top + H + bottom - K) // stride + 1, (left + W + right - L) // stride + 1
 
 
-def _columns(channels: int) -> int:
-    """The width of a block's tile: three channels would leave most of a wide one unused."""
-    return 16 if channels <= 16 else 64
-
-
 def conv2d(x: Array, w: Array, b: Array | None, stride: int, pad: Pad) -> Array:
     (N, H, W, C), (K, L, _, O), (top, _, left, _) = x.shape, w.shape, pad
     if w.shape[2] != C or (b is not None and b.shape != (O,)):
@@ -67,7 +62,7 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: int, pad: Pad) -> Array:
     x, w, *rest = launch.check("conv2d", x, w, *([] if b is None else [b]))
     bias = rest[0] if rest else 0
     P, Q = _outputs((H, W), (K, L), stride, pad)
-    pixels, taps, columns = N * P * Q, K * L * C, _columns(O)
+    pixels, taps = N * P * Q, K * L * C
     if is_product((H, W), (K, L), stride, pad):
         y = matmul(x.reshape(pixels, taps), w.reshape(taps, O)).reshape(N, P, Q, O)
         if rest:
@@ -81,7 +76,9 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: int, pad: Pad) -> Array:
         if rest:
             add(y[None], y, bias)
         return y
-    tiles = math.ceil(pixels / ROWS), math.ceil(O / columns)
+    rows = math.ceil(pixels / ROWS)
+    columns = columns_of(O, rows, x.dtype)
+    tiles = rows, math.ceil(O / columns)
 
     def run(y: Array, bias: Array | int, parts: int) -> None:
         launch.launch(
@@ -109,9 +106,11 @@ def conv2d_grad_x(g: Array, w: Array, size: tuple[int, int], stride: int, pad: P
                 "roll_up<T>", g.dtype, launch.blocks(part.size), windows, part, geometry, part.size
             )
         return dx
-    columns, phases = _columns(C), stride * stride
+    phases = stride * stride
     pixels = N * math.ceil(H / stride) * math.ceil(W / stride)  # of the first phase, the largest
-    tiles = math.ceil(pixels / ROWS), math.ceil(C / columns)
+    rows = math.ceil(pixels / ROWS)
+    columns = columns_of(C, rows * phases, g.dtype)
+    tiles = rows, math.ceil(C / columns)
     taps = math.ceil(K / stride) * math.ceil(L / stride)
 
     def run(dx: Array, bias: Array | int, parts: int) -> None:
@@ -128,7 +127,7 @@ def conv2d_grad_w(x: Array, g: Array, window: tuple[int, int], stride: int, pad:
     if len(x) != N or _outputs((H, W), window, stride, pad) != (P, Q):
         raise ValueError(f"conv2d_grad_w: x is {x.shape}, g {g.shape}, for windows {window}")
     x, g = launch.check("conv2d_grad_w", x, g)
-    pixels, taps, columns = N * P * Q, K * L * C, _columns(O)
+    pixels, taps = N * P * Q, K * L * C
     if is_product((H, W), window, stride, pad):
         return matmul(x.reshape(pixels, taps).T, g.reshape(pixels, O)).reshape(K, L, C, O)
     view = np.array((H, W, C, L, P, Q, stride, top, left), VIEW)
@@ -142,7 +141,9 @@ def conv2d_grad_w(x: Array, g: Array, window: tuple[int, int], stride: int, pad:
             product(_unroll(x[n], view, taps).T, g[n].reshape(-1, O), out=part)
         add(parts, dw)
         return dw
-    tiles = math.ceil(taps / ROWS), math.ceil(O / columns)
+    rows = math.ceil(taps / ROWS)
+    columns = columns_of(O, rows * parts_of(rows, pixels), x.dtype)
+    tiles = rows, math.ceil(O / columns)
 
     def run(dw: Array, bias: Array | int, parts: int) -> None:
         launch.launch(

@@ -29,10 +29,11 @@ TYPES = {"f": "float", "d": "double"}  # T in the names below, for the character
 KERNELS = (
     "sigmoid<T>", "sigmoid_grad<T>", "tanh_grad<T>", "leaky_relu<T>", "leaky_relu_grad<T>",
     "adam<T>", "add_parts<T>",
-    "matmul<T, false, false>", "matmul<T, false, true>", "matmul<T, true, false>",
-    "matmul<T, true, true>",
-    "conv2d<T, 16>", "conv2d<T, 64>", "conv2d_grad_x<T, 16>", "conv2d_grad_x<T, 64>",
-    "conv2d_grad_w<T, 16>", "conv2d_grad_w<T, 64>", "unroll<T>", "roll_up<T>",
+    *(f"matmul<{tile}, {a}, {b}>" for tile in ("T, 64", "float, 128")
+      for a in ("false", "true") for b in ("false", "true")),
+    *(f"{name}<{tile}>" for name in ("conv2d", "conv2d_grad_x", "conv2d_grad_w")
+      for tile in ("T, 16", "T, 64", "float, 128")),
+    "unroll<T>", "roll_up<T>",
     "channel_sum<T>", "channel_sums<T>", "moments<T>", "totals<T>", "moments_totals<T>",
     "normalize<T>", "batch_norm_grad<T>",
     "transform<T>", "transform_back<T>", "combine<T>", "combine_back<T>", "window_factors<T>",

@@ -9,6 +9,9 @@
 // its way from memory to registers and then to the other pair, so that one barrier per step is
 // enough.
 //
+// Each thread multiplies 8 numbers of one strip by WIDTH of the other: the wider the tile, the more
+// products for each number that is read, but the fewer tiles for all multiprocessors to work on.
+//
 // An operand tells where its numbers are. `outer` is its index in the output, `inner` the one
 // that is summed over; each is decoded once, far from the innermost loop, into whatever `at`
 // needs. INNER_ADJACENT: neighbours in memory are neighbours along inner, so that threads should
@@ -16,6 +19,12 @@
 
 constexpr int ROWS = 128, DEPTH = 8, SIDE = 16, HEIGHT = ROWS / SIDE;
 constexpr int SPACE = 4;  // keeps writes of one column in different banks of the shared memory
+
+// So many blocks at least share a multiprocessor: while one waits, another multiplies. Two leave
+// each thread 128 registers, which the widest tiles would exceed by a few, and which the sums of
+// float64 do not fit into.
+template <int COLUMNS>
+constexpr int RESIDENT = COLUMNS == 128 ? 2 : 1;
 
 // p[outer * outer_step + inner * inner_step]
 template <typename T, bool INNER>
@@ -70,11 +79,16 @@ struct Strip {
 template <typename T, int COLUMNS, class Left, class Right, class Place>
 __device__ void multiply(const Left& left, const Right& right, const T* bias, Place place,
                          Index rows, Index columns, Index first, Index last) {
-    constexpr int WIDTH = COLUMNS / SIDE;
+    constexpr int WIDTH = COLUMNS / SIDE, GROUP = WIDTH < 4 ? WIDTH : 4;
     alignas(16) __shared__ T l[2][DEPTH][ROWS + SPACE];
     alignas(16) __shared__ T r[2][DEPTH][COLUMNS + SPACE];
     const Index row = (Index)blockIdx.x * ROWS, column = (Index)blockIdx.y * COLUMNS;
-    const int top = threadIdx.x / SIDE * HEIGHT, side = threadIdx.x % SIDE * WIDTH;
+    const int top = threadIdx.x / SIDE * HEIGHT;
+    // A thread's columns are in groups of at most 16 bytes, those of all threads side by side: so
+    // that no two threads read the same bank of the shared memory at a time.
+    auto across = [](int j) {
+        return j / GROUP * SIDE * GROUP + threadIdx.x % SIDE * GROUP + j % GROUP;
+    };
 
     Strip<T, Left, ROWS> lefts;
     Strip<T, Right, COLUMNS> rights;
@@ -100,7 +114,7 @@ __device__ void multiply(const Left& left, const Right& right, const T* bias, Pl
 #pragma unroll
             for (int i = 0; i < HEIGHT; i++) a[i] = l[now][d][top + i];
 #pragma unroll
-            for (int j = 0; j < WIDTH; j++) b[j] = r[now][d][side + j];
+            for (int j = 0; j < WIDTH; j++) b[j] = r[now][d][across(j)];
 #pragma unroll
             for (int i = 0; i < HEIGHT; i++)
 #pragma unroll
@@ -119,7 +133,7 @@ __device__ void multiply(const Left& left, const Right& right, const T* bias, Pl
         T* out = place(row + top + i);
 #pragma unroll
         for (int j = 0; j < WIDTH; j++) {
-            const Index c = column + side + j;
+            const Index c = column + across(j);
             if (c < columns) out[c] = sums[i][j] + (bias ? bias[c] : T(0));
         }
     }
@@ -152,8 +166,8 @@ struct Steps {
     Index batch, outer, inner;
 };
 
-template <typename T, bool A_INNER, bool B_INNER>
-__global__ void __launch_bounds__(THREADS)
+template <typename T, int COLUMNS, bool A_INNER, bool B_INNER>
+__global__ void __launch_bounds__(THREADS, RESIDENT<COLUMNS>)
 matmul(const T* a, const T* b, T* y, Steps of_a, Steps of_b, Index batch, Index rows,
        Index columns, Index length, Index parts) {
     const Index i = blockIdx.z / parts, part = blockIdx.z % parts;
@@ -161,6 +175,7 @@ matmul(const T* a, const T* b, T* y, Steps of_a, Steps of_b, Index batch, Index 
     const Matrix<T, B_INNER> right = {b + i * of_b.batch, of_b.outer, of_b.inner};
     T* out = y + (part * batch + i) * rows * columns;
     const Part sum(part, parts, length);
-    multiply<T, 64>(left, right, (const T*)nullptr, [=](Index row) { return out + row * columns; },
-                    rows, columns, sum.first, sum.last);
+    multiply<T, COLUMNS>(left, right, (const T*)nullptr,
+                         [=](Index row) { return out + row * columns; }, rows, columns, sum.first,
+                         sum.last);
 }
