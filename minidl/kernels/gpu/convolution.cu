@@ -58,7 +58,7 @@ struct TapsOuter : Windows<T> {
 // y (pixels, O) = windows of x (pixels, taps) times w (taps, O), plus bias; blockIdx.z is the
 // part.
 template <typename T, int COLUMNS>
-__global__ void __launch_bounds__(THREADS, RESIDENT<COLUMNS>)
+__global__ void __launch_bounds__(THREADS, RESIDENT_IF_WIDE<T, COLUMNS>)
 conv2d(const T* x, const T* w, const T* bias, T* y, View view, Index pixels, Index taps, Index O,
        Index parts) {
     const PixelsOuter<T> left = {{x, view}};
@@ -72,7 +72,7 @@ conv2d(const T* x, const T* w, const T* bias, T* y, View view, Index pixels, Ind
 // dw (taps, O) = windows of x, transposed (taps, pixels), times g (pixels, O); blockIdx.z is the
 // part.
 template <typename T, int COLUMNS>
-__global__ void __launch_bounds__(THREADS, RESIDENT<COLUMNS>)
+__global__ void __launch_bounds__(THREADS, RESIDENT_IF_WIDE<T, COLUMNS>)
 conv2d_grad_w(const T* x, const T* g, T* dw, View view, Index pixels, Index taps, Index O,
               Index parts) {
     const TapsOuter<T> left = {{x, view}};
@@ -127,7 +127,7 @@ struct Reversed {
 
 // dx (N, H, W, C) from g (N, P, Q, O); blockIdx.z is phase * parts + part.
 template <typename T, int COLUMNS>
-__global__ void __launch_bounds__(THREADS, RESIDENT<COLUMNS>)
+__global__ void __launch_bounds__(THREADS, RESIDENT<T>)
 conv2d_grad_x(const T* g, const T* w, T* dx, Geometry n, Index N, Index parts) {
     const Phase f(n, blockIdx.z / parts);
     const Index part = blockIdx.z % parts, rows = N * f.U * f.V;

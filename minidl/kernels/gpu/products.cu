@@ -21,10 +21,12 @@ constexpr int ROWS = 128, DEPTH = 8, SIDE = 16, HEIGHT = ROWS / SIDE;
 constexpr int SPACE = 4;  // keeps writes of one column in different banks of the shared memory
 
 // So many blocks at least share a multiprocessor: while one waits, another multiplies. Two leave
-// each thread 128 registers, which the widest tiles would exceed by a few, and which the sums of
+// each thread 128 registers, which some kernels would exceed by a few, and which the sums of
 // float64 do not fit into.
-template <int COLUMNS>
-constexpr int RESIDENT = COLUMNS == 128 ? 2 : 1;
+template <typename T>
+constexpr int RESIDENT = sizeof(T) == 4 ? 2 : 1;
+template <typename T, int COLUMNS>
+constexpr int RESIDENT_IF_WIDE = COLUMNS == 128 ? RESIDENT<T> : 1;
 
 // p[outer * outer_step + inner * inner_step]
 template <typename T, bool INNER>
@@ -167,7 +169,7 @@ struct Steps {
 };
 
 template <typename T, int COLUMNS, bool A_INNER, bool B_INNER>
-__global__ void __launch_bounds__(THREADS, RESIDENT<COLUMNS>)
+__global__ void __launch_bounds__(THREADS, RESIDENT_IF_WIDE<T, COLUMNS>)
 matmul(const T* a, const T* b, T* y, Steps of_a, Steps of_b, Index batch, Index rows,
        Index columns, Index length, Index parts) {
     const Index i = blockIdx.z / parts, part = blockIdx.z % parts;
