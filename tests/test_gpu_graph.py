@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from minidl import gradients, losses, nn, optim
 from minidl.device import CPU, Device, is_recording, to_cpu
-from minidl.graph import captured
+from minidl.graph import captured, captured_turns
 
 
 class FakeCuda:
@@ -35,6 +37,7 @@ class FakeCuda:
 
 
 def test_the_order_of_a_recording() -> None:
+    """Tried, recorded, replayed: what a call does has been done once when it returns."""
     cuda = FakeCuda()
 
     def compute() -> str:
@@ -43,15 +46,66 @@ def test_the_order_of_a_recording() -> None:
         return "result"
 
     step = captured(compute, cuda.device)
-    assert cuda.said == [
-        "get_current_stream", "synchronize", "Stream", "MemoryPool", "using_allocator",
-        "enter", "enter", "compute", "synchronize", "begin_capture", "compute", "end_capture",
-        "exit", "exit",
-    ]  # fmt: skip
-    assert not is_recording()
-    cuda.said.clear()
-    assert step() == step() == "result"
-    assert cuda.said == ["get_current_stream", "launch"] * 2
+    within = ["using_allocator", "enter", "enter"]  # the pool and the stream of the recording
+    tried = ["get_current_stream", "synchronize", *within]
+    # after its last result, a function is asked whether there is more
+    for expected in (
+        ["MemoryPool", "Stream", *tried, "compute", "synchronize", "exit", "exit",
+         *tried, "synchronize", "exit", "exit"],
+        [*within, "begin_capture", "compute", "end_capture", "exit", "exit",
+         "get_current_stream", "launch",
+         *within, "begin_capture", "end_capture", "exit", "exit"],
+        ["get_current_stream", "launch"],
+        ["get_current_stream", "launch"],
+    ):  # fmt: skip
+        cuda.said.clear()
+        assert step() == "result"
+        assert cuda.said == expected
+        assert not is_recording()
+
+
+def test_turns_are_graphs_of_their_own() -> None:
+    """Between two of them it is the caller's turn, each time in the same order."""
+    cuda = FakeCuda()
+
+    def compute() -> Iterator[str]:
+        cuda.said.append("compute")
+        yield "first"
+        assert is_recording()
+        cuda.said.append("compute more")
+        yield "second"
+
+    step, order = captured_turns(compute, cuda.device), []
+    for _ in range(3):
+        cuda.said.clear()
+        for result in step():
+            assert not is_recording()
+            cuda.said.append(result)
+        order.append([w for w in cuda.said if w in ("compute", "compute more", "launch", "first",
+                                                    "second")])  # fmt: skip
+    assert order == [
+        ["compute", "first", "compute more", "second"],
+        ["compute", "launch", "first", "compute more", "launch", "second"],
+        ["launch", "first", "launch", "second"],
+    ]
+
+
+def test_arguments_are_copied_to_where_they_were_recorded() -> None:
+    """And other shapes are recorded apart."""
+    cuda, seen = FakeCuda(), []
+
+    def compute(x: np.ndarray) -> np.ndarray:
+        seen.append(x)
+        return x
+
+    step = captured(compute, cuda.device)
+    for value in (1, 2, 3):
+        given = np.full(4, value)
+        np.testing.assert_array_equal(step(given), given)
+        assert seen[-1] is not given
+    assert len(seen) == 2 and seen[0] is seen[1]
+    assert step(np.zeros(5)).shape == (5,) and len(seen) == 3
+    assert step(np.full(4, 6))[0] == 6 and len(seen) == 3
 
 
 def test_a_recording_ends_where_its_function_fails() -> None:
@@ -61,30 +115,38 @@ def test_a_recording_ends_where_its_function_fails() -> None:
         if "begin_capture" in cuda.said:
             raise ValueError("half way")
 
+    step = captured(compute, cuda.device)
+    step()
     with pytest.raises(ValueError, match="half way"):
-        captured(compute, cuda.device)
+        step()
     assert cuda.said[-3:] == ["end_capture", "exit", "exit"]
 
 
 def test_gradients_of_a_recording(device: Device, rng: np.random.Generator) -> None:
-    """They are those of a step, for batches that the recording has not seen."""
-    net = nn.Sequential(
-        nn.Conv2D(3, 8, window=3, rng=rng), nn.BatchNorm(8), nn.ReLU(),
-        nn.Conv2D(8, 3, window=3, rng=rng),
-    ).to(device)  # fmt: skip
-    adam = optim.Adam(net.parameters())
-    x, y = (device.put(rng.random((2, 6, 6, 3)).astype(np.float32)) for _ in range(2))
+    """They are those of a step, for batches that the recording has not seen, and each call moves
+    the running statistics once."""
+    net, other = (
+        nn.Sequential(
+            nn.Conv2D(3, 8, window=3, rng=np.random.default_rng(1)), nn.BatchNorm(8), nn.ReLU(),
+            nn.Conv2D(8, 3, window=3, rng=np.random.default_rng(2)),
+        ).to(device)
+        for _ in range(2)
+    )  # fmt: skip
+    adam, its = optim.Adam(net.parameters()), optim.Adam(other.parameters())
 
-    def compute() -> list[Any]:
+    def compute(net: nn.Module, x: Any, y: Any) -> list[Any]:
         return gradients(losses.mean_squared_error(net(x), y), net.parameters())
 
-    step = captured(compute, device)
-    for _ in range(3):
-        x[...] = device.put(rng.random(x.shape).astype(np.float32))
-        found = [to_cpu(g).copy() for g in step()]
-        for one, other in zip(found, compute(), strict=True):
-            np.testing.assert_allclose(one, to_cpu(other), rtol=1e-3, atol=1e-5)
-        adam.step(step())
+    step = captured(partial(compute, net), device)
+    for _ in range(4):
+        x, y = (device.put(rng.random((2, 6, 6, 3)).astype(np.float32)) for _ in range(2))
+        found, expected = step(x, y), compute(other, x, y)
+        for one, another in zip(found, expected, strict=True):
+            np.testing.assert_allclose(to_cpu(one), to_cpu(another), rtol=1e-3, atol=1e-5)
+        adam.step(found)
+        its.step(expected)
+    for name, array in other.state().items():
+        np.testing.assert_allclose(to_cpu(net.state()[name]), to_cpu(array), rtol=1e-3, atol=1e-5)
 
 
 def test_nothing_changes_on_the_cpu() -> None:
@@ -92,3 +154,4 @@ def test_nothing_changes_on_the_cpu() -> None:
         return 3
 
     assert captured(compute, CPU) is compute
+    assert captured_turns(compute, CPU) is compute  # type: ignore[arg-type, comparison-overlap]
