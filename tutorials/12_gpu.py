@@ -235,17 +235,17 @@ print("g is a new array           p =", p, "  broken")
 
 # %% [markdown]
 # So the rules: write new batches *into* the arrays that were recorded, and keep what changes in
-# Python, such as a rate that decays, outside. The library's `captured` takes the gradients into a
+# Python, such as a rate that decays, outside. The library's `captured` does the first by itself: it
+# copies the arguments of a call to where those of the recording are. It takes the gradients into a
 # graph and leaves the optimiser's step outside. On a CPU there are no launches, and it gives back
 # the function itself:
 
 # %%
 rng = np.random.default_rng(0)
 net = denoiser(rng).to(place)
-x, target = (place.put(np.zeros((16, 32, 32, 1), np.float32)) for _ in range(2))
 
 
-def compute():
+def compute(x, target):
     loss = losses.mean_squared_error(net(x), target)
     return [loss.data, *gradients(loss, net.parameters())]
 
@@ -256,13 +256,16 @@ adam = optim.Adam(net.parameters(), rate=0.003)
 for _ in range(50):
     clean = patches(16, rng)
     noise = rng.normal(0, SIGMA, clean.shape).astype(np.float32)
-    x[...], target[...] = place.put(clean + noise), place.put(noise)
-    loss, *found = step()
+    loss, *found = step(place.put(clean + noise), place.put(noise))
     adam.step(found)
 print(f"loss after 50 steps {float(loss):.5f}\n")
-print(inspect.getsource(graph.captured))
+print(inspect.getsource(graph.captured_turns))
+print(inspect.getsource(graph._Recording))
 
 # %% [markdown]
+# What that is worth: on an NVIDIA H200, a step of both players of paper 2's compact pair, with 16
+# pictures, took 33 milliseconds when Python asked for every launch, and 4.9 as graphs.
+#
 # ## 4. What changes on a GPU, and what does not
 #
 # | | CPU | GPU |
