@@ -78,10 +78,10 @@ def rows(scale: int = 1) -> dict[str, Row]:
         "upsample_conv2d_grad_x": Row(CONVOLUTIONS, (pictures, up_w), doubled),
         "upsample_conv2d_grad_w": Row(CONVOLUTIONS, (half, pictures), doubled),
         "channel_sum": Row(CHANNELS, (pictures,)),
-        "moments": Row(CHANNELS, (pictures,)),
-        "normalize": Row(CHANNELS, (pictures, c, c, c)),
-        "channel_sums": Row(CHANNELS, (more, pictures, c)),
-        "batch_norm_grad": Row(CHANNELS, (more, pictures, c, c, c, c)),
+        "moments": Row(CHANNELS, (pictures, 1.0)),
+        "normalize": Row(CHANNELS, (pictures, c, c, c, 1.0)),
+        "channel_sums": Row(CHANNELS, (more, pictures, c, 1.0)),
+        "batch_norm_grad": Row(CHANNELS, (more, pictures, c, c, c, c, 1.0)),
     }
 
 

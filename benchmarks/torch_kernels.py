@@ -107,7 +107,7 @@ def _upsample_conv2d_grad_w(mode: Mode, x: Any, g: Any) -> Call:
     return lambda: _of_weights(G.conv2d_weight(_double(x), shape, g, padding=1))
 
 
-def _moments(x: Any, device: str = "cpu") -> dict[str, Call]:
+def _moments(x: Any, slope: float, device: str = "cpu") -> dict[str, Call]:
     """By the function of that name, and by batch norm, which does more and is faster."""
     mode = replace(MODES[1], device=device)
     x, pictures = mode.array(x), mode.pictures(x)
@@ -124,7 +124,7 @@ def _moments(x: Any, device: str = "cpu") -> dict[str, Call]:
     return {"PyTorch": var_mean, "PyTorch batch_norm": batch_norm}
 
 
-def _channel_sums(mode: Mode, g: Any, x: Any, mean: Any) -> Call:
+def _channel_sums(mode: Mode, g: Any, x: Any, mean: Any, slope: float) -> Call:
     g, x, mean = mode.pictures(g), mode.pictures(x), mode.array(mean)
     ones, only_sums = torch.ones_like(mean), [False, True, True]
 
@@ -154,5 +154,5 @@ KERNELS: dict[str, Callable[..., dict[str, Call]]] = {
     "channel_sum": _plain(lambda x: x.sum((0, 1, 2))),
     "moments": _moments,
     "channel_sums": _pictures(_channel_sums),
-    "normalize": _plain(lambda x, mean, a, b: torch.addcmul(b - mean * a, x, a)),
+    "normalize": _plain(lambda x, mean, a, b, slope: torch.addcmul(b - mean * a, x, a)),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -149,11 +150,11 @@ def _conv(
     return _case(name, lambda *xs: op(*xs, **options), *shapes)
 
 
-def _normalize(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+def _normalize(x: Tensor, gamma: Tensor, beta: Tensor, slope: float = 1.0) -> Tensor:
     mean, variance = (
         np.asarray(a, x.dtype, like=x.data) for a in ([0.5, -1.0, 0.0], [2.0, 0.3, 1.0])
     )
-    return ops.normalize(x, gamma, beta, mean=mean, variance=variance)
+    return ops.normalize(x, gamma, beta, mean=mean, variance=variance, slope=slope)
 
 
 _rng = np.random.default_rng(1)
@@ -221,7 +222,23 @@ OP_CASES: list[Case] = [
     _case("batch_norm", ops.batch_norm, (6, 3), (3,), (3,)),
     _case("batch_norm, pictures", ops.batch_norm, (2, 3, 2, 4), (4,), (4,)),
     _case("batch_norm, one picture", ops.batch_norm, (1, 3, 3, 1), (1,), (1,)),
+    _case(
+        "batch_norm, leaky",
+        partial(ops.batch_norm, slope=0.2),
+        (2, 3, 2, 4),
+        (4,),
+        (4,),
+        domain=off_zero,
+    ),
     _case("normalize", _normalize, (2, 3, 2, 3), (3,), (3,)),
+    _case(
+        "normalize, leaky",
+        partial(_normalize, slope=0.2),
+        (2, 3, 2, 3),
+        (3,),
+        (3,),
+        domain=off_zero,
+    ),
 ]
 
 LOSS_CASES: list[Case] = [
@@ -249,6 +266,7 @@ LAYER_CASES: list[Case] = [
     _layer(nn.BatchNorm(3), (5, 3)),
     _layer(nn.BatchNorm(3), (2, 3, 2, 3), what=", pictures"),
     _layer(nn.BatchNorm(3).train(False), (2, 3, 2, 3), what=", in use"),
+    _layer(nn.BatchNorm(3, slope=0.2), (2, 3, 2, 3), domain=off_zero, what=", leaky"),
     _case("Dropout", lambda x: nn.Dropout(0.4, rng=np.random.default_rng(0))(x), (5, 4)),
     _layer(nn.Dropout(0.4, rng=_rng).train(False), (3, 4), what=", in use"),
     _layer(nn.Flatten(), (2, 3, 2, 2)),

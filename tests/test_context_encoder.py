@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
 
 import numpy as np
@@ -70,16 +71,17 @@ def test_layers_of_the_report():
     """3x3 'same' convolutions, order convolution, LeakyReLU(0.2), BatchNorm(momentum=0.8)."""
     generator, discriminator = build("report", rng=np.random.default_rng(0), width=1 / 64)
     assert isinstance(generator, nn.Sequential)
-    down = ["Conv2D", "LeakyReLU", "BatchNorm"]
+    down, up = ["Conv2D", "BatchNorm"], ["UpSampleConv2D", "BatchNorm"]
     names = [type(layer).__name__ for layer in generator.layers]
-    up = ["UpSampleConv2D", "ReLU", "BatchNorm"]
     bottom = ["Conv2D", "LeakyReLU", "Dropout"]
     assert names == 5 * down + bottom + 4 * up + ["Conv2D", "Tanh"]
     names = [type(layer).__name__ for layer in discriminator.layers]
     assert names == 4 * down + ["Flatten", "Linear"]
-    for layer in [*generator.layers, *discriminator.layers]:
+    layers = [*generator.layers, *discriminator.layers]
+    for before, layer in itertools.pairwise(layers):
         if isinstance(layer, nn.BatchNorm):
             assert layer.momentum == 0.8
+            assert layer.slope == (0 if isinstance(before, nn.UpSampleConv2D) else 0.2)
         if isinstance(layer, nn.LeakyReLU):
             assert layer.slope == 0.2
         if isinstance(layer, nn.Conv2D):

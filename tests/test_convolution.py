@@ -194,19 +194,20 @@ def test_upsample_conv2d_kernels(
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("slope", [1.0, 0.2, 0.0])
 @pytest.mark.parametrize("shape", [(1, 3), (50, 1), (2, 3, 5, 4), (1, 1, 1, 2), (3, 37, 11, 33)])
-def test_statistics_kernels(sibling: Any, shape: tuple[int, ...], dtype: Any) -> None:
+def test_statistics_kernels(sibling: Any, shape: tuple[int, ...], slope: float, dtype: Any) -> None:
     channels = shape[-1:]
     x, g, scale, shift, a, b = draw(dtype, shape, shape, *[channels] * 4)
-    x += 3
+    x += 1
     mean = x.mean(axis=tuple(range(x.ndim - 1)))
     rows = g.size // channels[0]  # a sum may be off by a rounding of each
     for name, roundings, arguments in (
         ("channel_sum", rows, (g,)),
-        ("channel_sums", rows, (g, x, mean)),
-        ("moments", 20, (x,)),
-        ("normalize", 50, (x, mean, scale, shift)),
-        ("batch_norm_grad", 50, (g, x, mean, scale, a, b)),
+        ("channel_sums", rows, (g, x, mean, slope)),
+        ("moments", 20, (x, slope)),
+        ("normalize", 50, (x, mean, scale, shift, slope)),
+        ("batch_norm_grad", 50, (g, x, mean, scale, a, b, slope)),
     ):
         found = getattr(sibling, name)(*arguments)
         expected = getattr(reference, name)(*arguments)
@@ -219,7 +220,7 @@ def test_statistics_kernels(sibling: Any, shape: tuple[int, ...], dtype: Any) ->
 def test_moments_far_from_zero(sibling: Any) -> None:
     """A mean a thousand times the deviation does not spoil the variance."""
     (x,) = draw(np.float32, (4000, 3))
-    mean, variance = sibling.moments(1000 + x)
+    mean, variance = sibling.moments(1000 + x, 1.0)
     wide = (1000 + x).astype(np.float64)
     np.testing.assert_allclose(mean, wide.mean(axis=0), rtol=1e-7)
     np.testing.assert_allclose(variance, wide.var(axis=0), rtol=1e-6)
@@ -266,10 +267,10 @@ def test_kernels_take_views(sibling: Any, kernel: str) -> None:
         ("upsample_conv2d", [(1, 4, 4, 3), (3, 3, 3, 5), (4,)], ()),
         ("upsample_conv2d_grad_x", [(1, 8, 8, 4), (3, 3, 3, 5)], ()),
         ("upsample_conv2d_grad_w", [(1, 4, 4, 3), (1, 8, 6, 5)], ()),
-        ("channel_sums", [(5, 3), (4, 3), (3,)], ()),
-        ("normalize", [(5, 3), (3,), (3,), (2,)], ()),
-        ("batch_norm_grad", [(5, 3), (5, 3), (3,), (3,), (1,), (3,)], ()),
-        ("moments", [(0, 3)], ()),
+        ("channel_sums", [(5, 3), (4, 3), (3,)], (1.0,)),
+        ("normalize", [(5, 3), (3,), (3,), (2,)], (1.0,)),
+        ("batch_norm_grad", [(5, 3), (5, 3), (3,), (3,), (1,), (3,)], (1.0,)),
+        ("moments", [(0, 3)], (1.0,)),
     ],
 )
 def test_what_does_not_fit_is_refused(sibling: Any, name: str, shapes: Any, rest: Any) -> None:

@@ -101,23 +101,26 @@ def test_adam_is_one_launch(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("rows", [1, 32])
+@pytest.mark.parametrize("slope", [1.0, 0.2])
 @pytest.mark.parametrize("shape", [(3, 700), (40, 257), (20_000, 1), (500, 6, 100), (9, 256)])
 def test_statistics(
-    emulated: Any, monkeypatch: pytest.MonkeyPatch, shape: Any, rows: int, dtype: Any
+    emulated: Any, monkeypatch: pytest.MonkeyPatch, shape: Any, slope: float, rows: int, dtype: Any
 ) -> None:
     """More channels than threads; so many rows that they are in many parts."""
     monkeypatch.setattr(normalisation, "ROWS", rows)
     x, g, *channels = draw(dtype, shape, shape, *[shape[-1:]] * 5)
     mean, scale, a, b, shift = channels
     close(gpu.channel_sum(g), reference.channel_sum(g), 200)
-    for found, expected in zip(gpu.moments(x + 3), reference.moments(x + 3), strict=True):
+    for found, expected in zip(gpu.moments(x, slope), reference.moments(x, slope), strict=True):
         close(found, expected, 200)
-    sums = gpu.channel_sums(g, x, mean), reference.channel_sums(g, x, mean)
+    sums = gpu.channel_sums(g, x, mean, slope), reference.channel_sums(g, x, mean, slope)
     for found, expected in zip(*sums, strict=True):
         close(found, expected, 200)
-    close(gpu.normalize(x, mean, scale, shift), reference.normalize(x, mean, scale, shift))
-    given = (g, x, mean, scale, a, b)
-    close(gpu.batch_norm_grad(*given), reference.batch_norm_grad(*given))
+    for name, given in (
+        ("normalize", (x, mean, scale, shift, slope)),
+        ("batch_norm_grad", (g, x, mean, scale, a, b, slope)),
+    ):
+        close(getattr(gpu, name)(*given), getattr(reference, name)(*given))
 
 
 # --- patches --------------------------------------------------------------------------------------

@@ -182,26 +182,30 @@ def channel_sum(x: Array) -> Array:
     return x.sum(axis=_over(x), dtype=np.float64).astype(x.dtype)
 
 
-def moments(x: Array) -> tuple[Array, Array]:
-    """The mean and the variance over each channel, (C,) both. The variance is the mean square."""
-    wide = x.astype(np.float64)
+def moments(x: Array, slope: float) -> tuple[Array, Array]:
+    """The mean and the variance over each channel of u = leaky_relu(x, slope), (C,) both. The
+    variance is the mean square. A slope of 1 takes x as it is, here and below."""
+    wide = leaky_relu(x, slope).astype(np.float64)
     return wide.mean(axis=_over(x)).astype(x.dtype), wide.var(axis=_over(x)).astype(x.dtype)
 
 
-def normalize(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
-    """(x - mean) scale + shift, the three (C,)."""
-    return (x - mean) * scale + shift
+def normalize(x: Array, mean: Array, scale: Array, shift: Array, slope: float) -> Array:
+    """(u - mean) scale + shift, the three (C,), of u = leaky_relu(x, slope)."""
+    return (leaky_relu(x, slope) - mean) * scale + shift
 
 
-def channel_sums(g: Array, x: Array, mean: Array) -> tuple[Array, Array]:
-    """The sums of g and of g (x - mean) over each channel, (C,) both."""
-    return channel_sum(g), channel_sum(g * (x - mean))
+def channel_sums(g: Array, x: Array, mean: Array, slope: float) -> tuple[Array, Array]:
+    """The sums of g and of g (u - mean) over each channel, (C,) both, u = leaky_relu(x, slope)."""
+    return channel_sum(g), channel_sum(g * (leaky_relu(x, slope) - mean))
 
 
-def batch_norm_grad(g: Array, x: Array, mean: Array, scale: Array, a: Array, b: Array) -> Array:
-    """(g - a - b (x - mean)) scale, the four (C,): dL/dx of a batch norm, given g = dL/dy.
+def batch_norm_grad(
+    g: Array, x: Array, mean: Array, scale: Array, a: Array, b: Array, slope: float
+) -> Array:
+    """du/dx (g - a - b (u - mean)) scale, the four (C,): dL/dx of a batch norm of
+    u = leaky_relu(x, slope), given g = dL/dy.
 
-    a is the mean of g, b the mean of g (x - mean) / (variance + eps): what reaches x by way of
+    a is the mean of g, b the mean of g (u - mean) / (variance + eps): what reaches u by way of
     the mean and of the variance.
     """
-    return (g - a - b * (x - mean)) * scale
+    return leaky_relu_grad((g - a - b * (leaky_relu(x, slope) - mean)) * scale, x, slope)

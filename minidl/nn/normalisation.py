@@ -17,12 +17,17 @@ class BatchNorm(Module):
     running = momentum running + (1 - momentum) batch, the variance being the batch's mean square.
     In use by the running ones. gamma (channels,) starts at 1, beta (channels,) at 0, the running
     mean at 0, the running variance at 1 (Ioffe & Szegedy 2015).
+
+    slope: of a leaky ReLU before it, which then takes no passes over memory of its own; 0 for a
+    ReLU, 1 for none.
     """
 
-    def __init__(self, channels: int, *, momentum: float = 0.9, eps: float = 1e-5) -> None:
+    def __init__(
+        self, channels: int, *, momentum: float = 0.9, eps: float = 1e-5, slope: float = 1.0
+    ) -> None:
         if not 0 <= momentum < 1:
             raise ValueError(f"BatchNorm: momentum is {momentum}, expected 0 <= momentum < 1")
-        self.momentum, self.eps = momentum, eps
+        self.momentum, self.eps, self.slope = momentum, eps, slope
         self.gamma = Tensor(np.ones(channels, np.float32), f"BatchNorm({channels}).gamma")
         self.beta = Tensor(np.zeros(channels, np.float32), f"BatchNorm({channels}).beta")
         self.mean: Array = np.zeros(channels, np.float32)
@@ -30,11 +35,14 @@ class BatchNorm(Module):
 
     def forward(self, x: Tensor | Array) -> Tensor:
         if not self.training:
+            running = {"mean": self.mean, "variance": self.variance}
             return ops.normalize(
-                x, self.gamma, self.beta, mean=self.mean, variance=self.variance, eps=self.eps
+                x, self.gamma, self.beta, **running, eps=self.eps, slope=self.slope
             )
-        of_batch = mean, variance = ops.moments(x)
-        y = ops.batch_norm(x, self.gamma, self.beta, eps=self.eps, of_batch=of_batch)
+        of_batch = mean, variance = ops.moments(x, slope=self.slope)
+        y = ops.batch_norm(
+            x, self.gamma, self.beta, eps=self.eps, of_batch=of_batch, slope=self.slope
+        )
         self.mean += (1 - self.momentum) * (mean - self.mean)
         self.variance += (1 - self.momentum) * (variance - self.variance)
         return y

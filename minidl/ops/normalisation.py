@@ -12,12 +12,13 @@ from ..tensor import Tensor, op
 from .grads import Grads, once
 
 
-def moments(x: Tensor | Array) -> tuple[Array, Array]:
-    """The mean and the variance (mean square) of each channel of x (..., C): arrays (C,).
+def moments(x: Tensor | Array, *, slope: float = 1.0) -> tuple[Array, Array]:
+    """The mean and the variance (mean square) of each channel of leaky_relu(x, slope), x being
+    (..., C): arrays (C,).
 
     Not an op: plain numbers, of which no gradient is taken.
     """
-    return kernels.moments(x.data if isinstance(x, Tensor) else x)
+    return kernels.moments(x.data if isinstance(x, Tensor) else x, slope)
 
 
 def _check(x: Array, **of_channels: Array) -> None:
@@ -36,42 +37,51 @@ def batch_norm(
     *,
     eps: float = 1e-5,
     of_batch: tuple[Array, Array] | None = None,
+    slope: float = 1.0,
 ) -> Grads:
-    """gamma (x - mean) / sqrt(variance + eps) + beta, by the batch's own mean and variance (Ioffe &
-    Szegedy 2015). x (N, C) or (N, H, W, C); gamma, beta (C,).
+    """gamma (u - mean) / sqrt(variance + eps) + beta, by the mean and variance of the batch's own u
+    (Ioffe & Szegedy 2015). x (N, C) or (N, H, W, C); gamma, beta (C,).
 
-    of_batch: `moments(x)`, where the caller has them already.
+    u is x or, with a slope, leaky_relu(x, slope) in the same passes over memory. of_batch:
+    `moments(x, slope=slope)`, where the caller has them already.
     """
-    mean, variance = kernels.moments(x) if of_batch is None else of_batch
+    mean, variance = kernels.moments(x, slope) if of_batch is None else of_batch
     _check(x, gamma=gamma, beta=beta, mean=mean, variance=variance)
     rows = math.prod(x.shape[:-1])
     r = 1 / np.sqrt(variance + eps)
 
     @once
-    def sums(g: Array) -> tuple[Array, Array]:  # of g, of g (x - mean)
-        return kernels.channel_sums(g, x, mean)
+    def sums(g: Array) -> tuple[Array, Array]:  # of g, of g (u - mean)
+        return kernels.channel_sums(g, x, mean, slope)
 
     def grad_x(g: Array) -> Array:
         total, weighted = sums(g)
         return kernels.batch_norm_grad(
-            g, x, mean, gamma * r, total / rows, weighted * (r * r) / rows
+            g, x, mean, gamma * r, total / rows, weighted * (r * r) / rows, slope
         )
 
-    y = kernels.normalize(x, mean, gamma * r, beta)
+    y = kernels.normalize(x, mean, gamma * r, beta, slope)
     return y, grad_x, lambda g: sums(g)[1] * r, lambda g: sums(g)[0]
 
 
 @op
 def normalize(
-    x: Array, gamma: Array, beta: Array, *, mean: Array, variance: Array, eps: float = 1e-5
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    *,
+    mean: Array,
+    variance: Array,
+    eps: float = 1e-5,
+    slope: float = 1.0,
 ) -> Grads:
-    """gamma (x - mean) / sqrt(variance + eps) + beta, by a given mean and variance: batch
-    normalisation in use. x (..., C), all others (C,)."""
+    """gamma (u - mean) / sqrt(variance + eps) + beta, by a given mean and variance: batch
+    normalisation in use. x (..., C), all others (C,); u as in `batch_norm`."""
     _check(x, gamma=gamma, beta=beta, mean=mean, variance=variance)
     r = 1 / np.sqrt(variance + eps)
     return (
-        kernels.normalize(x, mean, gamma * r, beta),
-        lambda g: g * (gamma * r),
-        lambda g: kernels.channel_sums(g, x, mean)[1] * r,
+        kernels.normalize(x, mean, gamma * r, beta, slope),
+        lambda g: kernels.leaky_relu_grad(g * (gamma * r), x, slope),
+        lambda g: kernels.channel_sums(g, x, mean, slope)[1] * r,
         kernels.channel_sum,
     )

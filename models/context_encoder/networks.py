@@ -190,11 +190,11 @@ def report_generator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.S
 
     def down(inputs: int, outputs: int) -> Layers:
         conv = nn.Conv2D(inputs, outputs, window=3, stride=2, rng=rng)
-        return [conv, nn.LeakyReLU(), nn.BatchNorm(outputs, momentum=0.8)]
+        return [conv, nn.BatchNorm(outputs, momentum=0.8, slope=0.2)]  # LeakyReLU first
 
     def up(inputs: int, outputs: int) -> Layers:
         conv = nn.UpSampleConv2D(inputs, outputs, rng=rng)
-        return [conv, nn.ReLU(), nn.BatchNorm(outputs, momentum=0.8)]
+        return [conv, nn.BatchNorm(outputs, momentum=0.8, slope=0)]  # ReLU first
 
     return nn.Sequential(
         *down(3, c(64)),  # 128x128x64
@@ -220,7 +220,7 @@ def report_discriminator(c: Channels, rng: np.random.Generator, whole: bool) -> 
 
     def down(inputs: int, outputs: int) -> Layers:
         conv = nn.Conv2D(inputs, outputs, window=3, stride=2, rng=rng)
-        return [conv, nn.LeakyReLU(), nn.BatchNorm(outputs, momentum=0.8)]
+        return [conv, nn.BatchNorm(outputs, momentum=0.8, slope=0.2)]  # LeakyReLU first
 
     return nn.Sequential(
         *down(3, c(64)),  # 32x32x64

@@ -2,6 +2,9 @@
 
 Moments take four rows at a time, so that their sums are read and written a quarter as often: those
 of 8 pictures of 128x128 pixels, 64 channels, take 1.5 ms instead of 2 (AMD Zen 4, one thread).
+
+All wait for memory. So a leaky ReLU before a batch norm is computed where x is read, each time
+anew: two passes less over it on the way, and three on the way back.
 """
 
 from __future__ import annotations
@@ -20,6 +23,11 @@ from .threads import GRAIN
 
 
 @inner
+def _leaky(x, slope):
+    return x if x > 0 else slope * x
+
+
+@inner
 def _copy(total, to):
     for c in range(total.size):
         to[c] = total[c]
@@ -35,21 +43,21 @@ def _channel_sum(x, sums, part):
 
 
 @parallel
-def _moments(x, origin, sums, part):
-    """Sums of x - origin and of its square. The first row of all is no further from the mean than
+def _moments(x, origin, slope, sums, part):
+    """Sums of u - origin and of its square. The first row of all is no further from the mean than
     sqrt(rows) standard deviations: nothing cancels when the mean's square is subtracted."""
     x, C, D = x[part.first : part.last], origin.size, np.float64
     total, squares = zeros(C, D), zeros(C, D)
     for r in range(0, len(x) - 3, 4):
         for c in range(C):
             zero = D(origin[c])
-            d0, d1, d2, d3 = (D(x[r, c]) - zero, D(x[r + 1, c]) - zero, D(x[r + 2, c]) - zero,
-                              D(x[r + 3, c]) - zero)  # fmt: skip
+            d0, d1 = D(_leaky(x[r, c], slope)) - zero, D(_leaky(x[r + 1, c], slope)) - zero
+            d2, d3 = D(_leaky(x[r + 2, c], slope)) - zero, D(_leaky(x[r + 3, c], slope)) - zero
             total[c] += (d0 + d1) + (d2 + d3)
             squares[c] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3)
     for r in range(len(x) // 4 * 4, len(x)):
         for c in range(C):
-            d = D(x[r, c]) - D(origin[c])
+            d = D(_leaky(x[r, c], slope)) - D(origin[c])
             total[c] += d
             squares[c] += d * d
     _copy(total, sums[part.which, 0])
@@ -57,34 +65,35 @@ def _moments(x, origin, sums, part):
 
 
 @parallel
-def _normalize(x, y, mean, scale, shift, part):
+def _normalize(x, y, mean, scale, shift, slope, part):
     here = slice(part.first, part.last)
     x, y = x[here], y[here]
     for r in range(x.shape[0]):
         for c in range(mean.size):
-            y[r, c] = (x[r, c] - mean[c]) * scale[c] + shift[c]
+            y[r, c] = (_leaky(x[r, c], slope) - mean[c]) * scale[c] + shift[c]
 
 
 @parallel
-def _channel_sums(g, x, mean, sums, part):
+def _channel_sums(g, x, mean, slope, sums, part):
     here, C = slice(part.first, part.last), mean.size
     total, weighted = zeros(C, np.float64), zeros(C, np.float64)
     g, x = g[here], x[here]
     for r in range(g.shape[0]):
         for c in range(mean.size):
             total[c] += g[r, c]
-            weighted[c] += g[r, c] * (x[r, c] - mean[c])
+            weighted[c] += g[r, c] * (_leaky(x[r, c], slope) - mean[c])
     _copy(total, sums[part.which, 0])
     _copy(weighted, sums[part.which, 1])
 
 
 @parallel
-def _batch_norm_grad(g, x, dx, mean, scale, a, b, part):
+def _batch_norm_grad(g, x, dx, mean, scale, a, b, slope, part):
     here = slice(part.first, part.last)
     g, x, dx = g[here], x[here], dx[here]
     for r in range(g.shape[0]):
         for c in range(mean.size):
-            dx[r, c] = (g[r, c] - a[c] - b[c] * (x[r, c] - mean[c])) * scale[c]
+            du = (g[r, c] - a[c] - b[c] * (_leaky(x[r, c], slope) - mean[c])) * scale[c]
+            dx[r, c] = du if x[r, c] > 0 else slope * du
 
 
 def _rows(what: str, *arrays: np.ndarray) -> list[np.ndarray]:
@@ -110,41 +119,46 @@ def _parts(rows: np.ndarray) -> int:
     return threads.parts(len(rows), grain=-(-GRAIN // max(1, rows.shape[1])))
 
 
-def _totals(loop: Any, rows: list[np.ndarray], *channels: np.ndarray, sums: int) -> np.ndarray:
+def _totals(loop: Any, rows: list[np.ndarray], *rest: Any, sums: int) -> np.ndarray:
     """The sums (sums, C) that `loop` adds up over the rows: those of each part, in order."""
     parts = _parts(rows[0])
     totals = np.empty((parts, sums, rows[0].shape[1]))
-    threads.split(loop, len(rows[0]), parts, *rows, *channels, totals)
+    threads.split(loop, len(rows[0]), parts, *rows, *rest, totals)
     return totals.sum(axis=0)
 
 
-def _map(loop: Any, rows: list[np.ndarray], *channels: np.ndarray) -> None:
+def _map(loop: Any, rows: list[np.ndarray], *rest: Any) -> None:
     """loop over all rows, the last of which it writes."""
-    threads.split(loop, len(rows[0]), _parts(rows[0]), *rows, *channels)
+    threads.split(loop, len(rows[0]), _parts(rows[0]), *rows, *rest)
 
 
 def channel_sum(x: np.ndarray) -> np.ndarray:
     return _totals(_channel_sum, _rows("channel_sum", x), sums=1)[0].astype(x.dtype)
 
 
-def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    (rows,) = _rows("moments", x)
+def moments(x: np.ndarray, slope: float) -> tuple[np.ndarray, np.ndarray]:
+    (rows,), T = _rows("moments", x), x.dtype.type
     if not len(rows):
         raise ValueError(f"moments: no mean of nothing, x is {x.shape}")
-    mean, squares = _totals(_moments, [rows], rows[0], sums=2) / len(rows)
+    origin = np.where(rows[0] > 0, rows[0], T(slope) * rows[0])
+    mean, squares = _totals(_moments, [rows], origin, T(slope), sums=2) / len(rows)
     variance = np.maximum(squares - mean * mean, 0)
-    return (rows[0] + mean).astype(x.dtype), variance.astype(x.dtype)
+    return (origin + mean).astype(x.dtype), variance.astype(x.dtype)
 
 
-def normalize(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    y, what = empty_like(x), "normalize"
-    _map(_normalize, _rows(what, x, y), *_channels(what, x, mean, scale, shift))
+def normalize(
+    x: np.ndarray, mean: np.ndarray, scale: np.ndarray, shift: np.ndarray, slope: float
+) -> np.ndarray:
+    y, what, T = empty_like(x), "normalize", x.dtype.type
+    _map(_normalize, _rows(what, x, y), *_channels(what, x, mean, scale, shift), T(slope))
     return y
 
 
-def channel_sums(g: np.ndarray, x: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def channel_sums(
+    g: np.ndarray, x: np.ndarray, mean: np.ndarray, slope: float
+) -> tuple[np.ndarray, np.ndarray]:
     rows, (mean,) = _rows("channel_sums", g, x), _channels("channel_sums", x, mean)
-    total, weighted = _totals(_channel_sums, rows, mean, sums=2)
+    total, weighted = _totals(_channel_sums, rows, mean, x.dtype.type(slope), sums=2)
     return total.astype(x.dtype), weighted.astype(x.dtype)
 
 
@@ -155,7 +169,9 @@ def batch_norm_grad(
     scale: np.ndarray,
     a: np.ndarray,
     b: np.ndarray,
+    slope: float,
 ) -> np.ndarray:
-    dx, what = empty_like(x), "batch_norm_grad"
-    _map(_batch_norm_grad, _rows(what, g, x, dx), *_channels(what, x, mean, scale, a, b))
+    dx, what, T = empty_like(x), "batch_norm_grad", x.dtype.type
+    channels = _channels(what, x, mean, scale, a, b)
+    _map(_batch_norm_grad, _rows(what, g, x, dx), *channels, T(slope))
     return dx

@@ -4,6 +4,14 @@
 // first for each thread, then over the block, then, by a second kernel, over the blocks: always
 // in the same order.
 
+//
+// A leaky ReLU before a batch norm is computed where x is read: u is short for leaky(x, slope).
+
+template <typename T>
+__device__ T leaky(T x, T slope) {
+    return x > 0 ? x : slope * x;
+}
+
 struct Lane {
     Index channel, row, rows;  // this thread's channel and first row, of so many that a block takes
     bool idle;
@@ -58,28 +66,29 @@ __global__ void channel_sum(const T* x, double* parts, Index rows, Index C) {
 }
 
 template <typename T>
-__global__ void channel_sums(const T* g, const T* x, const T* mean, double* parts, Index rows,
-                             Index C) {
+__global__ void channel_sums(const T* g, const T* x, const T* mean, double slope, double* parts,
+                             Index rows, Index C) {
     const Lane lane(C);
-    const T middle = lane.idle ? T(0) : mean[lane.channel];
+    const T s = slope, middle = lane.idle ? T(0) : mean[lane.channel];
     double sums[2];
     add_up(lane, rows, C, sums, [=](Index r, Index c, double (&sums)[2]) {
         const T gradient = g[r * C + c];
         sums[0] += gradient;
-        sums[1] += gradient * (x[r * C + c] - middle);
+        sums[1] += gradient * (leaky(x[r * C + c], s) - middle);
     });
     store(lane, C, sums, parts);
 }
 
-// Mean and variance in one pass: sums of d = x - origin and of d^2. The origin is the first row,
+// Mean and variance in one pass: sums of d = u - origin and of d^2. The origin is the first row,
 // which is near enough to the mean that nothing cancels when the mean's square is subtracted.
 template <typename T>
-__global__ void moments(const T* x, double* parts, Index rows, Index C) {
+__global__ void moments(const T* x, double slope, double* parts, Index rows, Index C) {
     const Lane lane(C);
-    const double origin = lane.idle ? 0.0 : (double)x[lane.channel];
+    const T s = slope;
+    const double origin = lane.idle ? 0.0 : (double)leaky(x[lane.channel], s);
     double sums[2];
     add_up(lane, rows, C, sums, [=](Index r, Index c, double (&sums)[2]) {
-        const double d = (double)x[r * C + c] - origin;
+        const double d = (double)leaky(x[r * C + c], s) - origin;
         sums[0] += d;
         sums[1] += d * d;
     });
@@ -97,8 +106,8 @@ __global__ void totals(const double* parts, T* out, Index count, Index C) {
 }
 
 template <typename T>
-__global__ void moments_totals(const double* parts, const T* x, T* out, Index count, Index rows,
-                               Index C) {
+__global__ void moments_totals(const double* parts, const T* x, double slope, T* out, Index count,
+                               Index rows, Index C) {
     const Lane lane(C);
     double sums[2];
     add_up(lane, count, C, sums, [=](Index r, Index c, double (&sums)[2]) {
@@ -107,7 +116,7 @@ __global__ void moments_totals(const double* parts, const T* x, T* out, Index co
     });
     if (lane.idle || lane.row > 0) return;
     const double mean = sums[0] / rows, square = sums[1] / rows - mean * mean;
-    out[lane.channel] = (T)((double)x[lane.channel] + mean);
+    out[lane.channel] = (T)((double)leaky(x[lane.channel], (T)slope) + mean);
     out[C + lane.channel] = (T)(square < 0 ? 0 : square);
 }
 
@@ -120,20 +129,23 @@ __device__ void over(const Lane& lane, Index rows, Index C, F f) {
 }
 
 template <typename T>
-__global__ void normalize(const T* x, const T* mean, const T* scale, const T* shift, T* y,
-                          Index rows, Index C) {
+__global__ void normalize(const T* x, const T* mean, const T* scale, const T* shift, double slope,
+                          T* y, Index rows, Index C) {
     const Lane lane(C);
     if (lane.idle) return;
-    const T m = mean[lane.channel], s = scale[lane.channel], t = shift[lane.channel];
-    over(lane, rows, C, [=](Index i) { y[i] = (x[i] - m) * s + t; });
+    const T m = mean[lane.channel], s = scale[lane.channel], t = shift[lane.channel], k = slope;
+    over(lane, rows, C, [=](Index i) { y[i] = (leaky(x[i], k) - m) * s + t; });
 }
 
 template <typename T>
 __global__ void batch_norm_grad(const T* g, const T* x, const T* mean, const T* scale,
-                                const T* a, const T* b, T* dx, Index rows, Index C) {
+                                const T* a, const T* b, double slope, T* dx, Index rows, Index C) {
     const Lane lane(C);
     if (lane.idle) return;
     const Index c = lane.channel;
-    const T m = mean[c], s = scale[c], of_mean = a[c], of_variance = b[c];
-    over(lane, rows, C, [=](Index i) { dx[i] = (g[i] - of_mean - of_variance * (x[i] - m)) * s; });
+    const T m = mean[c], s = scale[c], of_mean = a[c], of_variance = b[c], k = slope;
+    over(lane, rows, C, [=](Index i) {
+        const T du = (g[i] - of_mean - of_variance * (leaky(x[i], k) - m)) * s;
+        dx[i] = x[i] > 0 ? du : k * du;
+    });
 }

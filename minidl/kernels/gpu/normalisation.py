@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def _grid(rows: int, C: int, most: int) -> tuple[int, int]:
     return math.ceil(C / launch.THREADS), max(1, min(most, parts))
 
 
-def _parts(kernel: str, x: Array, arguments: list[Array], sums: int) -> Array:
+def _parts(kernel: str, x: Array, arguments: list[Any], sums: int) -> Array:
     """(parts, sums, C): what the first of two launches adds up."""
     rows, C = _sizes(x)
     grid = _grid(rows, C, PARTS)
@@ -55,25 +56,26 @@ def channel_sum(x: Array) -> Array:
     return _totals(_parts("channel_sum<T>", x, _check("channel_sum", (x,)), 1), x.dtype)[0]
 
 
-def channel_sums(g: Array, x: Array, mean: Array) -> tuple[Array, Array]:
-    arguments = _check("channel_sums", (g, x), (mean,))
+def channel_sums(g: Array, x: Array, mean: Array, slope: float) -> tuple[Array, Array]:
+    arguments = [*_check("channel_sums", (g, x), (mean,)), float(slope)]
     total, weighted = _totals(_parts("channel_sums<T>", x, arguments, 2), x.dtype)
     return total, weighted
 
 
-def moments(x: Array) -> tuple[Array, Array]:
+def moments(x: Array, slope: float) -> tuple[Array, Array]:
     rows, C = _sizes(x)
     if not rows:
         raise ValueError(f"moments: no mean of nothing, x is {x.shape}")
     (x,) = _check("moments", (x,))
-    parts, out = _parts("moments<T>", x, [x], 2), launch.empty((2, C), x.dtype)
+    parts = _parts("moments<T>", x, [x, float(slope)], 2)
+    out, grid = launch.empty((2, C), x.dtype), _grid(len(parts), C, 1)
     launch.launch(
-        "moments_totals<T>", x.dtype, _grid(len(parts), C, 1), parts, x, out, len(parts), rows, C
+        "moments_totals<T>", x.dtype, grid, parts, x, float(slope), out, len(parts), rows, C
     )
     return out[0], out[1]
 
 
-def _map(kernel: str, x: Array, arguments: list[Array]) -> Array:
+def _map(kernel: str, x: Array, arguments: list[Any]) -> Array:
     """A new array of what the kernel makes of the arguments."""
     (rows, C), y = _sizes(x), launch.empty(x.shape, x.dtype)
     grid = _grid(rows, C, launch.BLOCKS)
@@ -81,10 +83,13 @@ def _map(kernel: str, x: Array, arguments: list[Array]) -> Array:
     return y
 
 
-def normalize(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
-    return _map("normalize<T>", x, _check("normalize", (x,), (mean, scale, shift)))
+def normalize(x: Array, mean: Array, scale: Array, shift: Array, slope: float) -> Array:
+    arguments = _check("normalize", (x,), (mean, scale, shift))
+    return _map("normalize<T>", x, [*arguments, float(slope)])
 
 
-def batch_norm_grad(g: Array, x: Array, mean: Array, scale: Array, a: Array, b: Array) -> Array:
+def batch_norm_grad(
+    g: Array, x: Array, mean: Array, scale: Array, a: Array, b: Array, slope: float
+) -> Array:
     arguments = _check("batch_norm_grad", (g, x), (mean, scale, a, b))
-    return _map("batch_norm_grad<T>", x, arguments)
+    return _map("batch_norm_grad<T>", x, [*arguments, float(slope)])
