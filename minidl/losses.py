@@ -7,6 +7,7 @@ have two names here, so that the choice is seen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,15 +25,14 @@ def half_squared_error(prediction: Tensor, target: Tensor | Array) -> Tensor:
     It is elements / 2 times `mean_squared_error`.
     """
     _check("half_squared_error", prediction, target)
-    error = ops.subtract(prediction, target)
-    return ops.sum(error * error) * (0.5 / prediction.shape[0])
+    return ops.sum_of_squares(ops.subtract(prediction, target)) * (0.5 / prediction.shape[0])
 
 
 def mean_squared_error(prediction: Tensor, target: Tensor | Array) -> Tensor:
     """The **mean** of (y - y^)^2 over all elements of all samples: what Keras calls "mse"."""
     _check("mean_squared_error", prediction, target)
-    error = ops.subtract(prediction, target)
-    return ops.mean(error * error)
+    squares = ops.sum_of_squares(ops.subtract(prediction, target))
+    return squares * (1 / math.prod(prediction.shape))
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor | Array | float) -> Tensor:
@@ -59,7 +59,7 @@ def kl_sparsity(hidden: Tensor, rho: float) -> Tensor:
 
 def l2_penalty(weights: Sequence[Tensor]) -> Tensor:
     """1/2 sum |W|_F^2 over the given weights (Xie et al. 2012, eq. 6 and 7)."""
-    first, *rest = (ops.sum(w * w) for w in weights)
+    first, *rest = (ops.sum_of_squares(w) for w in weights)
     for square in rest:
         first = first + square
     return first * 0.5

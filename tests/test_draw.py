@@ -66,11 +66,11 @@ def examples(rng: np.random.Generator) -> list[tuple[Computed, list[str], int]]:
     """(what to draw, its ops, how many leaves it has)"""
     x = Tensor(rng.standard_normal((4, 3)))
     of_network = ["conv2d", "batch_norm", "leaky_relu", "upsample_conv2d", "sigmoid", "subtract",
-                  "multiply", "mean"]  # fmt: skip
+                  "sum_of_squares", "multiply"]  # fmt: skip
     of_diamond = ["multiply", "add", "multiply", "multiply", "exp", "add"]
     return [
         (diamond()[0], of_diamond, 3),
-        (network(rng)[1], of_network, 8),
+        (network(rng)[1], of_network, 9),
         (lambda: fan(x), ["multiply"] * 9 + ["concatenate", "sum"], 10),
         (lambda: far(x), ["multiply", *["tanh", "add"] * 6, "sum"], 1),
         (x, [], 1),

@@ -76,6 +76,7 @@ VALUES: list[tuple[str, Shapes, dict[str, Any], Callable[..., Any]]] = [
     ("log", ((3, 4),), {}, np.log),
     ("sqrt", ((3, 4),), {}, np.sqrt),
     ("sum", ((2, 3, 4),), {"axis": (0, 2)}, lambda x: np.einsum("ijk->j", x)),
+    ("sum_of_squares", ((2, 3),), {}, lambda x: np.einsum("ij,ij->", x, x)),
     ("sum", ((2, 3),), {"keepdims": True}, lambda x: np.einsum("ij->", x).reshape(1, 1)),
     ("mean", ((2, 3, 4),), {"axis": -1}, lambda x: np.einsum("ijk->ij", x) / 4),
     ("mean", ((2, 3),), {}, np.mean),

@@ -20,6 +20,7 @@ from .arithmetic import (
     sqrt,
     subtract,
     sum,
+    sum_of_squares,
     unbroadcast,
 )
 from .convolution import conv2d, conv_transpose2d, padding, upsample2d, upsample_conv2d
@@ -29,7 +30,7 @@ from .shapes import concatenate, index, reshape, transpose
 
 __all__ = [
     "add", "subtract", "multiply", "divide", "negative", "power", "exp", "log", "sqrt", "absolute",
-    "sum", "mean", "max", "unbroadcast",
+    "sum", "sum_of_squares", "mean", "max", "unbroadcast",
     "reshape", "transpose", "index", "concatenate",
     "sigmoid", "tanh", "leaky_relu", "relu", "softplus",
     "matmul", "linear", "channelwise_linear", "dropout",
