@@ -161,9 +161,12 @@ class Restorer:
         return repaired
 
     def filters(self) -> np.ndarray:
-        """What each unit of the first layer looks for in a patch, (P, H)."""
-        first = to_cpu(self.network.autoencoders[0].encoder.w.data)
-        return first[: self.patch**2]  # a network may have other inputs after the pixels
+        """What each unit of the first layer looks for in a patch, (P, H): its slopes dh/dx at a
+        flat one. Those of units that never answer are next to nothing, whatever their weights."""
+        encoder = self.network.autoencoders[0].encoder
+        w, b = to_cpu(encoder.w.data), to_cpu(encoder.b.data)
+        h = 1 / (1 + np.exp(-b))
+        return w[: self.patch**2] * (h * (1 - h))  # there may be other inputs after the pixels
 
     def about(self) -> dict[str, Any]:
         """What `load` needs besides the parameters; fit for JSON."""
