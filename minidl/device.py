@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import importlib
 import importlib.util
 import json
@@ -158,7 +159,12 @@ def tf32() -> bool:
 
 def of(array: Array) -> str:
     """ "cpu" or "gpu": where this array lives. Numbers and lists live on the CPU."""
-    return "gpu" if type(array).__module__.partition(".")[0] == "cupy" else "cpu"
+    return _of_kind(type(array))
+
+
+@functools.cache
+def _of_kind(kind: Any) -> str:
+    return "gpu" if kind.__module__.partition(".")[0] == "cupy" else "cpu"
 
 
 def to_cpu(array: Array) -> np.ndarray:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from ..device import check_same, of
@@ -25,13 +26,17 @@ NAMES = [
 ]
 
 
+@functools.cache
+def _siblings(device: str) -> ModuleType:
+    return importlib.import_module(f".{device}", __name__)
+
+
 def _dispatch(name: str) -> Callable[..., Any]:
     @functools.wraps(getattr(reference, name))
     def kernel(*arguments: Any) -> Any:
         first, *_ = arrays = [a for x in arguments for a in (x if isinstance(x, list) else [x])]
         check_same(name, arrays)
-        sibling = importlib.import_module(f".{of(first)}", __name__)
-        return getattr(sibling, name)(*arguments)
+        return getattr(_siblings(of(first)), name)(*arguments)
 
     return kernel
 

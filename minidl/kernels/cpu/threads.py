@@ -41,6 +41,17 @@ _getcpu = hasattr(os, "sched_setaffinity") and getattr(ctypes.PyDLL(None), "sche
 _blas: list[LibController] | None = None
 
 
+class _Given(threading.local):
+    """Where a thread that splits work writes down what its parts are given."""
+
+    def __init__(self) -> None:
+        self.words = np.empty(board.ROOM, np.int64)
+        self.place = self.words.ctypes.data
+
+
+_given = _Given()
+
+
 def _processors() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -82,8 +93,7 @@ def split(loop: Callable[..., int], length: int, parts: int, *arguments: Any) ->
     takes them. Raises MemoryError.
     """
     global _announced
-    given = np.empty(board.ROOM, np.int64)
-    place = given.ctypes.data
+    place = _given.place
     code = loop(place, *arguments)
     if parts == 1 or not _using.acquire(blocking=False):  # somebody else has the threads
         failed = board.spread(0, code, place, length, parts)
