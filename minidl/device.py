@@ -159,7 +159,7 @@ def tf32() -> bool:
 
 def of(array: Array) -> str:
     """ "cpu" or "gpu": where this array lives. Numbers and lists live on the CPU."""
-    return _of_kind(type(array))
+    return _of_kind(type(array))  # type: ignore[arg-type]
 
 
 @functools.cache
