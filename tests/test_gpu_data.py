@@ -192,8 +192,12 @@ def test_patches_and_their_damage(
 # --- dropout --------------------------------------------------------------------------------------
 
 
-def test_dropout_is_drawn_on_the_device(drawing: Device, tmp_path: Path) -> None:
+def test_dropout_is_drawn_on_the_device(
+    drawing: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By a generator of the device, which goes on after a checkpoint as without a stop."""
+    # what stands in for a device cannot replay; tests/test_gpu_graph.py is about that
+    monkeypatch.setattr("models.context_encoder.training.captured_turns", lambda turns, _: turns)
     settings = Settings(**{**REPORT.as_dict(), "width": 1 / 32, "batch": 2})
 
     def trainer(seed: int) -> Trainer:
