@@ -37,6 +37,7 @@ if place.name == "cpu":
 
 # %%
 print(inspect.getsource(device.of))
+print(inspect.getsource(device._of_kind))
 print(inspect.getsource(minidl.kernels._dispatch))
 
 # %% [markdown]

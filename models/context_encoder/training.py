@@ -151,8 +151,9 @@ class Trainer:
         return encoder
 
     def _drop_on_device(self) -> None:
-        """Dropout draws where the network is, from here on as the state of `rng` says."""
-        self._turns: dict[float, Callable[..., Iterator[Turn]]] = {}  # recorded, by the share
+        """Dropout draws where the network is, from here on as the state of `rng` says: what is
+        recorded, by the share of the adversarial loss, draws from elsewhere and is forgotten."""
+        self._turns: dict[float, Callable[..., Iterator[Turn]]] = {}
         for layer in self.generator.modules():
             if isinstance(layer, nn.Dropout):
                 layer.rng = self.device.follow(self.rng)

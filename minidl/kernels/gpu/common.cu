@@ -31,3 +31,8 @@ struct Place {  // of number i in pictures (N, H, W, C)
         h = (int)(row - picture * H);
     }
 };
+
+template <typename T>
+__device__ T leaky(T x, T slope) {
+    return x > 0 ? x : slope * x;
+}

@@ -58,7 +58,7 @@ __global__ void tanh_grad(const T* g, const T* y, T* dx, Index n) {
 template <typename T>
 __global__ void leaky_relu(const T* x, T* y, Index n, double slope) {
     const T s = slope;
-    map(n, [s](T x) { return x > 0 ? x : s * x; }, y, x);
+    map(n, [s](T x) { return leaky(x, s); }, y, x);
 }
 
 template <typename T>

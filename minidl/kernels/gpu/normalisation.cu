@@ -7,11 +7,6 @@
 //
 // A leaky ReLU before a batch norm is computed where x is read: u is short for leaky(x, slope).
 
-template <typename T>
-__device__ T leaky(T x, T slope) {
-    return x > 0 ? x : slope * x;
-}
-
 struct Lane {
     Index channel, row, rows;  // this thread's channel and first row, of so many that a block takes
     bool idle;
