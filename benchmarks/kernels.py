@@ -26,7 +26,7 @@ from minidl.kernels import reference
 from . import gpu, harness, options
 from .harness import copied
 
-ELEMENTS, CHANNELS = "element by element", "channels"
+ELEMENTS, CHANNELS = "element by element", "sums and channels"
 PRODUCTS, CONVOLUTIONS, PATCHES = "products", "convolutions", "patches"
 PRODUCT, COPY = 2048, 1 << 26  # side of the matrices, float32 numbers of the copy
 
@@ -68,6 +68,8 @@ def rows(scale: int = 1) -> dict[str, Row]:
         "tanh_grad": Row(ELEMENTS, (g, y)),
         "leaky_relu": Row(ELEMENTS, (x, 0.2)),
         "leaky_relu_grad": Row(ELEMENTS, (g, x, 0.2)),
+        "add": Row(ELEMENTS, (x, g)),
+        "squared_distance_grad": Row(ELEMENTS, (numbers(), x, g)),
         "adam": Row(ELEMENTS, ([p], [dp], [m], [v], 1e-3, 0.9, 0.999, 1e-8)),
         "matmul": Row(PRODUCTS, (numbers(500, side), numbers(side, side)), 1000.0 * side * side),
         "lay_patches": Row(PATCHES, (*picture, cut, places, places, window)),
@@ -77,6 +79,7 @@ def rows(scale: int = 1) -> dict[str, Row]:
         "upsample_conv2d": Row(CONVOLUTIONS, (half, up_w, c), doubled),
         "upsample_conv2d_grad_x": Row(CONVOLUTIONS, (pictures, up_w), doubled),
         "upsample_conv2d_grad_w": Row(CONVOLUTIONS, (half, pictures), doubled),
+        "squared_distance": Row(CHANNELS, (x, g)),
         "channel_sum": Row(CHANNELS, (pictures,)),
         "moments": Row(CHANNELS, (pictures, 1.0)),
         "normalize": Row(CHANNELS, (pictures, c, c, c, 1.0)),

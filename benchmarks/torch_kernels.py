@@ -143,6 +143,9 @@ KERNELS: dict[str, Callable[..., dict[str, Call]]] = {
     "tanh_grad": _plain(aten.tanh_backward),
     "leaky_relu": _plain(F.leaky_relu),
     "leaky_relu_grad": _plain(lambda g, x, slope: aten.leaky_relu_backward(g, x, slope, False)),
+    "add": _plain(torch.add),
+    "squared_distance": _plain(lambda a, b: F.mse_loss(a, b, reduction="sum")),
+    "squared_distance_grad": _plain(lambda g, a, b: aten.mse_loss_backward(g, a, b, 2)),  # a sum
     "adam": _plain(_adam),
     "matmul": _plain(torch.matmul),
     "conv2d": _pictures(_conv2d),

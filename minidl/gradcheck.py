@@ -178,6 +178,7 @@ OP_CASES: list[Case] = [
     _case("sum", ops.sum, (3, 4)),
     _case("sum, two axes", lambda x: ops.sum(x, axis=(0, 2)), (2, 3, 4)),
     _case("sum_of_squares", ops.sum_of_squares, (3, 4)),
+    _case("squared_distance", ops.squared_distance, (3, 4), (3, 4)),
     _case("sum, keepdims", lambda x: ops.sum(x, axis=-1, keepdims=True), (2, 3)),
     _case("mean", ops.mean, (3, 4)),
     _case("mean, one axis", lambda x: ops.mean(x, axis=1), (2, 3, 4)),

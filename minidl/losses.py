@@ -25,14 +25,13 @@ def half_squared_error(prediction: Tensor, target: Tensor | Array) -> Tensor:
     It is elements / 2 times `mean_squared_error`.
     """
     _check("half_squared_error", prediction, target)
-    return ops.sum_of_squares(ops.subtract(prediction, target)) * (0.5 / prediction.shape[0])
+    return ops.squared_distance(prediction, target) * (0.5 / prediction.shape[0])
 
 
 def mean_squared_error(prediction: Tensor, target: Tensor | Array) -> Tensor:
     """The **mean** of (y - y^)^2 over all elements of all samples: what Keras calls "mse"."""
     _check("mean_squared_error", prediction, target)
-    squares = ops.sum_of_squares(ops.subtract(prediction, target))
-    return squares * (1 / math.prod(prediction.shape))
+    return ops.squared_distance(prediction, target) * (1 / math.prod(prediction.shape))
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor | Array | float) -> Tensor:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from . import kernels
 from .device import Array, check_same
 
 OPS: dict[str, Callable[..., Tensor]] = {}  # every op, by name; of two of one name, the first
@@ -225,7 +226,7 @@ def gradients(loss: Tensor, wanted: Iterable[Tensor]) -> list[Array]:
         if t not in on_path or t not in total:
             continue
         g = total[t] if t in kept else total.pop(t)
-        for parent, shape, grad in t.inputs:
+        for parent, shape, grad in reversed(t.inputs):
             if parent in on_path:
                 dx = grad(g)
                 if np.shape(dx) != shape:
@@ -233,7 +234,7 @@ def gradients(loss: Tensor, wanted: Iterable[Tensor]) -> list[Array]:
                         f"{t.name}: a gradient of shape {np.shape(dx)}"
                         f" for {parent.name or 'an input'} of shape {shape}"
                     )
-                total[parent] = total[parent] + dx if parent in total else dx
+                total[parent] = kernels.add(total[parent], dx) if parent in total else dx
     return [total[x.origin] for x in wanted]
 
 

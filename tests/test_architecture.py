@@ -21,7 +21,7 @@ FILES = sorted(
 MAY_USE: dict[str, set[str]] = {
     "device": set(),
     "kernels": {"device"},
-    "tensor": {"device"},
+    "tensor": {"kernels", "device"},
     "ops": {"tensor", "kernels", "device"},
     "losses": {"ops", "tensor", "device"},
     "nn": {"ops", "tensor", "device"},

@@ -187,7 +187,7 @@ def test_the_kernels_of_an_op_are_those_it_calls():
 
 def test_what_losses_and_layers_are_made_of():
     by_name = {s.name: subjects.ops_of(s) for s in ALL if s.kind != "op"}
-    assert by_name["mean_squared_error"] == ["subtract", "sum_of_squares", "multiply"]
+    assert by_name["mean_squared_error"] == ["squared_distance", "multiply"]
     assert by_name["BatchNorm"] == ["batch_norm", "normalize"]
     assert by_name["Dropout"] == ["dropout"]
     assert all(by_name.values())

@@ -203,6 +203,7 @@ def test_statistics_kernels(sibling: Any, shape: tuple[int, ...], slope: float, 
     mean = x.mean(axis=tuple(range(x.ndim - 1)))
     rows = g.size // channels[0]  # a sum may be off by a rounding of each
     for name, roundings, arguments in (
+        ("squared_distance", 10 * g.size, (g, x)),
         ("channel_sum", rows, (g,)),
         ("channel_sums", rows, (g, x, mean, slope)),
         ("moments", 20, (x, slope)),
@@ -267,6 +268,7 @@ def test_kernels_take_views(sibling: Any, kernel: str) -> None:
         ("upsample_conv2d", [(1, 4, 4, 3), (3, 3, 3, 5), (4,)], ()),
         ("upsample_conv2d_grad_x", [(1, 8, 8, 4), (3, 3, 3, 5)], ()),
         ("upsample_conv2d_grad_w", [(1, 4, 4, 3), (1, 8, 6, 5)], ()),
+        ("squared_distance", [(5, 3), (3, 5)], ()),
         ("channel_sums", [(5, 3), (4, 3), (3,)], (1.0,)),
         ("normalize", [(5, 3), (3,), (3,), (2,)], (1.0,)),
         ("batch_norm_grad", [(5, 3), (5, 3), (3,), (3,), (1,), (3,)], (1.0,)),

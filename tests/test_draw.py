@@ -65,8 +65,8 @@ def far(x: Tensor) -> Tensor:
 def examples(rng: np.random.Generator) -> list[tuple[Computed, list[str], int]]:
     """(what to draw, its ops, how many leaves it has)"""
     x = Tensor(rng.standard_normal((4, 3)))
-    of_network = ["conv2d", "batch_norm", "leaky_relu", "upsample_conv2d", "sigmoid", "subtract",
-                  "sum_of_squares", "multiply"]  # fmt: skip
+    of_network = ["conv2d", "batch_norm", "leaky_relu", "upsample_conv2d", "sigmoid",
+                  "squared_distance", "multiply"]  # fmt: skip
     of_diamond = ["multiply", "add", "multiply", "multiply", "exp", "add"]
     return [
         (diamond()[0], of_diamond, 3),

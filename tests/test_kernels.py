@@ -37,6 +37,8 @@ ARGUMENTS: dict[str, Callable[[Rng, Any, Shape], Arguments]] = {
     "tanh_grad": lambda *a: [normal(*a), 2 * unit(*a) - 1],
     "leaky_relu": lambda *a: [normal(*a), 0.2],
     "leaky_relu_grad": lambda *a: [normal(*a), normal(*a), 0.2],
+    "add": lambda *a: [normal(*a), normal(*a)],
+    "squared_distance_grad": lambda r, t, s: [normal(r, t, ()), normal(r, t, s), normal(r, t, s)],
     "adam": lambda *a: [
         *([make(*a), make(*a)] for make in (normal, normal, normal, unit)),
         0.01,
@@ -48,7 +50,7 @@ ARGUMENTS: dict[str, Callable[[Rng, Any, Shape], Arguments]] = {
 ELSEWHERE = {  # what is not element by element: tests/test_matrix.py, test_convolution.py
     "matmul", "lay_patches", "conv2d", "conv2d_grad_x", "conv2d_grad_w",
     "upsample_conv2d", "upsample_conv2d_grad_x", "upsample_conv2d_grad_w",
-    "channel_sum", "moments", "normalize", "channel_sums", "batch_norm_grad",
+    "channel_sum", "moments", "normalize", "channel_sums", "batch_norm_grad", "squared_distance",
 }  # fmt: skip
 IN_PLACE = {"adam": (0, 2, 3)}  # the arguments that a kernel changes; they lie in one piece
 
@@ -56,7 +58,7 @@ SHAPES: list[Shape] = [(0,), (1,), (7,), (33, 65), (5, 3, 4)]
 LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # equal arrays, placed differently
     "plain": lambda a: a,
     "transposed": lambda a: a.T.copy().T,
-    "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+    "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2] if a.ndim else a,
 }
 PLACED = [(s, "plain") for s in SHAPES] + [((33, 65), "transposed"), ((33, 65), "strided")]
 
@@ -149,6 +151,18 @@ def test_what_is_not_finite_stays_visible(name: str, dtype: Any, device: Device,
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(500, 70), (3, 5, 7, 2), (0, 4), (4, 1)])
+def test_rows_that_are_repeated_are_added(
+    shape: Shape, dtype: Any, device: Device, rng: Rng
+) -> None:
+    """A gradient that a mean over rows has spread is a view, as long as one of them."""
+    a, row = normal(rng, dtype, shape), normal(rng, dtype, shape[-1:])
+    rows = np.broadcast_to(row, shape)
+    for one, other in ((a, rows), (rows, a), (rows, rows), (a, np.broadcast_to(row[:1], shape))):
+        compare("add", [one, other], device)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sigmoid_is_exact_over_the_whole_range(dtype: Any, device: Device):
     x = np.linspace(-100, 100, 200_001).astype(dtype)
     wide = x.astype(np.float64)
@@ -166,7 +180,7 @@ def test_what_does_not_fit_is_refused(name: str, rng: Rng):
     for change in (lambda a: a[:-1], lambda a: a.astype(np.float32)):
         arguments = ARGUMENTS[name](rng, np.float64, (8,))
         if sum(map(len, map(arrays, arguments))) > 1:
-            arguments[0] = each(change, arguments[0])
+            arguments[1] = each(change, arguments[1])  # the first may be one number
             with pytest.raises(ValueError, match=f"{name}: expected arrays of one shape and type"):
                 getattr(kernels, name)(*arguments)
 

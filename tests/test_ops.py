@@ -77,6 +77,7 @@ VALUES: list[tuple[str, Shapes, dict[str, Any], Callable[..., Any]]] = [
     ("sqrt", ((3, 4),), {}, np.sqrt),
     ("sum", ((2, 3, 4),), {"axis": (0, 2)}, lambda x: np.einsum("ijk->j", x)),
     ("sum_of_squares", ((2, 3),), {}, lambda x: np.einsum("ij,ij->", x, x)),
+    ("squared_distance", ((2, 3), (2, 3)), {}, lambda a, b: np.linalg.norm(a - b) ** 2),
     ("sum", ((2, 3),), {"keepdims": True}, lambda x: np.einsum("ij->", x).reshape(1, 1)),
     ("mean", ((2, 3, 4),), {"axis": -1}, lambda x: np.einsum("ijk->ij", x) / 4),
     ("mean", ((2, 3),), {}, np.mean),

@@ -40,6 +40,21 @@ def leaky_relu_grad(g: Array, x: Array, slope: float) -> Array:
     return np.where(x > 0, g, slope * g)
 
 
+def add(a: Array, b: Array) -> Array:
+    """a + b, of one shape; either may be a view that repeats a row."""
+    return a + b
+
+
+def squared_distance(a: Array, b: Array) -> Array:
+    """The sum of (a - b)^2, (). It is kept in float64."""
+    return np.asarray(np.square(a - b).sum(dtype=np.float64)).astype(a.dtype)
+
+
+def squared_distance_grad(g: Array, a: Array, b: Array) -> Array:
+    """dL/da of squared_distance(a, b), given g = dL/dy, ()."""
+    return 2 * g * (a - b)
+
+
 def adam(
     p: list[Array],
     g: list[Array],

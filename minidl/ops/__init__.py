@@ -18,6 +18,7 @@ from .arithmetic import (
     negative,
     power,
     sqrt,
+    squared_distance,
     subtract,
     sum,
     sum_of_squares,
@@ -30,7 +31,7 @@ from .shapes import concatenate, index, reshape, transpose
 
 __all__ = [
     "add", "subtract", "multiply", "divide", "negative", "power", "exp", "log", "sqrt", "absolute",
-    "sum", "sum_of_squares", "mean", "max", "unbroadcast",
+    "sum", "sum_of_squares", "squared_distance", "mean", "max", "unbroadcast",
     "reshape", "transpose", "index", "concatenate",
     "sigmoid", "tanh", "leaky_relu", "relu", "softplus",
     "matmul", "linear", "channelwise_linear", "dropout",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import kernels
 from ..device import Array
 from ..tensor import op
 from .grads import Grads
@@ -110,6 +111,18 @@ def sum(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
 def sum_of_squares(x: Array) -> Grads:
     """sum x^2, one number. As a product and a sum it would go back in three passes, not one."""
     return np.square(x).sum(), lambda g: 2 * g * x
+
+
+@op
+def squared_distance(a: Array, b: Array) -> Grads:
+    """sum (a - b)^2, of one shape: one number."""
+    if a.shape != b.shape:
+        raise ValueError(f"expected two arrays of one shape, got {a.shape} and {b.shape}")
+    return (
+        kernels.squared_distance(a, b),
+        lambda g: kernels.squared_distance_grad(g, a, b),
+        lambda g: kernels.squared_distance_grad(g, b, a),
+    )
 
 
 @op

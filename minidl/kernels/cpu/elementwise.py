@@ -101,6 +101,27 @@ def _leaky_relu_grad(g, x, dx, slope, part):
 
 
 @parallel
+def _add(a, row, y, part):
+    """row is as long as a, or a part of it, which is repeated."""
+    i = part.first
+    while i < part.last:
+        first = i % row.size
+        more = row[first : first + part.last - i]
+        here, to = a[i : i + more.size], y[i : i + more.size]
+        for k in range(more.size):
+            to[k] = here[k] + more[k]
+        i += more.size
+
+
+@parallel
+def _squared_distance_grad(a, b, da, twice_g, part):
+    here = slice(part.first, part.last)
+    a, b, da = a[here], b[here], da[here]
+    for i in range(a.size):
+        da[i] = twice_g * (a[i] - b[i])
+
+
+@parallel
 def _adam(p, g, m, v, rate, one_minus_beta1, one_minus_beta2, eps, tiny, part):
     here = slice(part.first, part.last)
     p, g, m, v = p[here], g[here], m[here], v[here]
@@ -154,6 +175,29 @@ def leaky_relu_grad(g: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
     dx = empty_like(x)
     _run(_leaky_relu_grad, g, x, dx, scalars=(slope,))
     return dx
+
+
+def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    checks.alike("add", a, b)
+    if _repeats(a):
+        a, b = b, a
+    row = b[(0,) * (b.ndim - 1)] if _repeats(b) else b
+    row = np.require(row, requirements=["C", "W"]).reshape(-1)  # read-only is another type to Numba
+    y = empty_like(a)
+    parts = threads.parts(y.size, grain=GRAIN)
+    threads.split(_add, y.size, parts, np.ascontiguousarray(a).reshape(-1), row, y.reshape(-1))
+    return y
+
+
+def _repeats(x: np.ndarray) -> bool:
+    """Whether all rows of x, along its last axis, are one row."""
+    return x.ndim > 1 and x.size > 0 and not any(x.strides[:-1])
+
+
+def squared_distance_grad(g: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    da = empty_like(a)
+    _run(_squared_distance_grad, a, b, da, scalars=(2 * g,))
+    return da
 
 
 def adam(

@@ -1,4 +1,5 @@
-"""Statistics of channels, and what batch normalisation makes of them. Sums are kept in float64.
+"""Sums of arrays and of their channels, and what batch normalisation makes of them. They are kept
+in float64.
 
 Moments take four rows at a time, so that their sums are read and written a quarter as often: those
 of 8 pictures of 128x128 pixels, 64 channels, take 1.5 ms instead of 2 (AMD Zen 4, one thread).
@@ -20,6 +21,8 @@ from .compiling import inner
 from .memory import empty_like
 from .pieces import zeros
 from .threads import GRAIN
+
+LANES = 32  # sums of a loop over neighbours: some vectors of them
 
 
 @inner
@@ -94,6 +97,31 @@ def _batch_norm_grad(g, x, dx, mean, scale, a, b, slope, part):
         for c in range(mean.size):
             du = (g[r, c] - a[c] - b[c] * (_leaky(x[r, c], slope) - mean[c])) * scale[c]
             dx[r, c] = du if x[r, c] > 0 else slope * du
+
+
+@parallel
+def _squared_distance(a, b, sums, part):
+    """By LANES sums: a single one would have to be added up in order, one number at a time."""
+    here, total, D = slice(part.first, part.last), zeros(LANES, np.float64), np.float64
+    a, b = a[here], b[here]
+    whole = a.size - a.size % LANES
+    for i in range(0, whole, LANES):
+        for k in range(LANES):
+            d = D(a[i + k] - b[i + k])
+            total[k] += d * d
+    for i in range(whole, a.size):
+        d = D(a[i] - b[i])
+        total[0] += d * d
+    _copy(total, sums[part.which])
+
+
+def squared_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    checks.alike("squared_distance", a, b)
+    a, b = (np.ascontiguousarray(x).reshape(-1) for x in (a, b))
+    parts = threads.parts(a.size, grain=GRAIN)
+    sums = np.empty((parts, LANES))
+    threads.split(_squared_distance, a.size, parts, a, b, sums)
+    return np.array(sums.sum(), a.dtype)
 
 
 def _rows(what: str, *arrays: np.ndarray) -> list[np.ndarray]:

@@ -67,6 +67,17 @@ __global__ void leaky_relu_grad(const T* g, const T* x, T* dx, Index n, double s
     map(n, [s](T g, T x) { return x > 0 ? g : s * g; }, dx, g, x);
 }
 
+template <typename T>
+__global__ void add(const T* a, const T* b, T* y, Index n) {
+    map(n, [](T a, T b) { return a + b; }, y, a, b);
+}
+
+template <typename T>
+__global__ void squared_distance_grad(const T* a, const T* b, T* da, Index n, const T* g) {
+    const T twice = T(2) * *g;
+    map(n, [twice](T a, T b) { return twice * (a - b); }, da, a, b);
+}
+
 // Adam over many parameters at once: a network has tens of arrays, most of them small, and a
 // launch costs more than the work on a bias. The table travels among the arguments, at most 4 KB
 // in all. Block b works on CHUNK numbers of array i, where first[i] <= b < first[i + 1].

@@ -23,7 +23,7 @@ def _check(what: str, *arrays: Array) -> list[Array]:
     return launch.check(what, *arrays)
 
 
-def _map(name: str, *inputs: Array, scalars: tuple[float, ...] = ()) -> Array:
+def _map(name: str, *inputs: Array, scalars: tuple[float | Array, ...] = ()) -> Array:
     """A new array of what the kernel `name` makes of the inputs."""
     given = _check(name, *inputs)
     y = launch.empty(inputs[0].shape, inputs[0].dtype)
@@ -49,6 +49,15 @@ def leaky_relu(x: Array, slope: float) -> Array:
 
 def leaky_relu_grad(g: Array, x: Array, slope: float) -> Array:
     return _map("leaky_relu_grad", g, x, scalars=(float(slope),))
+
+
+def add(a: Array, b: Array) -> Array:
+    return _map("add", a, b)
+
+
+def squared_distance_grad(g: Array, a: Array, b: Array) -> Array:
+    launch.check_types("squared_distance_grad", *_check("squared_distance_grad", a, b), g)
+    return _map("squared_distance_grad", a, b, scalars=(g,))
 
 
 def adam(

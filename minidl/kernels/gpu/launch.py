@@ -28,7 +28,7 @@ FILES = ("common", "elementwise", "products", "convolution", "normalisation", "u
 TYPES = {"f": "float", "d": "double"}  # T in the names below, for the characters of dtypes
 KERNELS = (
     "sigmoid<T>", "sigmoid_grad<T>", "tanh_grad<T>", "leaky_relu<T>", "leaky_relu_grad<T>",
-    "adam<T>", "add_parts<T>",
+    "add<T>", "squared_distance<T>", "squared_distance_grad<T>", "adam<T>", "add_parts<T>",
     *(f"matmul<{tile}, {a}, {b}>" for tile in ("T, 64", "float, 128")
       for a in ("false", "true") for b in ("false", "true")),
     *(f"{name}<{tile}>" for name in ("conv2d", "conv2d_grad_x", "conv2d_grad_w")

@@ -74,6 +74,18 @@ __global__ void channel_sums(const T* g, const T* x, const T* mean, double slope
     store(lane, C, sums, parts);
 }
 
+// As if all numbers, n of them, were of one channel: C is 1.
+template <typename T>
+__global__ void squared_distance(const T* a, const T* b, double* parts, Index n, Index C) {
+    const Lane lane(C);
+    double sums[1];
+    add_up(lane, n, C, sums, [=](Index i, Index, double (&sums)[1]) {
+        const double d = a[i] - b[i];
+        sums[0] += d * d;
+    });
+    store(lane, C, sums, parts);
+}
+
 // Mean and variance in one pass: sums of d = u - origin and of d^2. The origin is the first row,
 // which is near enough to the mean that nothing cancels when the mean's square is subtracted.
 template <typename T>

@@ -1,4 +1,5 @@
-"""Statistics of channels, and what batch normalisation makes of them. Sums are kept in float64."""
+"""Sums of arrays and of their channels, and what batch normalisation makes of them. They are kept
+in float64."""
 
 from __future__ import annotations
 
@@ -60,6 +61,11 @@ def channel_sums(g: Array, x: Array, mean: Array, slope: float) -> tuple[Array, 
     arguments = [*_check("channel_sums", (g, x), (mean,)), float(slope)]
     total, weighted = _totals(_parts("channel_sums<T>", x, arguments, 2), x.dtype)
     return total, weighted
+
+
+def squared_distance(a: Array, b: Array) -> Array:
+    given = [x.reshape(-1, 1) for x in _check("squared_distance", (a, b))]
+    return _totals(_parts("squared_distance<T>", given[0], given, 1), a.dtype).reshape(())
 
 
 def moments(x: Array, slope: float) -> tuple[Array, Array]:
