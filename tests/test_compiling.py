@@ -29,6 +29,18 @@ def some(x, y):
     return times(x, 2) + times(x, 3) + times(x, y)
 
 
+@inner
+def refused(x):
+    if x < 0:
+        raise ValueError("below zero")
+    return x
+
+
+@njit
+def gives(x):
+    return times(refused(x), 2)
+
+
 @njit
 def watched():
     watch()
@@ -42,6 +54,16 @@ def fails(x):
 def test_a_written_number_makes_no_version_of_its_own() -> None:
     assert some(5, 7) == 60
     assert times.signatures == [(types.int64, types.int64)]
+
+
+def test_a_part_has_no_code_of_its_own() -> None:
+    """It is in what calls it; its errors reach Python all the same."""
+    assert gives(4) == 8
+    with pytest.raises(ValueError, match="below zero"):
+        gives(-1)
+    (of_part,), (of_whole,) = refused.overloads.values(), gives.overloads.values()
+    defined = of_whole.library.codegen._engine.is_symbol_defined
+    assert defined(of_whole.fndesc.llvm_func_name) and not defined(of_part.fndesc.llvm_func_name)
 
 
 def test_garbage_is_looked_for_again_after_compiling() -> None:

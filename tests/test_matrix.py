@@ -15,7 +15,7 @@ import pytest
 from minidl import kernels
 from minidl.device import Device, to_cpu
 from minidl.kernels import reference
-from minidl.kernels.cpu import matrix, memory, threads
+from minidl.kernels.cpu import blas, matrix, memory, threads
 
 SHAPES = [((3, 4), (4, 5)), ((1, 7), (7, 1)), ((40, 3), (3, 9)), ((5, 3, 2), (5, 2, 4)),
           ((2, 0), (0, 3)), ((0, 2), (2, 3))]  # fmt: skip
@@ -156,3 +156,17 @@ def test_a_fork_takes_memory_while_another_thread_did() -> None:
     go_on.set()
     other.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_of_two_libraries_numpys_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SciPy brings a BLAS too, and which of them comes first differs from process to process."""
+    pytest.importorskip("scipy.linalg")
+    loaded = blas.ThreadpoolController().select(internal_api="openblas")
+    if len(loaded.lib_controllers) < 2:
+        pytest.skip("one BLAS serves both here")
+    found = []
+    for controllers in (loaded.lib_controllers, loaded.lib_controllers[::-1]):
+        monkeypatch.setattr(loaded, "lib_controllers", controllers)
+        monkeypatch.setattr(blas.ThreadpoolController, "select", lambda self, **_: loaded)
+        found.append(blas.gemm.__wrapped__(np.dtype(np.float32)))
+    assert found[0] == found[1] and type(found[0][2]) is np.int64

@@ -16,6 +16,7 @@ from threadpoolctl import ThreadpoolController
 from .compiling import inner, intrinsic
 
 BYTE = ir.IntType(8)
+# SciPy may bring a BLAS too, which counts in 32 bits; NumPy's has the first of these names.
 NAMES = {"scipy_{}_64_": np.int64(0), "{}_64_": np.int64(0), "scipy_{}_": np.int32(0)}
 
 
@@ -23,8 +24,9 @@ NAMES = {"scipy_{}_64_": np.int64(0), "{}_64_": np.int64(0), "scipy_{}_": np.int
 def gemm(dtype: np.dtype) -> tuple[int, Any, Any]:
     """Where sgemm or dgemm is, 1 in the type of its numbers, and 0 in that of its counts."""
     name = {"float32": "sgemm", "float64": "dgemm"}[dtype.name]
-    for library in ThreadpoolController().select(internal_api="openblas").lib_controllers:
-        for pattern, count in NAMES.items():
+    loaded = ThreadpoolController().select(internal_api="openblas").lib_controllers  # in any order
+    for pattern, count in NAMES.items():
+        for library in loaded:
             function = getattr(ctypes.CDLL(library.filepath), pattern.format(name), None)
             if function is not None:
                 address = ctypes.cast(function, ctypes.c_void_p).value or 0
