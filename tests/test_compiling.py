@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 import pytest
 from numba import njit, types
@@ -61,6 +62,8 @@ def test_a_part_has_no_code_of_its_own() -> None:
     assert gives(4) == 8
     with pytest.raises(ValueError, match="below zero"):
         gives(-1)
+    of_part: Any
+    of_whole: Any
     (of_part,), (of_whole,) = refused.overloads.values(), gives.overloads.values()
     defined = of_whole.library.codegen._engine.is_symbol_defined
     assert defined(of_whole.fndesc.llvm_func_name) and not defined(of_part.fndesc.llvm_func_name)
