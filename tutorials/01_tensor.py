@@ -530,7 +530,7 @@ print(f"loss at first {losses[0]:.4f}, at last {losses[-1]:.5f}")
 #
 # * refuses a loss that is not one number, and a wanted tensor that the loss does not depend on;
 # * walks only through tensors on the way to a wanted one, so nothing is computed in vain;
-# * adds two gradients of one tensor by a compiled loop, which `minidl.kernels` finds for the device;
+# * adds two gradients of one tensor with a compiled loop, which `minidl.kernels` finds;
 # * forgets a gradient as soon as it has been handed on, which saves memory;
 # * walks over the tensors' *origins*: an origin is the memory of ours (parents, gradient functions,
 #   birth) without the array, so that arrays nobody needs any more are freed on the way.
