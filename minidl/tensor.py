@@ -226,9 +226,7 @@ def gradients(loss: Tensor, wanted: Iterable[Tensor]) -> list[Array]:
         if t not in on_path or t not in total:
             continue
         g = total[t] if t in kept else total.pop(t)
-        for parent, shape, grad in reversed(
-            t.inputs
-        ):  # of a layer b, w, x: first what reads g alone
+        for parent, shape, grad in reversed(t.inputs):  # of a layer b, w, x: b's reads g alone
             if parent in on_path:
                 dx = grad(g)
                 if np.shape(dx) != shape:

@@ -35,7 +35,7 @@ def product(a: np.ndarray, b: np.ndarray, bias: np.ndarray, y: np.ndarray) -> No
     """
     (M, N), K = y.shape, a.shape[1]
     a, turned = _in_order(a)
-    a, panels = _of_numba(a), _panels(b)
+    a, panels = memory.for_loop(a), _panels(b)
     if turned and b.size > FEW:
         a, turned = _turned(a), False
     halves = M % 2 == K % 2 == N % (2 * TILE.columns(y.dtype)) == 0
@@ -81,11 +81,6 @@ def _in_order(m: np.ndarray) -> tuple[np.ndarray, bool]:
     return np.ascontiguousarray(m.T if turned else m), turned
 
 
-def _of_numba(m: np.ndarray) -> np.ndarray:
-    """m, or a copy if it may not be written, which to Numba is another type."""
-    return np.require(m, requirements=["C", "W"])
-
-
 def _turned(m: np.ndarray) -> np.ndarray:
     """The transpose of m, in order of memory."""
     rows = memory.empty(m.shape[::-1], m.dtype)
@@ -102,7 +97,7 @@ def _panels(b: np.ndarray) -> np.ndarray:
         panels = memory.empty((-(-N // TILE.columns(b.dtype)), K, TILE.columns(b.dtype)), b.dtype)
         loop, length = (pack_columns, len(panels)) if turned else (pack_rows, K)
         parts = threads.parts(length, grain=-(-GRAIN * length // panels.size))
-        threads.split(loop, length, parts, _of_numba(b), panels)
+        threads.split(loop, length, parts, memory.for_loop(b), panels)
         return panels
 
     return packed(b, ("matmul", turned), pack)

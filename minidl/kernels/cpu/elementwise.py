@@ -17,7 +17,7 @@ from .. import checks
 from ..subnormal import least
 from . import threads
 from .board import parallel
-from .memory import empty_like
+from .memory import empty_like, for_loop
 from .threads import GRAIN
 
 # --- the exponential ---------------------------------------------------------------------------
@@ -182,8 +182,7 @@ def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if _repeats(a):
         a, b = b, a
     row = b[(0,) * (b.ndim - 1)] if _repeats(b) else b
-    row = np.require(row, requirements=["C", "W"]).reshape(-1)  # read-only is another type to Numba
-    y = empty_like(a)
+    row, y = for_loop(row).reshape(-1), empty_like(a)
     parts = threads.parts(y.size, grain=GRAIN)
     threads.split(_add, y.size, parts, np.ascontiguousarray(a).reshape(-1), row, y.reshape(-1))
     return y

@@ -52,6 +52,12 @@ def empty_like(x: np.ndarray) -> np.ndarray:
     return empty(x.shape, x.dtype)
 
 
+def for_loop(x: np.ndarray) -> np.ndarray:
+    """x, or a copy if it is not in order of memory, or may not be written: to Numba that is another
+    type, for which all would be compiled once more."""
+    return np.require(x, requirements=["C", "W"])
+
+
 def _rounded(size: int) -> int:
     """Up by an eighth at most, so that nearly equal sizes share a shelf."""
     step = 1 << max(12, size.bit_length() - 4)

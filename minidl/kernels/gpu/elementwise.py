@@ -56,7 +56,8 @@ def add(a: Array, b: Array) -> Array:
 
 
 def squared_distance_grad(g: Array, a: Array, b: Array) -> Array:
-    launch.check_types("squared_distance_grad", *_check("squared_distance_grad", a, b), g)
+    checks.alike("squared_distance_grad", a, b)
+    launch.check_types("squared_distance_grad", g, a)
     return _map("squared_distance_grad", a, b, scalars=(g,))
 
 

@@ -1,5 +1,4 @@
-"""Sums of arrays and of their channels, and what batch normalisation makes of them. They are kept
-in float64."""
+"""Sums of arrays and of channels, kept in float64, and what batch normalisation makes of them."""
 
 from __future__ import annotations
 
