@@ -175,6 +175,7 @@ OP_CASES: list[Case] = [
     _case("log", ops.log, (3, 4), domain=positive),
     _case("sqrt", ops.sqrt, (3, 4), domain=positive),
     _case("absolute", ops.absolute, (3, 4), domain=off_zero),
+    _case("bernoulli_kl", partial(ops.bernoulli_kl, p=0.3), (3, 4), domain=probability),
     _case("sum", ops.sum, (3, 4)),
     _case("sum, two axes", lambda x: ops.sum(x, axis=(0, 2)), (2, 3, 4)),
     _case("sum_of_squares", ops.sum_of_squares, (3, 4)),

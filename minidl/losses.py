@@ -50,10 +50,7 @@ def kl_sparsity(hidden: Tensor, rho: float) -> Tensor:
 
     hidden (N, H): sigmoid activations; their mean over the N samples is held to rho.
     """
-    mean, limits = ops.mean(hidden, axis=0), np.finfo(hidden.dtype)
-    inside = np.clip(mean.data, limits.tiny, 1 - limits.epsneg)  # KL has no end at 0 and at 1
-    mean = mean + (inside - mean.data)
-    return ops.sum(rho * ops.log(rho / mean) + (1 - rho) * ops.log((1 - rho) / (1 - mean)))
+    return ops.sum(ops.bernoulli_kl(ops.mean(hidden, axis=0), p=rho))
 
 
 def l2_penalty(weights: Sequence[Tensor]) -> Tensor:

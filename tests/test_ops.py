@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import rel_entr
 
 from minidl import Tensor, gradients, ops
 from minidl.device import Device, to_cpu
@@ -75,6 +76,7 @@ VALUES: list[tuple[str, Shapes, dict[str, Any], Callable[..., Any]]] = [
     ("exp", ((3, 4),), {}, np.exp),
     ("log", ((3, 4),), {}, np.log),
     ("sqrt", ((3, 4),), {}, np.sqrt),
+    ("bernoulli_kl", ((3, 4),), {"p": 0.3}, lambda q: rel_entr(0.3, q) + rel_entr(0.7, 1 - q)),
     ("sum", ((2, 3, 4),), {"axis": (0, 2)}, lambda x: np.einsum("ijk->j", x)),
     ("sum_of_squares", ((2, 3),), {}, lambda x: np.einsum("ij,ij->", x, x)),
     ("squared_distance", ((2, 3), (2, 3)), {}, lambda a, b: np.linalg.norm(a - b) ** 2),

@@ -452,6 +452,7 @@ print(inspect.getsource(SSDA))
 
 # %%
 print(inspect.getsource(losses.kl_sparsity))
+print(inspect.getsource(ops.bernoulli_kl))
 
 # %% [markdown]
 # It was trained for 24 minutes instead of our minute, with patches of 12 x 12 pixels and 720

@@ -9,6 +9,7 @@ from .activations import leaky_relu, relu, sigmoid, softplus, tanh
 from .arithmetic import (
     absolute,
     add,
+    bernoulli_kl,
     divide,
     exp,
     log,
@@ -31,7 +32,7 @@ from .shapes import concatenate, index, reshape, transpose
 
 __all__ = [
     "add", "subtract", "multiply", "divide", "negative", "power", "exp", "log", "sqrt", "absolute",
-    "sum", "sum_of_squares", "squared_distance", "mean", "max", "unbroadcast",
+    "bernoulli_kl", "sum", "sum_of_squares", "squared_distance", "mean", "max", "unbroadcast",
     "reshape", "transpose", "index", "concatenate",
     "sigmoid", "tanh", "leaky_relu", "relu", "softplus",
     "matmul", "linear", "channelwise_linear", "dropout",
