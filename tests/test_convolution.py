@@ -162,11 +162,10 @@ def test_factors_of_a_window(C: int, O: int, turned: bool, dtype: Any) -> None:
     """Packed in one pass they are what the algebra says; and so the way back."""
     w, U = draw(dtype, (3, 3, O, C) if turned else (3, 3, C, O), (3, 3, C, O))
     panels = quads.panels_of(w, upsampling.TERMS, upsampling.TERMS, turned=turned)
-    # one term in each group: groups come in the order of terms
     found = panels.reshape(-1, 9, C, panels.shape[2]).transpose(1, 2, 0, 3).reshape(9, C, -1)
     close(found[..., :O], doubling.of_window(w.transpose(0, 1, 3, 2) if turned else w))
     dw, factors = np.empty_like(U), upsampling.TERMS.factors.T.copy()
-    threads.split(packing.windows_of_terms, C, 1, U, factors, factors, dw)
+    threads.split(packing.windows_of_factors, C, 1, U, factors, factors, dw)
     close(dw, doubling.to_window(U.reshape(9, C, O)))
 
 
@@ -175,9 +174,9 @@ def test_terms_of_a_pair(taps: int) -> None:
     """The terms of both outputs, and of either, add up to what the window says at stride 2."""
     x, w = np.random.default_rng(0).standard_normal(taps + 2), np.arange(1.0, taps + 1)
     found = halving.FORWARD[taps]
-    differences = [x[i] + sign * x[j] for i, j, sign in found.places]
-    both, first, second = np.split(differences * (found.factors @ w), found.groups[1:3])
-    assert found.size == {3: 5, 4: 6}[taps]
+    products = [(x[i] + sign * x[j]) * (found.factors[f] @ w) for i, j, sign, f in found.terms]
+    both, first, second = np.split(np.array(products), found.groups[1:3])
+    assert (len(found.terms), len(found.factors)) == {3: (5, 4), 4: (6, 6)}[taps]
     assert math.isclose(both.sum() + first.sum(), x[:taps] @ w)
     assert math.isclose(both.sum() + second.sum(), x[2:] @ w)
 

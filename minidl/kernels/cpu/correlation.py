@@ -54,7 +54,8 @@ def correlate(
     (N, _, _, C), pictures = x.shape, room.shape[0]
     (K, L), (P, Q), (origin, y_picture, y_row, y_column) = window, outputs, place
     room_picture, room_row = room[0].size, room.shape[2] * C
-    taps, apart = offsets(K, K, room_row), (panels[0].size, panels.shape[2])
+    taps, places = offsets(K, K, room_row), offsets(K, K, L * C)
+    apart = panels[0].size, panels.shape[2]
     length = pictures * band * Q
     rows, out = zeros(length + ROWS, np.int64), zeros(length + ROWS, np.int64)
     no_rows = zeros(length + ROWS, np.int64)  # the bias is one row for all
@@ -72,8 +73,8 @@ def correlate(
         full = (count + ROWS - 1) // ROWS * ROWS
         for r in range(count, full):
             rows[r], out[r] = rows[count - 1], out[count - 1]
-        products(room.reshape(-1), rows[:full], taps, L * C, 1, panels.reshape(-1), apart, some,
-                 columns, y, out[:full], (bias,), (no_rows[:full],))  # fmt: skip
+        products(room.reshape(-1), rows[:full], taps, L * C, 1, panels.reshape(-1), places, apart,
+                 some, columns, y, out[:full], (bias,), (no_rows[:full],))  # fmt: skip
         job += some[1] - some[0]
 
 
@@ -98,7 +99,7 @@ def correlate_grad_w(
     N, P, Q, O = g.shape
     C, L, pictures = x.shape[3], window[1], room.shape[0]
     room_row = room.shape[2] * C
-    taps = zeros(pictures * band, np.int64)
+    taps, places = zeros(pictures * band, np.int64), offsets(pictures * band, pictures * band, Q)
     length = some_rows[1] - some_rows[0]
     full = (length + ROWS - 1) // ROWS * ROWS
     rows, out = zeros(full, np.int64), zeros(full, np.int64)
@@ -120,7 +121,7 @@ def correlate_grad_w(
             if not whole:
                 _pack(g[n + p, i : i + lines].reshape(-1, O), panels, p * lines * Q)
         b = flat_g[(n * P + i) * Q * O :] if whole else panels.reshape(-1)
-        products(room.reshape(-1), rows, taps[: here * lines], Q, stride * C, b, apart,
+        products(room.reshape(-1), rows, taps[: here * lines], Q, stride * C, b, places, apart,
                  (0, len(panels)), O, flat, out, (flat,), (out,))  # fmt: skip
 
 

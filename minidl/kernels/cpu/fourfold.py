@@ -16,11 +16,12 @@ from .pieces import clear, of_job, offsets, zeros
 
 
 class Axis(NamedTuple):
-    """The terms along one axis, as in `quads.Terms`: the pair j begins at the input stride j +
-    corner, and sees `reach` inputs."""
+    """The terms along one axis, and how many factors they have, as in `quads.Terms`: the pair j
+    begins at the input stride j + corner, and sees `reach` inputs."""
 
-    places: np.ndarray
+    terms: np.ndarray
     groups: np.ndarray
+    factors: int
     stride: int
     corner: int
     reach: int
@@ -45,7 +46,7 @@ def differences(x, quads, down, across, first, last, channels, room):
     (begin, end + 1): (terms, quads, c), a term for each pair of them down and across, side by side
     in room, flat. Beyond the picture all is zero."""
     (_, H, W, C), (begin, end), (tall, wide), T = x.shape, channels, quads, x.dtype.type
-    c, rows, terms = end - begin, last - first, (len(down.places), len(across.places))
+    c, rows, terms = end - begin, last - first, (len(down.terms), len(across.terms))
     span, left = (wide - 1) * across.stride + across.reach, across.corner
     line, nothing, room = room[: span * c], room[span * c :][: W * C], room[span * c + W * C :]
     clear(line)
@@ -58,15 +59,15 @@ def differences(x, quads, down, across, first, last, channels, room):
     for r in range(rows):
         n, h = (first + r) // tall, (first + r) % tall * down.stride + down.corner
         for a in range(terms[0]):
-            at, other = h + down.places[a, 0], h + down.places[a, 1]
+            at, other = h + down.terms[a, 0], h + down.terms[a, 1]
             one = x[n, at].reshape(-1) if 0 <= at < H else nothing
             two = x[n, other].reshape(-1) if 0 <= other < H else nothing
             for k in range(inside * c, ending * c, run):
                 source = (k // c + left) * C + begin
                 _along(one[source : source + run], two[source : source + run],
-                       T(down.places[a, 2]), line[k : k + run])  # fmt: skip
+                       T(down.terms[a, 2]), line[k : k + run])  # fmt: skip
             for b in range(terms[1]):
-                at, other, sign = across.places[b, 0], across.places[b, 1], across.places[b, 2]
+                at, other, sign = across.terms[b, 0], across.terms[b, 1], across.terms[b, 2]
                 to = V[a * terms[1] + b, r]
                 _apart(line.reshape((span, c)), across.stride, at, other, T(sign), to)
     return V.reshape((terms[0] * terms[1], rows * wide, c))
@@ -112,16 +113,9 @@ def _sums(g, first, last, panels):
 
 
 @inner
-def place_of(a, b, down, across):
-    """The term of a down and b across comes as the so-many-th in panels: group by group."""
-    r = 0
-    while down[r + 1] <= a:
-        r += 1
-    c = 0
-    while across[c + 1] <= b:
-        c += 1
-    before = down[r] * across[3] + (down[r + 1] - down[r]) * across[c]
-    return before + (a - down[r]) * (across[c + 1] - across[c]) + b - across[c]
+def _factor(i, j, down, across):
+    """Of the term i down and j across."""
+    return down.terms[i, 3] * across.factors + across.terms[j, 3]
 
 
 @inner
@@ -133,7 +127,7 @@ def _filled(count, step):
 @inner
 def _four(V, quads, down, across, panels, some, bias, sums, y, place, columns, first):
     """y, flat: the products of V (terms, quads, C), each in four, two or one of a quad's outputs,
-    the columns in `some` of the panels (panels, terms C, wide). Where all terms are of all four,
+    the columns in `some` of the panels (panels, factors C, wide). Where all terms are of all four,
     they are one output.
 
     bias: as wide as all panels. sums (5, quads, as wide): room for what outputs share.
@@ -147,17 +141,16 @@ def _four(V, quads, down, across, panels, some, bias, sums, y, place, columns, f
     for r in range(len(to)):
         row, j = first + rows[r] // C // quads[1], rows[r] // C % quads[1]
         to[r] = origin + row // quads[0] * of_picture + row % quads[0] * of_row + j * of_column
-    taps, before = np.empty(across_terms * down.groups[3], np.int64), 0
-    single = len(taps) == down.groups[1] * across.groups[1]
+    taps = zeros(across_terms * down.groups[3], np.int64)
+    places, single = zeros(len(taps), np.int64), len(taps) == down.groups[1] * across.groups[1]
     for r in range(1 if single else 3):
         for c in range(1 if single else 3):
             found = 0
             for i in range(down.groups[r], down.groups[r + 1]):
                 for j in range(across.groups[c], across.groups[c + 1]):
                     taps[found] = (i * across_terms + j) * count * C
+                    places[found] = _factor(i, j, down, across) * C
                     found += 1
-            factors = b[before * C * panels.shape[2] :]
-            before += found
             one = two = zero  # where the products start from
             of_one = of_two = none
             ends, out, used = s[c if r == 0 else 2 + r], shared, width
@@ -169,28 +162,29 @@ def _four(V, quads, down, across, panels, some, bias, sums, y, place, columns, f
                 one, two, of_two = s[2 + r], s[c], shared
             if single or (r > 0 and c > 0):
                 ends, out, used = y[max(0, r - 1) * below + max(0, c - 1) * right :], to, columns
-            products(a, rows, taps[:found], C, 1, factors, apart, some, used, ends, out,
+            products(a, rows, taps[:found], C, 1, b, places, apart, some, used, ends, out,
                      (one, two), (of_one, of_two))  # fmt: skip
 
 
 @inner
 def _products_grad_u(V, G, down, across, dU, first, add):
-    """dU[q, first + c] = or += V[q, :, c] G[group of q]: (terms, C, O), (terms, quads, channels),
-    (panels, quads, 9, wide)."""
+    """dU[factor, first + c] = or += the sum over its terms of V[term, :, c] G[group of the term]:
+    (factors, C, O), (terms, quads, channels), (panels, quads, 9, wide)."""
     wide, flat = G.shape[3], G.reshape(-1)
     apart = G[0].size, 9 * wide
-    (_, quads, channels), width, across_terms = V.shape, dU.shape[2], across[3]
+    (_, quads, channels), width, across_terms = V.shape, dU.shape[2], across.groups[3]
     rows, out, none = _filled(channels, 1), _filled(channels, width), _filled(channels, 0)
-    tap, zero = offsets(1, 1, 0), zeros(width, V.dtype)
+    tap, zero, begun = zeros(1, np.int64), zeros(width, V.dtype), zeros(len(dU), np.int64)
     for r in range(3):
         for s in range(3):
-            for i in range(down[r], down[r + 1]):
-                for j in range(across[s], across[s + 1]):
-                    q = i * across_terms + j
-                    c = dU[q, first:].reshape(-1)
-                    start, start_rows = (c, out) if add else (zero, none)
-                    products(V[q].reshape(-1), rows, tap, quads, channels,
-                             flat[(3 * r + s) * wide :], apart, (0, len(G)), width, c, out,
+            for i in range(down.groups[r], down.groups[r + 1]):
+                for j in range(across.groups[s], across.groups[s + 1]):
+                    factor, term = _factor(i, j, down, across), V[i * across_terms + j]
+                    c = dU[factor, first:].reshape(-1)
+                    start, start_rows = (c, out) if add or begun[factor] else (zero, none)
+                    begun[factor] = 1
+                    products(term.reshape(-1), rows, tap, quads, channels,
+                             flat[(3 * r + s) * wide :], tap, apart, (0, len(G)), width, c, out,
                              (start,), (start_rows,))  # fmt: skip
 
 
@@ -216,8 +210,8 @@ def forward(x, quads, phases, downs, acrosses, panels, places, bias, rooms, sums
 
 @parallel
 def grad_u(x, g, quads, down, across, rooms, sums, of_parts, by_units, part):
-    """The gradient dU (terms, C, O) of x (N, H, W, C) and g (2 rows of quads, 2 W, O), of_parts
-    (parts or 1, terms, C, O): by units, each part sets its own to what its units give; else it sets
+    """The gradient dU (factors, C, O) of x (N, H, W, C) and g (2 rows of quads, 2 W, O), of_parts
+    (parts or 1, factors, C, O): by units, each part sets its own to what its units give; else it sets
     its tiles of channels of the first to what all give. For each part, rooms as
     `differences` takes them, and sums (parts, panels, unit, W, 9, wide)."""
     room, G, dU = rooms[part.which], sums[part.which], of_parts[0]
@@ -232,5 +226,5 @@ def grad_u(x, g, quads, down, across, rooms, sums, of_parts, by_units, part):
         first, last = u * unit, min(rows, (u + 1) * unit)
         V = differences(x, quads, down, across, first, last, channels, room)
         _sums(g, first, last, G)
-        _products_grad_u(V, G.reshape((count, unit * W, 9, wide)), down.groups, across.groups,
-                         dU, channels[0], u > units[0])  # fmt: skip
+        _products_grad_u(V, G.reshape((count, unit * W, 9, wide)), down, across, dU, channels[0],
+                         u > units[0])  # fmt: skip

@@ -94,7 +94,7 @@ def grad_x(g: np.ndarray, w: np.ndarray, pad: Pad) -> np.ndarray:
 
     def axis(i: int, before: int, taps: int) -> tuple[Terms, Axis]:
         found = _backward((i + before) % 2, taps)
-        far = found.size == 3  # it sees the g before
+        far = len(found.terms) == 3  # it sees the g before
         return found, found.axis(2, (i + before) // 2 - far)
 
     phases = []

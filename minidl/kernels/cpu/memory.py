@@ -24,16 +24,18 @@ _on_shelves = 0
 _lock = threading.RLock()  # again by the same thread: a block may come back at any allocation
 
 
-class _Lease:
-    """Hands a block to arrays, by NumPy's array interface, and shelves it when they are gone."""
+class _Block(np.ndarray):
+    """Bytes, on a shelf or on lease."""
 
-    def __init__(self, block: np.ndarray) -> None:
-        self.block = block
-        self.__array_interface__ = block.__array_interface__
+
+class _Lease(np.ndarray):
+    """A view of a block that arrays are made in: the last of them to go takes it along, and the
+    block back to its shelf. (NumPy lets an array hold what it is a view of, and not what that in
+    turn is a view of, where the two are of different classes, neither of them its own.)"""
 
     def __del__(self) -> None:
         if _shelve is not None:  # at the end of the program, when modules are emptied
-            _shelve(self.block)
+            _shelve(self.base)
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -42,9 +44,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     size = math.prod(shape) * dtype.itemsize
     if size < SMALLEST:
         return np.empty(shape, dtype)
-    rounded = _rounded(size)
-    leased = np.asarray(_Lease(_take(rounded)))
-    return leased[:size].view(dtype).reshape(shape)
+    return np.ndarray(shape, dtype, buffer=_take(_rounded(size)).view(_Lease))
 
 
 def empty_like(x: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ def empty_like(x: np.ndarray) -> np.ndarray:
 def for_loop(x: np.ndarray) -> np.ndarray:
     """x, or a copy if it is not in order of memory, or may not be written: to Numba that is another
     type, for which all would be compiled once more."""
-    return np.require(x, requirements=["C", "W"])
+    return x if x.flags.carray else np.array(x, order="C")
 
 
 def _rounded(size: int) -> int:
@@ -71,7 +71,7 @@ def _take(size: int) -> np.ndarray:
         if shelf:
             _on_shelves -= size
             return shelf.pop()
-    block = np.empty(size + LINE, np.uint8)
+    block = np.empty(size + LINE, np.uint8).view(_Block)
     start = -block.ctypes.data % LINE
     return block[start : start + size]
 

@@ -11,14 +11,15 @@
      | k  |  ...    ->   |  ...                   |
      +----+              +------------------------+
 
-    c[out[r], :] = starts[r, :] + sum over t, k of a[rows[r] + taps[t] + k step] b[t depth + k, :]
+    c[out[r], :] = starts[r, :] + sum over t, k of a[rows[r] + taps[t] + k step] b[places[t] + k, :]
 
 A processor multiplies and adds two vectors of 16 numbers in each cycle, but only of factors in
 registers: a number read from a serves 2 vectors, and a vector read from b serves ROWS rows. Tables
-of offsets say where a row begins (`rows`) and how far apart the runs of a window lie (`taps`), so
-that windows are read where they lie in the picture: a forward pass, the gradient of x and that of w
-are one routine with other tables. Where the tile's results will go is fetched into the cache while
-it is computed: 3 % of the time for sums of 256 terms, 6 % for 128 (AMD Zen 4).
+of offsets say where a row begins (`rows`), how far apart the runs of a window lie (`taps`) and in
+which rows of b their factors are (`places`), so that windows are read where they lie in the
+picture: a forward pass, the gradient of x and that of w are one routine with other tables. Where
+the tile's results will go is fetched into the cache while it is computed: 3 % of the time for sums
+of 256 terms, 6 % for 128 (AMD Zen 4).
 
 Written with vectors of LLVM, because Numba's own loops do not keep a tile in registers: 37 to 63
 GFLOP/s at best, where this reaches 130 to 160 of a core's 165, and OpenBLAS's product of copied
@@ -41,14 +42,16 @@ ROWS, VECTOR = TILE.rows, TILE.vector
 
 
 @intrinsic
-def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, starts, start_rows, m, left, used):
+def _tile(typing, a, rows, taps, depth, step, b, places, b_step, c, out, starts, start_rows, m, left,
+          used):  # fmt: skip
     """One tile: the formula above for the first ROWS rows of the tables, over all taps.
 
     a, b, c: arrays of one float type, from where offsets count; b's rows are b_step numbers apart.
-    rows, taps, out: int64 offsets. starts, start_rows: a tuple of arrays to add up, from column
+    rows, taps, places, out: int64 offsets. starts, start_rows: a tuple of arrays to add up, from column
     `left` on, and one of their offsets, from the m-th on. used: columns of starts and c to touch.
     """
-    kinds = (a, rows, taps, depth, step, b, b_step, c, out, starts, start_rows, m, left, used)
+    kinds = (a, rows, taps, depth, step, b, places, b_step, c, out, starts, start_rows, m, left,
+             used)  # fmt: skip
     bits, lanes = a.dtype.bitwidth, TILE.lanes(a.dtype.name)
 
     def generate(context, builder, signature, values):
@@ -75,8 +78,8 @@ def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, starts, start_r
             is_array = isinstance(kind, types.Array)
             return context.make_array(kind)(context, builder, value) if is_array else value
 
-        (a_, rows_, taps_, depth_, step_, b_, b_step_, c_, out_, starts_, tables_, m_, left_,
-         used_) = (opened(*one) for one in zip(kinds, values, strict=True))  # fmt: skip
+        (a_, rows_, taps_, depth_, step_, b_, places_, b_step_, c_, out_, starts_, tables_, m_,
+         left_, used_) = (opened(*one) for one in zip(kinds, values, strict=True))  # fmt: skip
 
         def at(data, *offsets):
             for offset in offsets:
@@ -108,8 +111,8 @@ def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, starts, start_r
         tile = []  # ROWS x 2 variables, all of which the compiler keeps in registers
         for r in range(ROWS):
             begin = [zeros] * 2
-            for start, places in zip(starts_, tables_, strict=True):
-                here = vectors_at(at(start.data, offset_of(places, m_, row_numbers[r]), left_))
+            for start, table in zip(starts_, tables_, strict=True):
+                here = vectors_at(at(start.data, offset_of(table, m_, row_numbers[r]), left_))
                 begin = [
                     builder.fadd(total, builder.call(load, [p, align, mask, zeros]))
                     for total, p, mask in zip(begin, here, masks, strict=True)
@@ -117,9 +120,9 @@ def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, starts, start_r
             tile += [cgutils.alloca_once_value(builder, one) for one in begin]
 
         with cgutils.for_range(builder, taps_.nitems) as window:
-            tap = builder.load(at(taps_.data, window.index))
+            tap = offset_of(taps_, window.index)
             a_runs = [at(row, tap) for row in a_rows]
-            b_run = at(b_.data, builder.mul(builder.mul(window.index, depth_), b_step_))
+            b_run = at(b_.data, builder.mul(offset_of(places_, window.index), b_step_))
             with cgutils.for_range(builder, depth_) as run:
                 factors = vectors_at(at(b_run, builder.mul(run.index, b_step_)))
                 factors = [builder.load(p, align=bits // 8) for p in factors]
@@ -138,7 +141,8 @@ def _tile(typing, a, rows, taps, depth, step, b, b_step, c, out, starts, start_r
 
 
 @inner
-def products(a, rows, taps, depth, step, b, apart, some, columns, c, out, starts, start_rows):
+def products(a, rows, taps, depth, step, b, places, apart, some, columns, c, out, starts,
+             start_rows):  # fmt: skip
     """The formula for all rows of the tables, times some = (first, last + 1) of the panels in b, of
     all of whose columns the first `columns` count.
 
@@ -149,5 +153,5 @@ def products(a, rows, taps, depth, step, b, apart, some, columns, c, out, starts
     for p in range(some[0], some[1]):
         left, panel = p * wide, b[p * apart[0] :]
         for m in range(0, rows.size, ROWS):
-            _tile(a, rows[m:], taps, depth, step, panel, apart[1], c[left:], out[m:], starts,
-                  start_rows, m, left, min(wide, columns - left))  # fmt: skip
+            _tile(a, rows[m:], taps, depth, step, panel, places, apart[1], c[left:], out[m:],
+                  starts, start_rows, m, left, min(wide, columns - left))  # fmt: skip

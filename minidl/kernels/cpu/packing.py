@@ -9,7 +9,6 @@ from __future__ import annotations
 from . import turning
 from .board import parallel
 from .compiling import inner
-from .fourfold import place_of
 from .pieces import clear, zeros
 
 
@@ -57,10 +56,10 @@ def _matters(factors, tap):
 
 
 @parallel
-def pack_terms(w, turned, down, across, groups_down, groups_across, panels, part):
-    """The factors of all terms, sum over k, l of down[a, k] across[b, l] w[k, l], of w (K, L, C, O)
-    in panels first to last - 1 of (panels, terms C, wide); turned: with inputs and outputs
-    exchanged. Some inputs at a time: what is added up stays in the nearest caches."""
+def pack_factors(w, turned, down, across, panels, part):
+    """All factors, sum over k, l of down[a, k] across[b, l] w[k, l], of w (K, L, C, O) in panels
+    first to last - 1 of (panels, factors C, wide); turned: with inputs and outputs exchanged. Some
+    inputs at a time: what is added up stays in the nearest caches."""
     (K, L, C, O), wide, some = w.shape, panels.shape[2], 32
     if turned:
         C = O
@@ -80,20 +79,20 @@ def pack_terms(w, turned, down, across, groups_down, groups_across, panels, part
                 for l in range(L):
                     _sum_of(down[a], windows, l * here * wide, L * here * wide, sums[l])
                 for b in range(len(across)):
-                    row = place_of(a, b, groups_down, groups_across) * C + begin
+                    row = (a * len(across) + b) * C + begin
                     _sum_of(across[b], lines, 0, here * wide,
                             panels[p, row : row + here].reshape(-1))  # fmt: skip
 
 
 @parallel
-def windows_of_terms(dU, down, across, dw, part):
-    """The transpose of that: the gradient dw (K, L, C, O) of dU (a's terms, b's, C, O) for the
-    inputs first to last - 1. down (K, a's terms), across (L, b's)."""
-    (K, L, _, O), (terms, others, C, _), flat = dw.shape, dU.shape, dU.reshape(-1)
-    lines = zeros(terms * O, dw.dtype)
+def windows_of_factors(dU, down, across, dw, part):
+    """The transpose of that: the gradient dw (K, L, C, O) of dU (a's factors, b's, C, O) for the
+    inputs first to last - 1. down (K, a's factors), across (L, b's)."""
+    (K, L, _, O), (factors, others, C, _), flat = dw.shape, dU.shape, dU.reshape(-1)
+    lines = zeros(factors * O, dw.dtype)
     for c in range(part.first, part.last):
         for l in range(L):
-            for a in range(terms):
+            for a in range(factors):
                 _sum_of(across[l], flat, (a * others * C + c) * O, C * O,
                         lines[a * O : (a + 1) * O])  # fmt: skip
             for k in range(K):

@@ -60,8 +60,9 @@ def add_product(start, a, panel, used, y):
     """y = start + a panel, `used` columns. start, a, y: numbers, and where in them rows begin; of a
     also how far apart columns are."""
     K, wide = panel.shape
-    products(a[0], a[1], zeros(1, np.int64), K, a[2], panel.reshape(-1), (K * wide, wide), (0, 1),
-             used, y[0], y[1], (start[0],), (start[1],))  # fmt: skip
+    one = zeros(1, np.int64)
+    products(a[0], a[1], one, K, a[2], panel.reshape(-1), one, (K * wide, wide), (0, 1), used, y[0],
+             y[1], (start[0],), (start[1],))  # fmt: skip
 
 
 @parallel

@@ -20,6 +20,7 @@ Units of work are some rows of quads, whose differences stay in a core's cache.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ import numpy as np
 
 from . import fourfold, memory, threads
 from .fourfold import Axis
-from .packing import pack_terms, windows_of_terms
+from .packing import pack_factors, windows_of_factors
 from .threads import GRAIN, WORTH
 from .tiles import TILE
 
@@ -35,53 +36,53 @@ QUADS = 128  # that a unit of work has at least, so that a panel is used again
 ROOM = 1 << 17  # numbers in the differences of a unit, if it has more quads than that
 SMALL = 1 << 17  # numbers of a gradient that each thread may have a copy of
 
-Place = tuple[int, int, int]
+Place = tuple[int, int, int]  # input, other input and sign
 Term = tuple[Place, Sequence[int]]
 
 
 class Terms(NamedTuple):
     """Those along one axis: both outputs', the first's and the second's.
 
-    places (terms, 3): input, other input and sign: x[input] + sign x[other], counted from what a
-    pair sees first. factors (terms, taps): 1, 0 or -1 for each tap of the window. groups: where
-    each of the three begins, and the last one ends.
+    terms (terms, 4): input, other input, sign and factor: x[input] + sign x[other], counted from
+    what a pair sees first, times that factor. factors (factors, taps): 1, 0 or -1 for each tap of
+    the window. groups: where each of the three begins, and the last one ends. reach: how many
+    inputs a pair sees.
     """
 
-    places: np.ndarray
+    terms: np.ndarray
     factors: np.ndarray
     groups: np.ndarray
-
-    @property
-    def size(self) -> int:
-        return len(self.places)
+    reach: int
 
     def axis(self, stride: int, corner: int) -> Axis:
         """The pair j begins at the input stride j + corner."""
-        return Axis(self.places, self.groups, stride, corner, int(self.places[:, :2].max()) + 1)
+        return Axis(self.terms, self.groups, len(self.factors), stride, corner, self.reach)
 
 
 def terms_of(both: list[Term], first: list[Term], second: list[Term]) -> Terms:
-    """Each is given by its place and its factors."""
-    places, factors = zip(*both, *first, *second, strict=True)
+    """Each is given by its place and its factor, which several may share."""
+    all_ = [(place, tuple(factor)) for place, factor in [*both, *first, *second]]
+    factors = list(dict.fromkeys(factor for _, factor in all_))
+    terms = np.array([(*place, factors.index(factor)) for place, factor in all_])
     groups = np.cumsum([0, len(both), len(first), len(second)])
-    return Terms(np.array(places), np.array(factors), groups)
+    return Terms(terms, np.array(factors), groups, int(terms[:, :2].max()) + 1)
 
 
 @functools.cache
 def each_of(taps: range, window: int) -> Terms:
-    """A term for each of these taps of a window, in this order, for its factors alone."""
+    """A term for each of these taps of a window, in this order, for its factor alone."""
     return terms_of([((0, 0, 0), [int(k == tap) for k in range(window)]) for tap in taps], [], [])
 
 
 def panels_of(w: np.ndarray, down: Terms, across: Terms, *, turned: bool = False) -> np.ndarray:
-    """The factors of all terms, of w (K, L, C, O), in panels (panels, terms C, wide); turned: with
-    its inputs and outputs exchanged."""
+    """All factors, of w (K, L, C, O), in panels (panels, factors C, wide); turned: with its inputs
+    and outputs exchanged."""
     (C, O), wide = w.shape[:1:-1] if turned else w.shape[2:], TILE.columns(w.dtype)
-    rows = down.size * across.size * C
+    rows = len(down.factors) * len(across.factors) * C
     panels = memory.empty((-(-O // wide), rows, wide), w.dtype)
     parts = threads.parts(len(panels), grain=-(-GRAIN // max(1, rows * wide)))
-    threads.split(pack_terms, len(panels), parts, w, turned, down.factors, across.factors,
-                  down.groups, across.groups, panels)  # fmt: skip
+    threads.split(pack_factors, len(panels), parts, w, turned, down.factors, across.factors,
+                  panels)  # fmt: skip
     return panels
 
 
@@ -124,7 +125,7 @@ def forward(
     """y (..., O) of x (N, H, W, C), with (rows, columns) of quads in each picture and phase."""
     (N, _, _, C), O, (count, _, wide) = x.shape, y.shape[-1], phases[0].panels.shape
     downs, acrosses, panels, places = zip(*phases, strict=True)
-    terms, rows = [len(d.places) * len(a.places) for d, a, *_ in phases], N * quads[0]
+    terms, rows = [len(d.terms) * len(a.terms) for d, a, *_ in phases], N * quads[0]
     unit = rows_of_unit(rows, quads[1], max(terms), C)
     jobs, work = -(-rows // unit) * count, sum(terms) * unit * quads[1] * C * wide
     parts = threads.parts(jobs, grain=-(-WORTH // max(1, work)))
@@ -144,10 +145,11 @@ def grad_w(
 ) -> np.ndarray:
     """The gradient dw (K, L, C, O) of x (N, H, W, C) and g (N, P, Q, O), P and Q even."""
     (N, P, Q, O), C, wide = g.shape, x.shape[3], TILE.columns(g.dtype)
-    rows, quads, count = N * P // 2, (P // 2, Q // 2), down.size * across.size
+    rows, quads, count = N * P // 2, (P // 2, Q // 2), len(down.terms) * len(across.terms)
+    factors = len(down.factors), len(across.factors)
     unit = rows_of_unit(rows, quads[1], count, max(C, O))
     units, work = -(-rows // unit), count * quads[1] * C * O
-    by_units = units > 1 and count * C * O <= SMALL
+    by_units = units > 1 and math.prod(factors) * C * O <= SMALL
     if by_units:
         length, work = units, work * unit
     else:
@@ -158,13 +160,13 @@ def grad_w(
     axes = down.axis(stride, corner[0]), across.axis(stride, corner[1])
     rooms = rooms_for(parts, x, quads[1], axes[1:], count, unit, channels)
     sums = memory.empty((parts, -(-O // wide), unit, quads[1], 9, wide), x.dtype)
-    dU = memory.empty((parts if by_units else 1, count, C, O), x.dtype)
+    dU = memory.empty((parts if by_units else 1, *factors, C, O), x.dtype)
     threads.split(fourfold.grad_u, length, parts, x, g.reshape(2 * rows, Q, O), quads, *axes,
-                  rooms, sums, dU, by_units)  # fmt: skip
+                  rooms, sums, dU.reshape(len(dU), -1, C, O), by_units)  # fmt: skip
     for more in dU[1:]:
         dU[0] += more
     dw = memory.empty((down.factors.shape[1], across.factors.shape[1], C, O), x.dtype)
-    parts = threads.parts(C, grain=-(-GRAIN // max(1, count * O)))
-    threads.split(windows_of_terms, C, parts, dU[0].reshape(down.size, across.size, C, O),
-                  down.factors.T.copy(), across.factors.T.copy(), dw)  # fmt: skip
+    parts = threads.parts(C, grain=-(-GRAIN // max(1, math.prod(factors) * O)))
+    threads.split(windows_of_factors, C, parts, dU[0], down.factors.T.copy(),
+                  across.factors.T.copy(), dw)  # fmt: skip
     return dw
