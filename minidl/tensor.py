@@ -22,7 +22,7 @@ from .device import Array, check_same
 OPS: dict[str, Callable[..., Tensor]] = {}  # every op, by name; of two of one name, the first
 Operand: TypeAlias = "Tensor | Array | float"
 Axis: TypeAlias = "int | tuple[int, ...] | None"
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
 
 _births = itertools.count()
 _remembering: ContextVar[bool] = ContextVar("remembering", default=True)
@@ -78,7 +78,7 @@ class Tensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return np.shape(self.data)
+        return getattr(self.data, "shape", ())
 
     @property
     def dtype(self) -> np.dtype:
@@ -289,6 +289,6 @@ def _check_floats(name: str, arrays: tuple[Any, ...]) -> None:
     dtypes = {a.dtype for a in arrays if not isinstance(a, float)}
     if not dtypes:
         raise TypeError(f"{name}: expected a Tensor or an array, got {_kinds(arrays) or 'nothing'}")
-    if not dtypes <= set(FLOATS) or len(dtypes) > 1:
+    if not dtypes <= FLOATS or len(dtypes) > 1:
         given = _kinds(arrays)
         raise TypeError(f"{name}: expected all float32 or all float64, got {given}; use .astype")

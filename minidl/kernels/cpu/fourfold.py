@@ -15,12 +15,14 @@ from .microkernel import ROWS, VECTOR, products
 from .pieces import clear, of_job, offsets, zeros
 
 
+INPUT, OTHER, SIGN, FACTOR, GROUP = range(5)  # of a term
+
+
 class Axis(NamedTuple):
     """The terms along one axis, and how many factors they have, as in `quads.Terms`: the pair j
     begins at the input stride j + corner, and sees `reach` inputs."""
 
     terms: np.ndarray
-    groups: np.ndarray
     factors: int
     stride: int
     corner: int
@@ -59,17 +61,17 @@ def differences(x, quads, down, across, first, last, channels, room):
     for r in range(rows):
         n, h = (first + r) // tall, (first + r) % tall * down.stride + down.corner
         for a in range(terms[0]):
-            at, other = h + down.terms[a, 0], h + down.terms[a, 1]
+            at, other = h + down.terms[a, INPUT], h + down.terms[a, OTHER]
             one = x[n, at].reshape(-1) if 0 <= at < H else nothing
             two = x[n, other].reshape(-1) if 0 <= other < H else nothing
             for k in range(inside * c, ending * c, run):
                 source = (k // c + left) * C + begin
                 _along(one[source : source + run], two[source : source + run],
-                       T(down.terms[a, 2]), line[k : k + run])  # fmt: skip
+                       T(down.terms[a, SIGN]), line[k : k + run])  # fmt: skip
             for b in range(terms[1]):
-                at, other, sign = across.terms[b, 0], across.terms[b, 1], across.terms[b, 2]
-                to = V[a * terms[1] + b, r]
-                _apart(line.reshape((span, c)), across.stride, at, other, T(sign), to)
+                _apart(line.reshape((span, c)), across.stride, across.terms[b, INPUT],
+                       across.terms[b, OTHER], T(across.terms[b, SIGN]),
+                       V[a * terms[1] + b, r])  # fmt: skip
     return V.reshape((terms[0] * terms[1], rows * wide, c))
 
 
@@ -115,7 +117,7 @@ def _sums(g, first, last, panels):
 @inner
 def _factor(i, j, down, across):
     """Of the term i down and j across."""
-    return down.terms[i, 3] * across.factors + across.terms[j, 3]
+    return down.terms[i, FACTOR] * across.factors + across.terms[j, FACTOR]
 
 
 @inner
@@ -132,7 +134,7 @@ def _four(V, quads, down, across, panels, some, bias, sums, y, place, columns, f
 
     bias: as wide as all panels. sums (5, quads, as wide): room for what outputs share.
     """
-    (_, count, C), width, across_terms = V.shape, sums.shape[2], across.groups[3]
+    (terms, count, C), width, across_terms = V.shape, sums.shape[2], len(across.terms)
     a, b, s = V.reshape(-1), panels.reshape(-1), sums.reshape(5, -1)
     apart = panels[0].size, panels.shape[2]
     rows, shared, none = _filled(count, C), _filled(count, width), _filled(count, 0)
@@ -141,15 +143,15 @@ def _four(V, quads, down, across, panels, some, bias, sums, y, place, columns, f
     for r in range(len(to)):
         row, j = first + rows[r] // C // quads[1], rows[r] // C % quads[1]
         to[r] = origin + row // quads[0] * of_picture + row % quads[0] * of_row + j * of_column
-    taps = zeros(across_terms * down.groups[3], np.int64)
-    places, single = zeros(len(taps), np.int64), len(taps) == down.groups[1] * across.groups[1]
+    taps, places = zeros(terms, np.int64), zeros(terms, np.int64)
+    single = down.terms[-1, GROUP] == across.terms[-1, GROUP] == 0
     for r in range(1 if single else 3):
         for c in range(1 if single else 3):
             found = 0
-            for i in range(down.groups[r], down.groups[r + 1]):
-                for j in range(across.groups[c], across.groups[c + 1]):
-                    taps[found] = (i * across_terms + j) * count * C
-                    places[found] = _factor(i, j, down, across) * C
+            for q in range(terms):
+                i, j = q // across_terms, q % across_terms
+                if down.terms[i, GROUP] == r and across.terms[j, GROUP] == c:
+                    taps[found], places[found] = q * count * C, _factor(i, j, down, across) * C
                     found += 1
             one = two = zero  # where the products start from
             of_one = of_two = none
@@ -172,20 +174,18 @@ def _products_grad_u(V, G, down, across, dU, first, add):
     (factors, C, O), (terms, quads, channels), (panels, quads, 9, wide)."""
     wide, flat = G.shape[3], G.reshape(-1)
     apart = G[0].size, 9 * wide
-    (_, quads, channels), width, across_terms = V.shape, dU.shape[2], across.groups[3]
+    (_, quads, channels), width = V.shape, dU.shape[2]
     rows, out, none = _filled(channels, 1), _filled(channels, width), _filled(channels, 0)
     tap, zero, begun = zeros(1, np.int64), zeros(width, V.dtype), zeros(len(dU), np.int64)
-    for r in range(3):
-        for s in range(3):
-            for i in range(down.groups[r], down.groups[r + 1]):
-                for j in range(across.groups[s], across.groups[s + 1]):
-                    factor, term = _factor(i, j, down, across), V[i * across_terms + j]
-                    c = dU[factor, first:].reshape(-1)
-                    start, start_rows = (c, out) if add or begun[factor] else (zero, none)
-                    begun[factor] = 1
-                    products(term.reshape(-1), rows, tap, quads, channels,
-                             flat[(3 * r + s) * wide :], tap, apart, (0, len(G)), width, c, out,
-                             (start,), (start_rows,))  # fmt: skip
+    for i in range(len(down.terms)):
+        for j in range(len(across.terms)):
+            factor, term = _factor(i, j, down, across), V[i * len(across.terms) + j]
+            group = 3 * down.terms[i, GROUP] + across.terms[j, GROUP]
+            c = dU[factor, first:].reshape(-1)
+            start, start_rows = (c, out) if add or begun[factor] else (zero, none)
+            begun[factor] = 1
+            products(term.reshape(-1), rows, tap, quads, channels, flat[group * wide :], tap, apart,
+                     (0, len(G)), width, c, out, (start,), (start_rows,))  # fmt: skip
 
 
 # --- unit by unit ---------------------------------------------------------------------------------

@@ -41,31 +41,34 @@ Term = tuple[Place, Sequence[int]]
 
 
 class Terms(NamedTuple):
-    """Those along one axis: both outputs', the first's and the second's.
+    """Those along one axis.
 
-    terms (terms, 4): input, other input, sign and factor: x[input] + sign x[other], counted from
-    what a pair sees first, times that factor. factors (factors, taps): 1, 0 or -1 for each tap of
-    the window. groups: where each of the three begins, and the last one ends. reach: how many
+    terms (terms, 5): input, other input, sign, factor and group: x[input] + sign x[other], counted
+    from what a pair sees first, times that factor, as a part of both outputs (0), the first (1) or
+    the second (2). factors (factors, taps): 1, 0 or -1 for each tap of the window. reach: how many
     inputs a pair sees.
     """
 
     terms: np.ndarray
     factors: np.ndarray
-    groups: np.ndarray
     reach: int
 
     def axis(self, stride: int, corner: int) -> Axis:
         """The pair j begins at the input stride j + corner."""
-        return Axis(self.terms, self.groups, len(self.factors), stride, corner, self.reach)
+        return Axis(self.terms, len(self.factors), stride, corner, self.reach)
 
 
 def terms_of(both: list[Term], first: list[Term], second: list[Term]) -> Terms:
     """Each is given by its place and its factor, which several may share."""
-    all_ = [(place, tuple(factor)) for place, factor in [*both, *first, *second]]
-    factors = list(dict.fromkeys(factor for _, factor in all_))
-    terms = np.array([(*place, factors.index(factor)) for place, factor in all_])
-    groups = np.cumsum([0, len(both), len(first), len(second)])
-    return Terms(terms, np.array(factors), groups, int(terms[:, :2].max()) + 1)
+    factors = list(dict.fromkeys(tuple(factor) for _, factor in [*both, *first, *second]))
+    terms = np.array(
+        [
+            (*place, factors.index(tuple(factor)), group)
+            for group, some in enumerate((both, first, second))
+            for place, factor in some
+        ]
+    )
+    return Terms(terms, np.array(factors), int(terms[:, :2].max()) + 1)
 
 
 @functools.cache
