@@ -174,8 +174,8 @@ def to_cpu(array: Array) -> np.ndarray:
 
 def check_same(what: str, arrays: Sequence[Array]) -> None:
     """Raise DeviceError unless all arrays of at least one axis live on one device."""
-    kinds = {type(a) for a in arrays if getattr(a, "ndim", 0)}
-    if len(kinds) > 1 and len({_of_kind(kind) for kind in kinds}) > 1:
+    placed = [a for a in arrays if getattr(a, "ndim", 0)]
+    if len(set(map(type, placed))) > 1 and len(set(map(of, placed))) > 1:
         where = ", ".join(
             f"input {i} {np.shape(a)} on the {of(a)}" for i, a in enumerate(arrays) if np.shape(a)
         )

@@ -10,8 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from . import ops
 from .device import Array
 from .tensor import Tensor

@@ -20,8 +20,9 @@ from typing import Any
 from numba import extending, njit, types
 from numba.core import event
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler, Flags, compile_internal
+from numba.core.compiler import Compiler, Flags, compile_extra
 from numba.core.cpu_options import FastMathOptions
+from numba.core.typed_passes import NopythonRewrites
 
 intrinsic: Any = extending.intrinsic  # calls pass one argument less than the function names
 
@@ -92,7 +93,8 @@ class _Part(_Whole):
 
 
 class _OfWhole(Compiler):
-    """Numba's compiler, with another library to put code into."""
+    """Numba's compiler, with another library to put code into, and without the pass that looks for
+    arithmetic on whole arrays: there is none here."""
 
     library: type[_Whole] = _Whole
 
@@ -101,7 +103,10 @@ class _OfWhole(Compiler):
         if self.state.library is None:  # or it is a part of what is being compiled
             self.state.library = self.library(codegen, name)
             self.state.library.enable_object_caching()
-        return super().define_pipelines()
+        pipelines = super().define_pipelines()
+        for passes in pipelines:
+            passes.passes = [one for one in passes.passes if one[0] is not NopythonRewrites]
+        return pipelines
 
 
 class _OfPart(_OfWhole):
@@ -136,4 +141,6 @@ def into_library(loop: Callable[..., Any], kinds: tuple, context: Any) -> Any:
     flags.nrt = flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.error_model, flags.fastmath = "numpy", FastMathOptions(FAST)
     library = context.active_code_library
-    return compile_internal(context.typing_context, context, library, loop, kinds, None, flags, {})
+    return compile_extra(
+        context.typing_context, context, loop, kinds, None, flags, {}, library, _OfWhole
+    )

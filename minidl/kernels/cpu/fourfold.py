@@ -14,7 +14,6 @@ from .compiling import inner
 from .microkernel import ROWS, VECTOR, products
 from .pieces import clear, of_job, offsets, zeros
 
-
 INPUT, OTHER, SIGN, FACTOR, GROUP = range(5)  # of a term
 
 
@@ -92,12 +91,10 @@ def _sums(g, first, last, panels):
         for r in range(last - first):
             for j in range(W):
                 for s in range(4):
-                    pixel = g[2 * (first + r) + s // 2, 2 * j + s % 2, p * wide : p * wide + used]
-                    to = four[s * wide : s * wide + used]
-                    for k in range(to.size):
-                        to[k] = pixel[k]
-                begin = ((p * height + r) * W + j) * 9 * wide
-                to = flat[begin : begin + 9 * wide]
+                    row, column = 2 * (first + r) + s // 2, 2 * j + s % 2
+                    for k in range(used):
+                        four[s * wide + k] = g[row, column, p * wide + k]
+                to = flat[((p * height + r) * W + j) * 9 * wide :]
                 for k in range(wide):
                     a, b, c, d = four[k], four[wide + k], four[2 * wide + k], four[3 * wide + k]
                     to[k] = (a + b) + (c + d)
@@ -211,9 +208,9 @@ def forward(x, quads, phases, downs, acrosses, panels, places, bias, rooms, sums
 @parallel
 def grad_u(x, g, quads, down, across, rooms, sums, of_parts, by_units, part):
     """The gradient dU (factors, C, O) of x (N, H, W, C) and g (2 rows of quads, 2 W, O), of_parts
-    (parts or 1, factors, C, O): by units, each part sets its own to what its units give; else it sets
-    its tiles of channels of the first to what all give. For each part, rooms as
-    `differences` takes them, and sums (parts, panels, unit, W, 9, wide)."""
+    (parts or 1, factors, C, O): by units, each part sets its own to what its units give; else it
+    sets its tiles of channels of the first to what all give. For each part, rooms as `differences`
+    takes them, and sums (parts, panels, unit, W, 9, wide)."""
     room, G, dU = rooms[part.which], sums[part.which], of_parts[0]
     (count, unit, W, _, wide), rows = G.shape, len(x) * quads[0]
     channels, units = (0, x.shape[3]), (part.first, part.last)

@@ -33,6 +33,8 @@ class _Lease(np.ndarray):
     block back to its shelf. (NumPy lets an array hold what it is a view of, and not what that in
     turn is a view of, where the two are of different classes, neither of them its own.)"""
 
+    base: np.ndarray
+
     def __del__(self) -> None:
         if _shelve is not None:  # at the end of the program, when modules are emptied
             _shelve(self.base)

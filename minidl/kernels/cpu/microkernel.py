@@ -42,13 +42,14 @@ ROWS, VECTOR = TILE.rows, TILE.vector
 
 
 @intrinsic
-def _tile(typing, a, rows, taps, depth, step, b, places, b_step, c, out, starts, start_rows, m, left,
-          used):  # fmt: skip
+def _tile(typing, a, rows, taps, depth, step, b, places, b_step, c, out, starts, start_rows, m,
+          left, used):  # fmt: skip
     """One tile: the formula above for the first ROWS rows of the tables, over all taps.
 
     a, b, c: arrays of one float type, from where offsets count; b's rows are b_step numbers apart.
-    rows, taps, places, out: int64 offsets. starts, start_rows: a tuple of arrays to add up, from column
-    `left` on, and one of their offsets, from the m-th on. used: columns of starts and c to touch.
+    rows, taps, places, out: int64 offsets. starts, start_rows: a tuple of arrays to add up, from
+    column `left` on, and one of their offsets, from the m-th on. used: columns of starts and c to
+    touch.
     """
     kinds = (a, rows, taps, depth, step, b, places, b_step, c, out, starts, start_rows, m, left,
              used)  # fmt: skip
