@@ -41,7 +41,14 @@ def factors(
 def quarters(dtype: Any) -> list[tuple[int, int, int]]:
     """Sizes that can be cut."""
     wide = 2 * TILE.columns(dtype)
-    return [(2, 2, wide), (2 * TILE.rows + 6, 30, 2 * wide), (10 * TILE.rows, 64, wide)]
+    return [
+        (2, 2, wide),
+        (2 * TILE.rows + 6, 30, 2 * wide),
+        (10 * TILE.rows, 64, wide),
+        (21, 30, wide - 3),  # an odd row, the last panel not full
+        (2, 4, 2 * wide + 1),  # nor the one before
+        (1, 2, wide // 4),
+    ]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -92,7 +99,7 @@ def test_what_the_seven_products_lose(
 def test_which_sizes_are_cut(
     left: bool, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Large ones of even sides; the others are computed whole."""
+    """Large ones of an even depth, but for an odd row; the others are computed whole."""
     cut: list[tuple[int, ...]] = []
     by_quarters = dense._by_quarters
 
@@ -102,17 +109,10 @@ def test_which_sizes_are_cut(
 
     monkeypatch.setattr(dense, "BY_QUARTERS", 64)
     monkeypatch.setattr(dense, "_by_quarters", noted)
-    wide = 2 * TILE.columns(np.float32)
-    for sizes in (
-        (64, 64, wide),
-        (65, 64, wide),
-        (64, 65, wide),
-        (64, 64, wide + 2),
-        (62, 64, wide),
-    ):
+    for sizes in ((64, 64, 64), (65, 64, 64), (64, 65, 64), (64, 64, 66), (62, 64, 64)):
         a, b = factors(rng, sizes, np.float32, left, False)
         np.testing.assert_allclose(kernels.matmul(a, b), a @ b, atol=1e-4)
-    assert cut == [(64, wide)] * (wide >= 64)
+    assert cut == [(64, 64), (64, 64), (64, 66)]
 
 
 @pytest.mark.parametrize("cut", [False, True])

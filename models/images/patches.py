@@ -43,10 +43,9 @@ def gaussian_window(size: int, *, spread: float = 0.25) -> np.ndarray:
 
 def cut(image: np.ndarray, size: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """image (H, W) -> the patches that start at rows x columns, (R * C, size * size)."""
-    offset = np.arange(size, like=image)
-    i = np.asarray(rows, like=image)[:, None, None, None] + offset[:, None]  # (R, 1, size, 1)
-    j = np.asarray(columns, like=image)[:, None, None] + offset  # (C, 1, size)
-    return image[i, j].reshape(-1, size * size)
+    width, (i, j) = image.shape[1], np.mgrid[:size, :size]
+    corners = (rows[:, None] * width + columns).reshape(-1, 1)
+    return image.reshape(-1).take(np.asarray(corners + (i * width + j).reshape(-1), like=image))
 
 
 class Merger:

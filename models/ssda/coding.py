@@ -42,7 +42,11 @@ class Coding:
 
     def input(self, x: Array, centres: Array) -> Array:
         """Pixels (N, P) as a network's input."""
-        return self.gain * (x - centres) if self.centre else x
+        if not self.centre:
+            return x
+        found = x - centres
+        found *= self.gain
+        return found
 
     def target(self, x: Array, y: Array, centres: Array) -> Array:
         """What a network's output for x should be, (N, P)."""
@@ -52,7 +56,12 @@ class Coding:
 
     def pixels(self, output: Array, centres: Array) -> Array:
         """The pixels that a network's output (N, P) stands for."""
-        return (output - 0.5) / self.contrast + centres if self.centre else output
+        if not self.centre:
+            return output
+        found = output - 0.5
+        found /= self.contrast
+        found += centres
+        return found
 
 
 @dataclass(frozen=True)

@@ -35,14 +35,17 @@ def product(a: np.ndarray, b: np.ndarray, bias: np.ndarray, y: np.ndarray) -> No
     """
     (M, N), K = y.shape, a.shape[1]
     a, turned = _in_order(a)
-    a, panels = memory.for_loop(a), _panels(b)
+    a = memory.for_loop(a)
     if turned and b.size > FEW:
         a, turned = _turned(a), False
-    halves = M % 2 == K % 2 == N % (2 * TILE.columns(y.dtype)) == 0
-    if halves and min(M, N, K) >= BY_QUARTERS and not turned:
-        _by_quarters(a, panels, bias, y)
+    cut = not turned and K % 2 == 0 and min(M, N, K) >= BY_QUARTERS
+    panels, pairs = _panels(b, even=cut), M // 2 * 2
+    if cut and pairs:
+        _by_quarters(a[:pairs], panels, bias, y[:pairs])
+        a, y, M = a[pairs:], y[pairs:], M - pairs
+    if not M:
         return
-    for rows in [slice(0, M)] if turned else _blocks(M, a[0].nbytes):
+    for rows in [slice(0, M)] if turned else _blocks(M, K * a.itemsize):
         tiles = -(-len(y[rows]) // TILE.rows) * len(panels)
         parts = threads.parts(tiles, grain=_grain(panels[0].size))
         threads.split(
@@ -51,8 +54,9 @@ def product(a: np.ndarray, b: np.ndarray, bias: np.ndarray, y: np.ndarray) -> No
 
 
 def _by_quarters(a: np.ndarray, panels: np.ndarray, bias: np.ndarray, y: np.ndarray) -> None:
-    """y = a b + bias, all of them even to the panels' halves."""
+    """y = a b + bias, of as many rows of a and panels as make pairs."""
     (M, K), wide, dtype = (a.shape[0] // 2, a.shape[1] // 2), panels.shape[2], y.dtype
+    bias = np.concatenate([bias, np.zeros(len(panels) * wide - len(bias), dtype)])
     for rows in _blocks(M, 2 * a[0].nbytes):
         upper, lower = a[:M][rows], a[M:][rows]
         count = len(upper)
@@ -89,18 +93,19 @@ def _turned(m: np.ndarray) -> np.ndarray:
     return rows
 
 
-def _panels(b: np.ndarray) -> np.ndarray:
-    """b (K, N) as panels (panels, K, wide)."""
-    (K, N), (b, turned) = b.shape, _in_order(b)
+def _panels(b: np.ndarray, *, even: bool) -> np.ndarray:
+    """b (K, N) as panels (panels, K, wide), and zeros; even: as many as make pairs."""
+    (K, N), (b, turned), wide = b.shape, _in_order(b), TILE.columns(b.dtype)
+    count = 2 * -(-N // (2 * wide)) if even else -(-N // wide)
 
     def pack(b: np.ndarray) -> np.ndarray:
-        panels = memory.empty((-(-N // TILE.columns(b.dtype)), K, TILE.columns(b.dtype)), b.dtype)
+        panels = memory.empty((count, K, wide), b.dtype)
         loop, length = (pack_columns, len(panels)) if turned else (pack_rows, K)
         parts = threads.parts(length, grain=-(-GRAIN * length // panels.size))
         threads.split(loop, length, parts, memory.for_loop(b), panels)
         return panels
 
-    return packed(b, ("matmul", turned), pack)
+    return packed(b, ("matmul", turned, even), pack)
 
 
 def _grain(numbers: int) -> int:

@@ -60,12 +60,12 @@ def _add(x, z, wide, y):
 
 @parallel
 def multiply_seven(upper, lower, left_sums, panels, bias, y_upper, y_lower, room, part):
-    """Tiles first to last - 1 of the quarters of a b + bias (2 N,): y_upper and y_lower (M, 2 N).
+    """Tiles first to last - 1 of the quarters of a b + bias: y_upper and y_lower (M, N).
 
-    upper, lower (M, 2 K), left_sums (4, M, K): as in `add_left`; panels (2 N / wide, 2 K, wide): b;
-    room (parts, 4 K + three times M in whole tiles, wide).
+    upper, lower (M, 2 K), left_sums (4, M, K): as in `add_left`; panels (2 half, 2 K, wide): b, its
+    N columns and zeros; bias as wide; room (parts, 4 K + three times M in whole tiles, wide).
     """
-    (_, M, K), N, half, wide = left_sums.shape, bias.size // 2, len(panels) // 2, panels.shape[2]
+    (_, M, K), N, half, wide = left_sums.shape, y_upper.shape[1], len(panels) // 2, panels.shape[2]
     mine, s = room[part.which], left_sums.reshape(4, -1)
     t1, t2, t3, t4 = mine[:K], mine[K : 2 * K], mine[2 * K : 3 * K], mine[3 * K : 4 * K]
     shared = mine[4 * K :].reshape(-1)
@@ -83,10 +83,11 @@ def multiply_seven(upper, lower, left_sums, panels, bias, y_upper, y_lower, room
         a22 = lower[(2 * r + 1) * K :], of_a, 1
         s1, s2 = (s[0, r * K :], of_s, 1), (s[1, r * K :], of_s, 1)
         s3, s4 = (s[2, r * K :], of_s, 1), (s[3, r * K :], of_s, 1)
-        left, right = p * wide, N + p * wide
-        of_y, of_room = offsets(count, length, 2 * N), offsets(count, length, wide)
-        y11, y12 = (y_upper[2 * r * N + left :], of_y), (y_upper[2 * r * N + right :], of_y)
-        y21, y22 = (y_lower[2 * r * N + left :], of_y), (y_lower[2 * r * N + right :], of_y)
+        left, right = p * wide, (half + p) * wide
+        used = max(0, min(wide, N - right))  # of the right half's panel
+        of_y, of_room = offsets(count, length, N), offsets(count, length, wide)
+        y11, y12 = (y_upper[r * N + left :], of_y), (y_upper[r * N + right :], of_y)
+        y21, y22 = (y_lower[r * N + left :], of_y), (y_lower[r * N + right :], of_y)
         u, p3 = (shared, of_room), (shared[length * wide :], of_room)
         v, both = u, (shared[2 * length * wide :], of_room)
         of_one_row, change = zeros(length, np.int64), zeros(wide, y_upper.dtype)
@@ -98,7 +99,7 @@ def multiply_seven(upper, lower, left_sums, panels, bias, y_upper, y_lower, room
         add_product(u, s2, t2, wide, u)  # p1 + p4
         add_product((change, of_one_row), s1, t1, wide, p3)
         _add(u, p3, wide, both)
-        add_product(both, s4, b22, wide, y12)  # u + p3 + p6
+        add_product(both, s4, b22, used, y12)  # u + p3 + p6
         add_product(u, s3, t3, wide, v)  # u + p5
         add_product(v, a22, t4, wide, y21)  # v + p7
-        _add(v, p3, wide, y22)
+        _add(v, p3, used, y22)
