@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from minidl import kernels
 
@@ -43,9 +44,8 @@ def gaussian_window(size: int, *, spread: float = 0.25) -> np.ndarray:
 
 def cut(image: np.ndarray, size: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """image (H, W) -> the patches that start at rows x columns, (R * C, size * size)."""
-    width, (i, j) = image.shape[1], np.mgrid[:size, :size]
-    corners = (rows[:, None] * width + columns).reshape(-1, 1)
-    return image.reshape(-1).take(np.asarray(corners + (i * width + j).reshape(-1), like=image))
+    i, j = (np.asarray(starts, like=image) for starts in (rows, columns))
+    return sliding_window_view(image, (size, size))[i[:, None], j].reshape(-1, size * size)
 
 
 class Merger:
