@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import get_cython_function_address
 from threadpoolctl import ThreadpoolController
 
-from .compiling import inner, intrinsic
+from .compiling import intrinsic
 
 BYTE = ir.IntType(8)
 # SciPy may bring a BLAS too, which counts in 32 bits; NumPy's has the first of these names.
@@ -75,11 +75,3 @@ def multiply(typing, gemm, m, n, k, a, a_row, a_column, b, b_row, b_column, y, y
         return context.get_dummy_value()
 
     return types.void(gemm, *[types.intp] * 11), generate
-
-
-@inner
-def product(gemm, a, b, y):
-    """y[: len(a)] = a b, of arrays (rows, columns) in order of memory."""
-    (m, k), n, size = a.shape, b.shape[1], a.itemsize
-    multiply(gemm, m, n, k, a.ctypes.data, k * size, size, b.ctypes.data, n * size, size,
-             y.ctypes.data, n * size)  # fmt: skip

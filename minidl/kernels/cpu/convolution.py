@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import checks, mirror
-from . import blas, halving, memory, threads
+from . import dense, halving, memory, threads
 from .correlation import correlate, correlate_grad_w, scatter
 from .kept import packed
 from .matrix import matmul
@@ -199,12 +199,9 @@ def _scatter(
     (N, P, Q, O), (K, L, C, _), (top, _, left, _) = g.shape, w.shape, pad
     dx = memory.empty((N, size[0], size[1] * C), g.dtype)
     pixels = np.ascontiguousarray(g).reshape(N, P * Q, O)
-    back = np.ascontiguousarray(w.reshape(-1, O).T)
+    panels = dense.panels_of(w.reshape(-1, O).T)
     some = min(max(1, ROOM // (K * L * C)), P * Q)  # pixels at a time
     parts = threads.parts(N, grain=-(-WORTH // max(1, P * Q * O * K * L * C)))
     rooms = memory.empty((parts, some, K, L * C), g.dtype)
-    gemm = blas.gemm(g.dtype)
-    with threads.blas_alone():
-        threads.split(scatter, N, parts, gemm, pixels, back, rooms, dx, C,
-                      (P, Q), stride, (-top, -left))  # fmt: skip
+    threads.split(scatter, N, parts, pixels, panels, rooms, dx, C, (P, Q), stride, (-top, -left))
     return dx.reshape(N, *size, C)

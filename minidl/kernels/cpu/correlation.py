@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import blas
 from .board import parallel
 from .compiling import inner
 from .microkernel import ROWS, products
@@ -17,12 +16,20 @@ from .pieces import clear, of_job, offsets, zeros
 @inner
 def _copy_padded(x, n, row, column, room):
     """Fill room (rows, columns, C) with x[n] from pixel (row, column) on, and zeros around it."""
-    for i in range(room.shape[0]):
-        for j in range(room.shape[1]):
-            h, v = row + i, column + j
-            inside = 0 <= h < x.shape[1] and 0 <= v < x.shape[2]
-            for c in range(room.shape[2]):
-                room[i, j, c] = x[n, h, v, c] if inside else 0
+    (_, H, W, C), width = x.shape, room.shape[1]
+    begin = min(max(0, -column), width)  # of the room's rows, what lies in the picture
+    end = max(begin, min(width, W - column))
+    for i in range(len(room)):
+        line = room[i].reshape(-1)
+        if not 0 <= row + i < H:
+            clear(line)
+            continue
+        source = x[n, row + i].reshape(-1)[(column + begin) * C :]
+        inside = line[begin * C : end * C]
+        for k in range(inside.size):
+            inside[k] = source[k]
+        clear(line[: begin * C])
+        clear(line[end * C :])
 
 
 @inner
@@ -148,14 +155,20 @@ def _add_windows(windows, dx, channels, first, outputs, stride, corner):
 
 
 @parallel
-def scatter(gemm, pixels, back, rooms, dx, channels, outputs, stride, corner, part):
-    """dx (N, H, W C) of these pictures: the windows that pixels (N, P Q, O) times back (O, K L C)
-    are, added up. rooms (parts, pixels, K, L C): for the windows of so many pixels."""
+def scatter(pixels, panels, rooms, dx, channels, outputs, stride, corner, part):
+    """dx (N, H, W C) of these pictures: the windows that pixels (N, P Q, O) times K L C columns in
+    panels (panels, O, wide) are, added up. rooms (parts, pixels, K, L C): for the windows of so
+    many pixels."""
     windows = rooms[part.which]
-    some = len(windows)
+    (some, K, LC), (_, O, wide) = windows.shape, panels.shape
+    one, nothing = zeros(1, np.int64), zeros(K * LC, dx.dtype)
     for n in range(part.first, part.last):
         clear(dx[n].reshape(-1))
         for first in range(0, pixels.shape[1], some):
             count = min(some, pixels.shape[1] - first)
-            blas.product(gemm, pixels[n, first : first + count], back, windows.reshape(some, -1))
+            full = (count + ROWS - 1) // ROWS * ROWS
+            products(pixels[n, first:].reshape(-1), offsets(count, full, O), one, O, 1,
+                     panels.reshape(-1), one, (O * wide, wide), (0, len(panels)), K * LC,
+                     windows.reshape(-1), offsets(count, full, K * LC), (nothing,),
+                     (zeros(full, np.int64),))  # fmt: skip
             _add_windows(windows[:count], dx[n], channels, first, outputs, stride, corner)
