@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import checks, mirror
-from . import dense, halving, memory, threads
+from . import halving, memory, threads
 from .correlation import correlate, correlate_grad_w, scatter
 from .kept import packed
 from .matrix import matmul
@@ -199,7 +199,8 @@ def _scatter(
     (N, P, Q, O), (K, L, C, _), (top, _, left, _) = g.shape, w.shape, pad
     dx = memory.empty((N, size[0], size[1] * C), g.dtype)
     pixels = np.ascontiguousarray(g).reshape(N, P * Q, O)
-    panels = dense.panels_of(w.reshape(-1, O).T)
+    one = each_of(range(1), 1)
+    panels = panels_of(np.ascontiguousarray(w).reshape(1, 1, -1, O), one, one, turned=True)
     some = min(max(1, ROOM // (K * L * C)), P * Q)  # pixels at a time
     parts = threads.parts(N, grain=-(-WORTH // max(1, P * Q * O * K * L * C)))
     rooms = memory.empty((parts, some, K, L * C), g.dtype)

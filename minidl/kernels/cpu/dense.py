@@ -39,7 +39,7 @@ def product(a: np.ndarray, b: np.ndarray, bias: np.ndarray, y: np.ndarray) -> No
     if turned and b.size > FEW:
         a, turned = _turned(a), False
     cut = not turned and K % 2 == 0 and min(M, N, K) >= BY_QUARTERS
-    panels, pairs = panels_of(b, even=cut), M // 2 * 2
+    panels, pairs = _panels(b, even=cut), M // 2 * 2
     if cut and pairs:
         _by_quarters(a[:pairs], panels, bias, y[:pairs])
         a, y, M = a[pairs:], y[pairs:], M - pairs
@@ -93,7 +93,7 @@ def _turned(m: np.ndarray) -> np.ndarray:
     return rows
 
 
-def panels_of(b: np.ndarray, *, even: bool = False) -> np.ndarray:
+def _panels(b: np.ndarray, *, even: bool) -> np.ndarray:
     """b (K, N) as panels (panels, K, wide), and zeros; even: as many as make pairs."""
     (K, N), (b, turned), wide = b.shape, _in_order(b), TILE.columns(b.dtype)
     count = 2 * -(-N // (2 * wide)) if even else -(-N // wide)
