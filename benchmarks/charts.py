@@ -26,16 +26,14 @@ def ratios(results: Sequence[Result], path: str | Path) -> None:
     for at, row in enumerate(rows):
         assert row.ratio is not None and row.spread is not None
         low, high = row.spread
-        # The median of a few ratios and the ratio of medians need not lie on the same side.
-        error = [[max(0.0, row.ratio - low)], [max(0.0, high - row.ratio)]]
+        error = [[row.ratio - low], [high - row.ratio]]
         colour = COLOURS[groups.index(row.group) % len(COLOURS)]
         first = row.group not in [r.group for r in rows[:at]]
         axes.barh(
             at, row.ratio, xerr=error, color=colour, ecolor="black", capsize=2, height=0.7,
             label=row.group if first else None,
         )  # fmt: skip
-        end = max(row.ratio, high)
-        beside = max(end, 1.0)  # text that the line crosses is hard to read
+        beside = max(high, 1.0)  # text that the line crosses is hard to read
         axes.text(beside, at, f"  {row.ratio:.2f}  {row.reference}", va="center", fontsize=8)
         most = max(most, beside)
     axes.axvline(1, color="black", linewidth=1)

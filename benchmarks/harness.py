@@ -1,7 +1,8 @@
 """Timing a function beside its references: warm up, alternate in blocks, take medians.
 
-Machines drift and are shared: what is worth keeping is the ratio of two medians that were measured
-in turn, not a time. Ratio = ours / the fastest reference: below 1, ours is faster.
+Machines drift and are shared: what is worth keeping is the ratio of times that were measured one
+right after the other, and of such ratios the median. Ratio = ours / the fastest reference's: below
+1, ours is faster.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ SLOW_SECONDS = 1.0  # one call of a function that takes longer is a block
 class Result:
     """Medians in milliseconds, and ours in parts of the fastest reference's.
 
-    spread: the middle half of the ratios, round by round. modes: the medians of all references.
-    figures: what else was measured, by names that tell the unit. Without a reference all that
-    compares is None.
+    ratio: the median of the ratios, round by round; spread: their middle half. modes: the medians
+    of all references. figures: what else was measured, by names that tell the unit. Without a
+    reference all that compares is None.
     """
 
     name: str
@@ -106,7 +107,7 @@ def summary(
         own,
         best,
         modes[best],
-        own / modes[best],
+        statistics.median(ratios),
         (ratios[quarter], ratios[-1 - quarter]),
         group,
         modes,

@@ -87,6 +87,14 @@ def test_the_spread_is_the_middle_half_of_the_rounds():
     assert (result.ratio, result.spread) == (pytest.approx(0.5), pytest.approx((0.3, 0.7)))
 
 
+def test_the_ratio_is_of_times_of_the_same_round():
+    """The machine became three times slower between the first round and the others."""
+    result = harness.summary("f", [1.0, 3, 3.3], {"b": [2.0, 6, 6]}, threads=1)
+    assert (result.ratio, result.ours_ms, result.reference_ms) == (pytest.approx(0.5), 3000, 6000)
+    drifting = harness.summary("f", [1.0, 1, 3], {"b": [2.0, 6, 6]}, threads=1)
+    assert drifting.ratio == pytest.approx(0.5)  # of medians, it were a sixth
+
+
 def test_compilation_is_not_counted():
     clock = Clock()
     result = harness.compare("f", clock.taking(1000, 0.1), {}, threads=1, clock=clock)

@@ -45,7 +45,7 @@ class Coding:
         if not self.centre:
             return x
         found = x - centres
-        found *= self.gain
+        found *= self.gain  # in place: memory that is new costs more than arithmetic
         return found
 
     def target(self, x: Array, y: Array, centres: Array) -> Array:

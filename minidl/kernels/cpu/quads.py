@@ -14,6 +14,9 @@ column group c (b for both, 0 and 1),
 registers, and what outputs share is where the next products start from. The gradient of a factor is
 that of its outputs, added up, times the same difference.
 
+Several terms may have one factor: at stride 2 the 25 terms of a 3x3 window have 16. A factor is
+packed once, and each term's tap tells the micro-kernel where it is.
+
 Units of work are some rows of quads, whose differences stay in a core's cache.
 """
 
