@@ -42,7 +42,7 @@ def product(a: np.ndarray, b: np.ndarray, bias: np.ndarray, y: np.ndarray) -> No
     panels, pairs = _panels(b, even=cut), M // 2 * 2
     if cut and pairs:
         _by_quarters(a[:pairs], panels, bias, y[:pairs])
-        a, y, M = a[pairs:], y[pairs:], M - pairs
+        a, y, M = a[pairs:], y[pairs:], M - pairs  # a row, or none
     if not M:
         return
     for rows in [slice(0, M)] if turned else _blocks(M, K * a.itemsize):

@@ -60,9 +60,10 @@ def pack_factors(w, turned, down, across, panels, part):
     """All factors, sum over k, l of down[a, k] across[b, l] w[k, l], of w (K, L, C, O) in panels
     first to last - 1 of (panels, factors C, wide); turned: with inputs and outputs exchanged. Some
     inputs at a time: what is added up stays in the nearest caches."""
-    (K, L, C, O), wide, some = w.shape, panels.shape[2], 128
+    (K, L, C, O), wide = w.shape, panels.shape[2]
     if turned:
         C = O
+    some = max(1, min(128, C))
     windows = zeros(K * L * some * wide, w.dtype)
     lines = zeros(L * some * wide, w.dtype)
     for p in range(part.first, part.last):
