@@ -59,7 +59,7 @@ def sibling(request: pytest.FixtureRequest) -> Any:
 
 SMALL = {  # so small that every array is cut in many
     "cpu.convolution": {"PIXELS": 3, "ROOM": 40, "SMALL": 60},
-    "cpu.quads": {"QUADS": 3, "ROOM": 40, "SMALL": 60},
+    "cpu.quads": {"QUADS": 3, "SUMMED": 3, "ROOM": 40, "SMALL": 60},
     "cpu.matrix": {"WORTH": 1},
     "gpu.products": {"SHORTEST": 8},
     "gpu.launch": {"CHUNK": 400},

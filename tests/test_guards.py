@@ -78,7 +78,7 @@ CONVOLUTIONS = [
 ]
 DOUBLED = [(2, 3, 4, 3, 5), (1, 1, 1, 20, 33), (3, 5, 1, 1, 2), (1, 4, 4, 64, 32), (2, 8, 7, 9, 40)]
 rng = np.random.default_rng(0)
-convolution.PIXELS, quads.QUADS, quads.ROOM, dense.BLOCK = 16, 4, 1, 1 << 12
+convolution.PIXELS, quads.QUADS, quads.SUMMED, quads.ROOM, dense.BLOCK = 16, 4, 4, 1, 1 << 12
 halving.LEAST = halving.FULL = 1
 for file in convolution, dense, quads:
     file.WORTH = 1

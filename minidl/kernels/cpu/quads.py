@@ -35,7 +35,8 @@ from .packing import pack_factors, windows_of_factors
 from .threads import GRAIN, WORTH
 from .tiles import TILE
 
-QUADS = 128  # that a unit of work has at least, so that a panel is used again
+QUADS = 64  # that a unit of work has at least, so that a panel is used again
+SUMMED = 128  # that it has for the gradient of factors, where products are sums over them
 ROOM = 1 << 17  # numbers in the differences of a unit, if it has more quads than that
 SMALL = 1 << 17  # numbers of a gradient that each thread may have a copy of
 
@@ -92,9 +93,10 @@ def panels_of(w: np.ndarray, down: Terms, across: Terms, *, turned: bool = False
     return panels
 
 
-def rows_of_unit(rows: int, wide: int, count: int, channels: int) -> int:
-    """How many rows of quads a unit of work has, each quad with `count` terms."""
-    units = -(-rows * wide // max(QUADS, ROOM // max(1, count * channels)))
+def rows_of_unit(rows: int, wide: int, count: int, channels: int, *, least: int) -> int:
+    """How many rows of quads a unit of work has, of so many quads at least, each with `count`
+    terms."""
+    units = -(-rows * wide // max(least, ROOM // max(1, count * channels)))
     return max(1, -(-rows // max(1, units)))
 
 
@@ -132,7 +134,7 @@ def forward(
     (N, _, _, C), O, (count, _, wide) = x.shape, y.shape[-1], phases[0].panels.shape
     downs, acrosses, panels, places = zip(*phases, strict=True)
     terms, rows = [len(d.terms) * len(a.terms) for d, a, *_ in phases], N * quads[0]
-    unit = rows_of_unit(rows, quads[1], max(terms), C)
+    unit = rows_of_unit(rows, quads[1], max(terms), C, least=QUADS)
     jobs, work = -(-rows // unit) * count, sum(terms) * unit * quads[1] * C * wide
     parts = threads.parts(jobs, grain=-(-WORTH // max(1, work)))
     rooms = rooms_for(parts, x, quads[1], acrosses, max(terms), unit, C)
@@ -153,7 +155,7 @@ def grad_w(
     (N, P, Q, O), C, wide = g.shape, x.shape[3], TILE.columns(g.dtype)
     rows, quads, count = N * P // 2, (P // 2, Q // 2), len(down.terms) * len(across.terms)
     factors = len(down.factors), len(across.factors)
-    unit = rows_of_unit(rows, quads[1], count, max(C, O))
+    unit = rows_of_unit(rows, quads[1], count, max(C, O), least=SUMMED)
     units, work = -(-rows // unit), count * quads[1] * C * O
     by_units = units > 1 and math.prod(factors) * C * O <= SMALL
     if by_units:
