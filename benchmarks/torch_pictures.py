@@ -70,7 +70,7 @@ class Generator:
     training = False
 
     def __init__(self, mode: Mode, network: nn.Module) -> None:
-        self.mode, self.run = mode, mode.runner(counterpart(network, mode).eval())
+        self.mode, self.run = mode, mode.runner(counterpart(network, mode).train(False))
 
     def __call__(self, context: np.ndarray) -> Any:
         self.mode.begin()

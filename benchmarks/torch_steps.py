@@ -132,7 +132,7 @@ def both_players(
 
 def in_use(mode: Mode, network: nn.Module, pictures: np.ndarray) -> Step:
     """A generator at inference."""
-    run = mode.runner(counterpart(network, mode).eval())
+    run = mode.runner(counterpart(network, mode).train(False))
     x = mode.pictures(pictures)
 
     def step() -> tuple[torch.Tensor]:

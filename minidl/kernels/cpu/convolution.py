@@ -200,7 +200,7 @@ def _scatter(
     dx = memory.empty((N, size[0], size[1] * C), g.dtype)
     pixels = np.ascontiguousarray(g).reshape(N, P * Q, O)
     one = each_of(range(1), 1)
-    panels = panels_of(np.ascontiguousarray(w).reshape(1, 1, -1, O), one, one, turned=True)
+    panels = panels_of(memory.for_loop(w).reshape(1, 1, -1, O), one, one, turned=True)
     some = min(max(1, ROOM // (K * L * C)), P * Q)  # pixels at a time
     parts = threads.parts(N, grain=-(-WORTH // max(1, P * Q * O * K * L * C)))
     rooms = memory.empty((parts, some, K, L * C), g.dtype)

@@ -10,7 +10,7 @@ import numpy as np
 from .board import parallel
 from .compiling import inner
 from .microkernel import ROWS, products
-from .pieces import clear, of_job, offsets, zeros
+from .pieces import clear, filled, of_job, offsets, zeros
 
 
 @inner
@@ -166,9 +166,8 @@ def scatter(pixels, panels, rooms, dx, channels, outputs, stride, corner, part):
         clear(dx[n].reshape(-1))
         for first in range(0, pixels.shape[1], some):
             count = min(some, pixels.shape[1] - first)
-            full = (count + ROWS - 1) // ROWS * ROWS
-            products(pixels[n, first:].reshape(-1), offsets(count, full, O), one, O, 1,
+            products(pixels[n, first:].reshape(-1), filled(count, O), one, O, 1,
                      panels.reshape(-1), one, (O * wide, wide), (0, len(panels)), K * LC,
-                     windows.reshape(-1), offsets(count, full, K * LC), (nothing,),
-                     (zeros(full, np.int64),))  # fmt: skip
+                     windows.reshape(-1), filled(count, K * LC), (nothing,),
+                     (filled(count, 0),))  # fmt: skip
             _add_windows(windows[:count], dx[n], channels, first, outputs, stride, corner)

@@ -12,7 +12,7 @@ import numpy as np
 from .board import parallel
 from .compiling import inner
 from .microkernel import ROWS, VECTOR, products
-from .pieces import clear, of_job, offsets, zeros
+from .pieces import clear, filled, of_job, zeros
 
 INPUT, OTHER, SIGN, FACTOR, GROUP = range(5)  # of a term
 
@@ -118,12 +118,6 @@ def _factor(i, j, down, across):
 
 
 @inner
-def _filled(count, step):
-    """Offsets 0, step, ... of `count` rows, filled up to whole tiles."""
-    return offsets(count, (count + ROWS - 1) // ROWS * ROWS, step)
-
-
-@inner
 def _four(V, quads, down, across, panels, some, bias, sums, y, place, columns, first):
     """y, flat: the products of V (terms, quads, C), each in four, two or one of a quad's outputs,
     the columns in `some` of the panels (panels, factors C, wide). Where all terms are of all four,
@@ -134,8 +128,8 @@ def _four(V, quads, down, across, panels, some, bias, sums, y, place, columns, f
     (terms, count, C), width, across_terms = V.shape, sums.shape[2], len(across.terms)
     a, b, s = V.reshape(-1), panels.reshape(-1), sums.reshape(5, -1)
     apart = panels[0].size, panels.shape[2]
-    rows, shared, none = _filled(count, C), _filled(count, width), _filled(count, 0)
-    to, zero = _filled(count, 0), zeros(width, V.dtype)
+    rows, shared, none = filled(count, C), filled(count, width), filled(count, 0)
+    to, zero = filled(count, 0), zeros(width, V.dtype)
     origin, of_picture, of_row, of_column, below, right = place
     for r in range(len(to)):
         row, j = first + rows[r] // C // quads[1], rows[r] // C % quads[1]
@@ -172,7 +166,7 @@ def _products_grad_u(V, G, down, across, dU, first, add):
     wide, flat = G.shape[3], G.reshape(-1)
     apart = G[0].size, 9 * wide
     (_, quads, channels), width = V.shape, dU.shape[2]
-    rows, out, none = _filled(channels, 1), _filled(channels, width), _filled(channels, 0)
+    rows, out, none = filled(channels, 1), filled(channels, width), filled(channels, 0)
     tap, zero, begun = zeros(1, np.int64), zeros(width, V.dtype), zeros(len(dU), np.int64)
     for i in range(len(down.terms)):
         for j in range(len(across.terms)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .compiling import inner
+from .microkernel import ROWS
 
 
 @inner
@@ -30,6 +31,12 @@ def offsets(count, length, step):
     for i in range(length):
         found[i] = min(i, count - 1) * step
     return found
+
+
+@inner
+def filled(count, step):
+    """Offsets 0, step, ... of `count` rows, filled up to whole tiles."""
+    return offsets(count, (count + ROWS - 1) // ROWS * ROWS, step)
 
 
 @inner
