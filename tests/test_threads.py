@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from minidl import kernels
 from minidl.kernels.cpu import board, threads
 from minidl.kernels.cpu.board import parallel
 
@@ -85,7 +86,7 @@ def test_nobody_waits_for_threads_that_sleep(monkeypatch: pytest.MonkeyPatch) ->
     """Without a single other thread the caller takes all parts."""
     monkeypatch.setattr(threads, "_start", lambda wanted: None)
     monkeypatch.setattr(threads, "_pool", [])
-    monkeypatch.setattr(threads, "_board", board.new())
+    monkeypatch.setattr(threads, "_board", threads._Words.of(board.new()))
     assert noted(5, 3) == [0, 1, 1, 2, 2]
 
 
@@ -182,6 +183,32 @@ def test_blas_is_alone_only_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counts() == before
 
 
+def test_blas_is_alone_in_every_thread_until_the_last_has_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads, "_blas", None)
+    a = np.random.default_rng(0).standard_normal((300, 300)).astype(np.float32)
+    results, counts, leave = [kernels.matmul(a, a)], [], threading.Event()
+
+    def multiply() -> None:
+        with threads.blas_alone():
+            results.append(kernels.matmul(a, a))
+            leave.wait(60)
+            counts.extend(library.num_threads for library in threads._blas or [])
+
+    before = [library.num_threads for library in threads._blas or []]
+    other = threading.Thread(target=multiply)
+    other.start()
+    with threads.blas_alone():
+        results.append(kernels.matmul(a, a))
+    leave.set()
+    other.join()
+    assert set(counts) <= {1}
+    assert [library.num_threads for library in threads._blas or []] == before
+    for result in results:
+        np.testing.assert_array_equal(result, results[0])
+
+
 def test_threads_are_a_number() -> None:
     with pytest.raises(ValueError, match="expected 1 or more"):
         threads.use(0)
@@ -190,6 +217,42 @@ def test_threads_are_a_number() -> None:
         env={**os.environ, "MINIDL_THREADS": "many"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "MINIDL_THREADS is 'many'; expected a number" in run.stderr
+
+
+AT_WORK_AT_THE_END = """
+import threading, time
+import numpy as np
+from minidl.kernels.cpu import threads
+from minidl.kernels.cpu.board import parallel
+
+@parallel
+def fill(many, part):
+    for y in many:
+        for i in range(1 << 12):
+            y[i] = part.which
+
+many = tuple(np.zeros(1 << 12) for _ in range(16))
+
+def work():
+    while True:
+        threads.split(fill, 60000, 60000, many)
+
+threads.split(fill, 3, 3, many)
+threading.Thread(target=work, daemon=True).start()
+time.sleep(0.3)
+"""
+
+
+def test_a_program_may_end_while_its_daemon_threads_compute() -> None:
+    """Python frees what belongs to them, and they go on: a part of a job reads what it is given
+    from memory that must still be there. Freed memory is overwritten here (by glibc)."""
+    for _ in range(2):
+        run = subprocess.run(
+            [sys.executable, "-c", AT_WORK_AT_THE_END],
+            env={**os.environ, "MINIDL_THREADS": "3", "MALLOC_PERTURB_": "165"},
+            capture_output=True, text=True, check=False, timeout=100,
+        )  # fmt: skip
+        assert run.returncode == 0, f"ended with {run.returncode}: {run.stderr[-500:]}"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

@@ -4,6 +4,7 @@
     code, given     where the job's code is, and what it is called with
     length          of the loop's range
     done, failed    how many parts have ended, and how many of them ran out of memory
+    used            whether somebody's job is on it
 
 Who has work writes a job down, its state last, and then takes parts like everybody else, until none
 is left; so nobody waits for a thread that sleeps. To take a part is to read the state, then the
@@ -31,7 +32,7 @@ from .compiling import compiled, inner, into_library, intrinsic
 
 LINE = 8  # words of a cache line: what different threads write lies on different lines
 STATE, CODE, GIVEN, LENGTH = range(4)
-DONE, FAILED = 2 * LINE, 2 * LINE + 1
+DONE, FAILED, USED = 2 * LINE, 2 * LINE + 1, 3 * LINE
 WORDS = 4 * LINE
 BITS = 16  # of the state, for the parts that are taken; as many for all parts; the others say which
 MOST = (1 << BITS) - 1  # parts
@@ -202,10 +203,12 @@ def _take(board):
 def spread(board, code, given, length, parts):
     """The job (code, given) for all parts of range(length); how many of them failed.
 
-    board: the address of one, for the threads that look at it; 0 for this thread alone.
+    board: the address of one, for the threads that look at it; 0 for this thread alone, which also
+    does everything where somebody else uses the board. It is taken and given back in here, where
+    no interrupt comes between.
     """
     failed = 0
-    if board == 0:
+    if board == 0 or not _replace(board, USED, 0, 1):
         for i in range(parts):
             failed += _call(code, given, i, length * i // parts, length * (i + 1) // parts)
         return failed
@@ -219,7 +222,9 @@ def spread(board, code, given, length, parts):
     _take(board)
     while _read(board, DONE) < parts:
         _pause()
-    return _read(board, FAILED)
+    failed = _read(board, FAILED)
+    _write(board, USED, 0)
+    return failed
 
 
 @compiled

@@ -7,6 +7,7 @@ packed weights are made anew in each call; `Module.read_only` says that no more 
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ import numpy as np
 
 P = TypeVar("P")
 
-_kept: dict[Hashable, Any] = {}
+_kept: dict[Hashable, tuple[Any, weakref.ref]] = {}
 
 
 def packed(w: np.ndarray, how: Hashable, pack: Callable[[np.ndarray], P]) -> P:
@@ -27,6 +28,8 @@ def packed(w: np.ndarray, how: Hashable, pack: Callable[[np.ndarray], P]) -> P:
         return pack(np.ascontiguousarray(w))
     key = id(w), how
     if key not in _kept:
-        _kept[key] = pack(w.copy())  # compiled code is another for arrays that it may not write
-        weakref.finalize(w, _kept.pop, key, None).atexit = False
-    return _kept[key]
+        found = pack(w.copy())  # compiled code is another for arrays that it may not write
+        # When w goes, `pop` is called with the reference as its default: no line of Python runs, in
+        # which an interrupt would be lost.
+        _kept[key] = found, weakref.ref(w, functools.partial(_kept.pop, key))
+    return _kept[key][0]

@@ -8,36 +8,42 @@ the next array of that size takes it from there. CuPy has such a pool built in.
 
 from __future__ import annotations
 
+import collections
 import math
-import os
-import threading
+import weakref
 from typing import Any
 
 import numpy as np
 
 SMALLEST = 1 << 18  # bytes; below, the C library keeps shelves of its own
 LINE = 64  # bytes of a cache line, at which blocks begin: a vector then never lies across two
-KEPT = 1 << 29  # bytes on the shelves at most
-
-_shelves: dict[int, list[np.ndarray]] = {}  # size -> blocks of that many bytes
-_on_shelves = 0
-_lock = threading.RLock()  # again by the same thread: a block may come back at any allocation
+KEPT = 1 << 29  # bytes on the shelves at most, once the next array is asked for
 
 
 class _Block(np.ndarray):
     """Bytes, on a shelf or on lease."""
 
+    loan: _Loan
+
 
 class _Lease(np.ndarray):
-    """A view of a block that arrays are made in: the last of them to go takes it along, and the
-    block back to its shelf. (NumPy lets an array hold what it is a view of, and not what that in
-    turn is a view of, where the two are of different classes, neither of them its own.)"""
+    """A view of a block that arrays are made in: it goes with the last of them. (NumPy lets an
+    array hold what it is a view of, and not what that in turn is a view of, where the two are of
+    different classes, neither of them its own.)"""
 
-    base: np.ndarray
 
-    def __del__(self) -> None:
-        if _shelve is not None:  # at the end of the program, when modules are emptied
-            _shelve(self.base)
+class _Loan(weakref.ref):
+    """A weak reference to a lease, which calls the shelf's `append` when the lease is gone.
+
+    Compiled C alone runs then. Of an interrupt (Ctrl-C) that reaches Python code in a finaliser
+    Python prints a note, and goes on as if nobody had asked it to stop.
+    """
+
+    __slots__ = ("block",)
+    block: np.ndarray
+
+
+_shelves: dict[int, collections.deque[_Loan]] = {}  # size -> loans of so many bytes that have ended
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -46,7 +52,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     size = math.prod(shape) * dtype.itemsize
     if size < SMALLEST:
         return np.empty(shape, dtype)
-    return np.ndarray(shape, dtype, buffer=_take(_rounded(size)).view(_Lease))
+    return np.ndarray(shape, dtype, buffer=_take(_rounded(size)))
 
 
 def empty_like(x: np.ndarray) -> np.ndarray:
@@ -67,35 +73,20 @@ def _rounded(size: int) -> int:
 
 
 def _take(size: int) -> np.ndarray:
-    global _on_shelves
-    with _lock:
-        shelf = _shelves.get(size)
-        if shelf:
-            _on_shelves -= size
-            return shelf.pop()
-    block = np.empty(size + LINE, np.uint8).view(_Block)
+    """A lease of so many bytes. After an interrupt anywhere in here the block is free, no more."""
+    if size not in _shelves:
+        _shelves[size] = collections.deque(maxlen=KEPT // size)
+    shelf = _shelves[size]
+    if sum(size * len(shelf) for size, shelf in list(_shelves.items())) > KEPT:
+        for other in list(_shelves.values()):  # sizes of the past make room
+            other.clear()
+    try:
+        block = shelf.pop().block
+    except IndexError:
+        block = np.empty(size + LINE, np.uint8).view(_Block)
     start = -block.ctypes.data % LINE
-    return block[start : start + size]
-
-
-def _shelve(block: np.ndarray) -> None:
-    global _on_shelves
-    if block.size > KEPT:
-        return
-    with _lock:
-        if _on_shelves + block.size > KEPT:  # sizes of the past make room
-            _shelves.clear()
-            _on_shelves = 0
-        _shelves.setdefault(block.size, []).append(block)
-        _on_shelves += block.size
-
-
-def _forget() -> None:
-    """After a fork the thread that held the lock may not exist."""
-    global _lock, _on_shelves
-    _lock, _on_shelves = threading.RLock(), 0
-    _shelves.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    inside: Any = block[start : start + size]
+    lease = inside.view(_Lease)
+    inside.loan = loan = _Loan(lease, shelf.append)  # the lease holds `inside`, and that the loan
+    loan.block = block
+    return lease

@@ -19,8 +19,9 @@ import contextlib
 import ctypes
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from threadpoolctl import LibController, ThreadpoolController
@@ -31,25 +32,35 @@ GRAIN = 1 << 14  # numbers, each of a few operations, that are worth a thread
 WORTH = 1 << 20  # multiplications in a product that are
 PATIENCE = 20000  # looks at the board before a thread goes to sleep: some 250 microseconds
 
-_board = board.new()
-_using = threading.Lock()  # the board; by one caller at a time
+
+class _Words(NamedTuple):
+    """Memory that compiled code is given the address of.
+
+    At the end of the program Python empties its modules and what belongs to threads, while daemon
+    threads go on in compiled code. What a frame of such a thread holds is never freed: so whoever
+    gives the address to compiled code holds the words in a local variable.
+    """
+
+    words: np.ndarray
+    place: int
+
+    @classmethod
+    def of(cls, words: np.ndarray) -> _Words:
+        return cls(words, words.ctypes.data)
+
+
+_board = _Words.of(board.new())
+_given: list[_Words] = []  # where jobs wrote down what their parts are given; for the next ones
+_waking = threading.RLock()  # the pool; by one caller at a time, perhaps once more by its handlers
 _pool: list[threading.Thread] = []
 _asleep: list[threading.Lock] = []  # of the pool; each wakes when its lock is released
 _announced = 0  # jobs, before they are written down
 _shunned = -1  # the processor that they keep off
 _getcpu = hasattr(os, "sched_setaffinity") and getattr(ctypes.PyDLL(None), "sched_getcpu", None)
 _blas: list[LibController] | None = None
-
-
-class _Given(threading.local):
-    """Where a thread that splits work writes down what its parts are given."""
-
-    def __init__(self) -> None:
-        self.words = np.empty(board.ROOM, np.int64)
-        self.place = self.words.ctypes.data
-
-
-_given = _Given()
+_blas_counts: list[int] = []  # of their threads, outside of products
+_multiplying: list[weakref.ref[_Caller]] = []  # while they live
+_setting = threading.RLock()  # the counts; by one of them at a time
 
 
 def _processors() -> int:
@@ -92,46 +103,83 @@ def split(loop: Callable[..., int], length: int, parts: int, *arguments: Any) ->
     loop: made by `board.parallel`. The same number of parts gives the same results, whoever
     takes them. Raises MemoryError.
     """
-    global _announced
-    place = _given.place
-    code = loop(place, *arguments)
-    if parts == 1 or not _using.acquire(blocking=False):  # somebody else has the threads
-        failed = board.spread(0, code, place, length, parts)
-    else:
-        try:
-            _start(parts - 1)
-            _keep_off()
-            _announced += 1
-            while _asleep:
-                _asleep.pop().release()
-            failed = board.spread(_board.ctypes.data, code, place, length, parts)
-        finally:
-            _using.release()
+    try:
+        given = _given.pop()
+    except IndexError:
+        given = _Words.of(np.empty(board.ROOM, np.int64))
+    shared = _board
+    code = loop(given.place, *arguments)
+    if parts > 1 and not shared.words[board.USED]:
+        _wake(parts - 1)
+    failed = board.spread(shared.place if parts > 1 else 0, code, given.place, length, parts)
+    _given.append(given)
     if failed:
         raise MemoryError(f"{loop.__name__}: no memory for what it works on")
 
 
 @contextlib.contextmanager
 def blas_alone() -> Iterator[None]:
-    """Inside, each BLAS call stays on the thread that makes it."""
-    global _blas
-    if _blas is None:
-        _blas = ThreadpoolController().select(user_api="blas").lib_controllers
-    before = [(library, count) for library in _blas if (count := library.num_threads) != 1]
-    for library, _ in before:
-        library.set_num_threads(1)
+    """Inside, each BLAS call stays on the thread that makes it.
+
+    BLAS's count of threads is one for the whole process: who comes first sets it to 1, and who
+    leaves last gives back what it was. Who is interrupted on the way out leaves that to the next.
+    """
+    global _blas, _blas_counts
+    mine = _Caller()
     try:
+        with _setting:
+            if _blas is None:
+                _blas = ThreadpoolController().select(user_api="blas").lib_controllers
+            if not _blas_counts:
+                _blas_counts = [library.num_threads for library in _blas]
+            _set_blas([1] * len(_blas))
+            _multiplying.append(weakref.ref(mine))
         yield
     finally:
-        for library, count in before:
+        with _setting:
+            _multiplying[:] = [other for other in _multiplying if other() not in (None, mine)]
+            if not _multiplying:
+                _set_blas(_blas_counts)
+                _blas_counts = []
+
+
+class _Caller:
+    """Somebody who wants BLAS alone."""
+
+
+def _set_blas(counts: list[int]) -> None:
+    for library, count in zip(_blas or [], counts, strict=False):
+        if library.num_threads != count:
+            free = getattr(library, "clear_controlling_thread", None)
+            if free:  # from threadpoolctl 3.8 on, only the first thread that sets counts may do so
+                free(force=True)
             library.set_num_threads(count)
+            if free:
+                free(force=True)
+
+
+def _wake(wanted: int) -> None:
+    """Have so many threads look at the board, or as many as there are.
+
+    A lock stays among those of sleepers until its thread has taken it again: of a waker who is
+    interrupted no thread is lost, and to wake one twice does no harm.
+    """
+    global _announced
+    with _waking:
+        _start(wanted)
+        _keep_off()
+        _announced += 1
+        for bed in _asleep[:]:
+            with contextlib.suppress(RuntimeError):  # somebody has released it just now
+                bed.release()
 
 
 def _start(wanted: int) -> None:
     """Have so many threads in the pool, or as many as there are other processors."""
     global _shunned
     while len(_pool) < wanted and len(_pool) < _processors() - 1:
-        thread = threading.Thread(target=_serve, daemon=True, name=f"minidl-{len(_pool)}")
+        name = f"minidl-{len(_pool)}"
+        thread = threading.Thread(target=_serve, args=(_board,), daemon=True, name=name)
         thread.start()
         _pool.append(thread)
         _shunned = -1  # the new one knows of nothing yet
@@ -143,30 +191,32 @@ def _keep_off() -> None:
     here = _getcpu() if _getcpu else _shunned
     if here == _shunned:
         return
-    _shunned, others = here, os.sched_getaffinity(0) - {here}
+    others = os.sched_getaffinity(0) - {here}
     with contextlib.suppress(OSError):  # there is no other, or the system does not let us
         for thread in _pool:
             assert thread.native_id  # it has started
             os.sched_setaffinity(thread.native_id, others)
+    _shunned = here
 
 
-def _serve() -> None:
+def _serve(shared: _Words) -> None:
     bed = threading.Lock()
     bed.acquire()
     while True:
         heard = _announced
-        board.serve(_board.ctypes.data, PATIENCE)
+        board.serve(shared.place, PATIENCE)
         if heard == _announced:  # or a job is being written down
             _asleep.append(bed)
             bed.acquire()
+            _asleep.remove(bed)
 
 
 def _forget() -> None:
     """After a fork only the forking thread exists."""
-    global _board, _using
-    _board, _using = board.new(), threading.Lock()
-    _pool.clear()
-    _asleep.clear()
+    global _board, _waking, _setting
+    _board, _waking, _setting = _Words.of(board.new()), threading.RLock(), threading.RLock()
+    for kept in (_pool, _asleep, _multiplying):
+        kept.clear()
 
 
 if hasattr(os, "register_at_fork"):
