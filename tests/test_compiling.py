@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import gc
+import importlib
+import pickle
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from numba import njit, types
+from numba import config, njit, types
 from numba.core.errors import TypingError
 
-from minidl.kernels.cpu.compiling import inner, intrinsic
+from minidl.kernels.cpu import compiling
+from minidl.kernels.cpu.compiling import compiled, inner, intrinsic
 
 searched: list[bool] = []  # whether for garbage, while `watch` was compiled
 
@@ -82,3 +89,82 @@ def test_garbage_is_looked_for_again_after_compiling() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+# --- compiled code on disk ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """() -> a function that doubles, to be compiled, or read from the folder tmp_path / "kept"."""
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "kept"))
+    monkeypatch.setattr(compiling._Cache, "told", False)
+    monkeypatch.delenv("MINIDL_SIMD", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "source.py").write_text("def twice(x):\n    return 2 * x\n")
+
+    def make() -> Any:
+        monkeypatch.delitem(sys.modules, "source", raising=False)
+        return compiled(importlib.import_module("source").twice)
+
+    return make
+
+
+def flipped(data: bytes) -> bytes:
+    """One bit of it, in the middle of the machine's instructions."""
+    at = len(data) // 2
+    return data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :]
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda data: data[: len(data) // 2],
+    "empty": lambda data: b"",
+    "zeros": lambda data: bytes(len(data)),
+    "its end is zeros": lambda data: data[:-40] + bytes(40),
+    "noise": lambda data: random.Random(0).randbytes(len(data)),
+    "of another version": lambda data: pickle.dumps("0.1") + data,
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE.values(), flipped], ids=[*DAMAGE, "one bit"])
+@pytest.mark.parametrize("kind", [".nbi", ".nbc"])
+def test_a_damaged_file_of_the_cache_is_made_anew(
+    kind: str,
+    damage: Callable[[bytes], bytes],
+    twice: Callable[[], Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert twice()(3) == 6
+    (file,) = (tmp_path / "kept").rglob("*" + kind)
+    file.write_bytes(damage(file.read_bytes()))
+    assert twice()(3) == 6
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) <= 1
+    if kind == ".nbc":
+        assert "Numba's cache failed (ValueError: source.twice" in told[0]
+    again = twice()
+    assert again(3) == 6 and sum(again.stats.cache_hits.values()) == 1  # it has healed
+    assert not capsys.readouterr().err
+
+
+def test_a_cache_that_cannot_be_written_is_told_once(
+    twice: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compiling.IndexDataCacheFile, "_open_for_write", full)
+    made = twice()
+    assert made(3) == 6 and made(0.5) == 1
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "minidl: compiling anew, as Numba's cache failed" in told and "No space left" in told
+
+    def nowhere(*_: Any) -> None:
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(compiling._Cache, "told", False)
+    monkeypatch.setattr(compiling._Cache, "__init__", nowhere)
+    assert twice()(3) == twice()(3) == 6
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "no locator available" in told

@@ -188,7 +188,8 @@ def test_blas_is_alone_in_every_thread_until_the_last_has_left(
 ) -> None:
     monkeypatch.setattr(threads, "_blas", None)
     a = np.random.default_rng(0).standard_normal((300, 300)).astype(np.float32)
-    results, counts, leave = [kernels.matmul(a, a)], [], threading.Event()
+    results, leave = [kernels.matmul(a, a)], threading.Event()
+    counts: list[int] = []
 
     def multiply() -> None:
         with threads.blas_alone():

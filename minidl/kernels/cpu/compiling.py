@@ -6,12 +6,15 @@ a wider type (`0.5 * x` is float64; hence `T(0.5)`, with T the type of the array
 
 Numba keeps compiled code on disk, and compiles anew what stands in a file that has changed, but not
 what calls it from another file. So every loop bears a mark of all files of this folder in its name.
+Where a file on that disk is damaged, or cannot be written, a loop is compiled in memory.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +22,7 @@ from typing import Any
 
 from numba import extending, njit, types
 from numba.core import event
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, Flags, compile_extra
 from numba.core.cpu_options import FastMathOptions
@@ -113,14 +117,65 @@ class _OfPart(_OfWhole):
     library = _Part
 
 
+class _Sealed(IndexDataCacheFile):
+    """Files of compiled code that end with a checksum: a flipped bit in a machine's instructions
+    would be noticed by nobody else."""
+
+    def _dump(self, obj: Any) -> bytes:
+        data = super()._dump(obj)
+        return data + zlib.crc32(data).to_bytes(4, "little")
+
+    def _load_data(self, name: str) -> Any:
+        data = Path(self._data_path(name)).read_bytes()
+        if zlib.crc32(data[:-4]).to_bytes(4, "little") != data[-4:]:
+            raise ValueError(f"{name} is damaged")
+        return super()._load_data(name)
+
+
+class _Cache(FunctionCache):
+    """Numba's cache of a loop, where any error means that the loop is compiled in memory."""
+
+    told = False
+
+    def __init__(self, loop: Callable[..., Any]) -> None:
+        super().__init__(loop)
+        file = self._cache_file
+        self._cache_file = _Sealed(self.cache_path, self._impl.filename_base, file._source_stamp)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # damaged files raise almost anything
+            self.tell(error)
+            with contextlib.suppress(Exception):
+                self.flush()  # so that what is compiled now can be kept
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:
+            self.tell(error)
+
+    @staticmethod
+    def tell(error: Exception) -> None:
+        """Say once in a process, in one line, that the cache failed."""
+        if not _Cache.told:
+            _Cache.told = True
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            print(f"minidl: compiling anew, as Numba's cache failed ({reason})", file=sys.stderr)
+
+
 def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
     """Numba's `njit`, its result kept on disk where there is a folder that can be written."""
     loop.__qualname__ = f"{loop.__name__}_{MARK:08x}"
-    kept = "MINIDL_SIMD" not in os.environ  # which the cache knows nothing of
-    try:
-        return njit(cache=kept, pipeline_class=_OfWhole, **OPTIONS)(loop)
-    except RuntimeError:  # neither the package's folder nor the user's can be written
-        return njit(pipeline_class=_OfWhole, **OPTIONS)(loop)
+    made: Any = njit(pipeline_class=_OfWhole, **OPTIONS)(loop)
+    if "MINIDL_SIMD" not in os.environ:  # which the cache knows nothing of
+        try:
+            made._cache = _Cache(loop)
+        except RuntimeError as error:  # neither the package's folder nor the user's can be written
+            _Cache.tell(error)
+    return made
 
 
 def inner(loop: Callable[..., Any]) -> Any:
