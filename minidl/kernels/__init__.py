@@ -16,8 +16,10 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from ..device import check_same, of
-from . import reference
+from . import checks, reference
 
 NAMES = [
     name
@@ -31,12 +33,18 @@ def _siblings(device: str) -> ModuleType:
     return importlib.import_module(f".{device}", __name__)
 
 
-def _dispatch(name: str) -> Callable[..., Any]:
+def _dispatch(name: str, types: frozenset[np.dtype] = checks.FLOATS) -> Callable[..., Any]:
     @functools.wraps(getattr(reference, name))
     def kernel(*arguments: Any) -> Any:
-        first, *_ = arrays = [a for x in arguments for a in (x if isinstance(x, list) else [x])]
+        arrays: list[Any] = []
+        for x in arguments:
+            if isinstance(x, list):
+                arrays += x
+            elif hasattr(x, "dtype") and not isinstance(x, np.generic):
+                arrays.append(x)
+        checks.sound(name, arrays, types)
         check_same(name, arrays)
-        return getattr(_siblings(of(first)), name)(*arguments)
+        return getattr(_siblings(of(arrays[0]) if arrays else "cpu"), name)(*arguments)
 
     return kernel
 
@@ -51,7 +59,7 @@ squared_distance = _dispatch("squared_distance")
 squared_distance_grad = _dispatch("squared_distance_grad")
 adam = _dispatch("adam")
 matmul = _dispatch("matmul")
-lay_patches = _dispatch("lay_patches")
+lay_patches = _dispatch("lay_patches", checks.FLOATS | {checks.PLACES})
 conv2d = _dispatch("conv2d")
 conv2d_grad_x = _dispatch("conv2d_grad_x")
 conv2d_grad_w = _dispatch("conv2d_grad_w")

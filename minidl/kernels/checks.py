@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..device import Array
+
+FLOATS: frozenset[np.dtype] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
+PLACES = np.dtype(np.int64)  # of patches
+
+
+def sound(what: str, arrays: Sequence[Array], types: frozenset[np.dtype]) -> None:
+    """Raise ValueError unless each is an array of one of these types, whose numbers lie as the
+    processor wants them: compiled code would read swapped bytes as other numbers."""
+    for a in arrays:
+        flags = getattr(a, "flags", None)  # CuPy's arrays are always aligned, and do not say so
+        if flags is None or a.dtype not in types or not getattr(flags, "aligned", True):
+            kinds = " or ".join(sorted(map(str, types)))
+            given = f"a {type(a).__name__}" if flags is None else f"{a.dtype} {a.shape}"
+            if flags is not None and a.dtype in types:
+                given = f"unaligned {given}"
+            raise ValueError(
+                f"{what}: expected arrays of {kinds}, aligned and in this machine's order of"
+                f" bytes, got {given}; a.astype(np.float32) makes one"
+            )
 
 
 def alike(what: str, *arrays: Array) -> None:
@@ -18,9 +39,15 @@ def alike(what: str, *arrays: Array) -> None:
 def one_type(what: str, *arrays: Array) -> None:
     """Raise ValueError unless all are float32, or all float64: a loop would read them as if they
     were."""
-    if len({a.dtype for a in arrays}) > 1 or arrays[0].dtype not in (np.float32, np.float64):
+    if len({a.dtype for a in arrays}) > 1 or arrays[0].dtype not in FLOATS:
         given = ", ".join(f"{a.shape} {a.dtype}" for a in arrays)
         raise ValueError(f"{what}: expected arrays of one type, float32 or float64, got {given}")
+
+
+def has_channels(what: str, x: Array) -> None:
+    """Raise ValueError unless x is (..., C)."""
+    if not x.ndim:
+        raise ValueError(f"{what}: expected an array (..., C), got a single number")
 
 
 def factors_fit(a: Array, b: Array, bias: Array | None) -> None:
@@ -44,6 +71,16 @@ def patches_fit(
 ) -> None:
     """Raise ValueError unless the arguments of `lay_patches` belong together, with patches of the
     window's size: at all places, whose numbers are on the CPU, they lie inside of the picture."""
+    for name, array in (("total", total), ("weight", weight)):
+        if array.dtype != np.float64 or not array.flags.c_contiguous:
+            raise ValueError(f"lay_patches: {name} must be float64 and C-contiguous")
+        if not getattr(array.flags, "writeable", True):
+            raise ValueError(f"lay_patches: {name} is read-only")
+    for starts in (rows, columns):
+        if starts.dtype != PLACES:
+            raise ValueError(f"lay_patches: places are {starts.dtype}, expected {PLACES}")
+    for array in (patches, window):
+        one_type("lay_patches", array)
     size = len(window)
     if window.shape != (size, size):
         raise ValueError(f"lay_patches: the window is {window.shape}, expected a square")

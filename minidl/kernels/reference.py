@@ -117,8 +117,8 @@ def _pad(x: Array, pad: tuple[int, int, int, int]) -> Array:
 def _under(tap: tuple[int, int], outputs: tuple[int, int], stride: int) -> tuple[slice, ...]:
     """Where, in a padded picture, one tap of the window falls as the window moves."""
     (k, l), (p, q) = tap, outputs
-    rows = slice(k, k + stride * (p - 1) + 1, stride)
-    return slice(None), rows, slice(l, l + stride * (q - 1) + 1, stride)
+    rows = slice(k, k + max(0, stride * (p - 1) + 1), stride)
+    return slice(None), rows, slice(l, l + max(0, stride * (q - 1) + 1), stride)
 
 
 def conv2d(
@@ -156,7 +156,7 @@ def conv2d_grad_w(
     dw = np.zeros((*window, C, O), x.dtype)
     for tap in np.ndindex(*window):
         seen = padded[_under(tap, g.shape[1:3], stride)]
-        dw[tap] = seen.reshape(-1, C).T @ g.reshape(-1, O)
+        dw[tap] = np.tensordot(seen, g, ((0, 1, 2), (0, 1, 2)))
     return dw
 
 

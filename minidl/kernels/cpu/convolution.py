@@ -101,7 +101,11 @@ def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: int, pad:
         raise ValueError(f"conv2d: x is {x.shape}, w {w.shape}, b {b if b is None else b.shape}")
     checks.one_type("conv2d", x, w, *([] if b is None else [b]))
     P, Q = _outputs((H, W), (K, L), stride, pad)
-    if _is_product(x, (K, L), pad):
+    if min(P, Q) < 0:
+        raise ValueError(f"conv2d: a window {K}x{L} for padded pictures that are smaller")
+    if not (x.size and w.size and P and Q):
+        y = np.zeros((N, P, Q, O), x.dtype)
+    elif _is_product(x, (K, L), pad):
         y = matmul(np.ascontiguousarray(x).reshape(N, -1), w.reshape(-1, O)).reshape(N, 1, 1, O)
     elif halving.pays((K, L), stride, N, (P, Q), (C, O)):
         return halving.forward(x, w, b, (P, Q), pad)
@@ -127,6 +131,8 @@ def conv2d_grad_x(
     if w.shape[3] != O or _outputs((H, W), (K, L), stride, pad) != (P, Q):
         raise ValueError(f"conv2d_grad_x: g is {g.shape}, w {w.shape}, for pictures {size}")
     checks.one_type("conv2d_grad_x", g, w)
+    if not (g.size and w.size and H and W):
+        return np.zeros((N, H, W, C), g.dtype)
     if (P, Q) == (1, 1) and not any(pad) and size == (K, L):
         return matmul(g.reshape(N, O), w.reshape(-1, O).T).reshape(N, H, W, C)
     if _few(C, g):
@@ -159,6 +165,8 @@ def conv2d_grad_w(
     if len(x) != N or _outputs(x.shape[1:3], window, stride, pad) != (P, Q):
         raise ValueError(f"conv2d_grad_w: x is {x.shape}, g {g.shape}, for windows {window}")
     checks.one_type("conv2d_grad_w", x, g)
+    if not (x.size and g.size and K and L):
+        return np.zeros((K, L, C, O), x.dtype)
     if _is_product(x, window, pad):
         flat = np.ascontiguousarray(x).reshape(N, -1)
         return matmul(flat.T, np.ascontiguousarray(g).reshape(N, O)).reshape(K, L, C, O)

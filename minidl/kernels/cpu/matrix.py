@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import checks, reference
+from .. import checks
 from . import blas, dense, memory, threads, tiles
 from .board import parallel
 from .threads import WORTH
@@ -40,17 +40,15 @@ def _columns(gemm, shape, a, b, y, part):
 def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
     """By BLAS, the longer side of the result is split; of a batch of products, the batch."""
     checks.factors_fit(a, b, bias)
-    dtype = np.result_type(a, b)
-    if dtype not in (np.float32, np.float64):
-        return reference.matmul(a, b, bias)
+    checks.one_type("matmul", a, b, *([] if bias is None else [bias]))
+    dtype = a.dtype
     y = memory.empty((*a.shape[:-1], b.shape[-1]), dtype)
     (m, n), k = y.shape[-2:], a.shape[-1]
     if not y.size or not k:
         y[...] = 0 if bias is None else bias
         return y
-    a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
     if tiles.DENSE and y.ndim == 2 and dense.pays(m, n, k):
-        dense.product(a, b, np.zeros(n, dtype) if bias is None else bias.astype(dtype), y)
+        dense.product(a, b, np.zeros(n, dtype) if bias is None else bias, y)
         return y
     (a, of_a), (b, of_b) = _laid_out(a), _laid_out(b)
     loop, length = (_products, len(y)) if y.ndim == 3 else (_rows, m) if m >= n else (_columns, n)

@@ -9,6 +9,7 @@ anew: two passes less over it on the way, and three on the way back.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,9 @@ def _squared_distance(a, b, sums, part):
 def _rows(what: str, *arrays: np.ndarray) -> list[np.ndarray]:
     """Arrays (..., C) of one shape and type, each as (rows, C)."""
     checks.alike(what, *arrays)
-    return [np.ascontiguousarray(a).reshape(-1, a.shape[-1]) for a in arrays]
+    checks.has_channels(what, arrays[0])
+    shape = math.prod(arrays[0].shape[:-1]), arrays[0].shape[-1]
+    return [np.ascontiguousarray(a).reshape(shape) for a in arrays]
 
 
 def _channels(what: str, x: np.ndarray, *arrays: np.ndarray) -> list[np.ndarray]:

@@ -27,6 +27,8 @@ def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     if w.shape != (3, 3, C, O) or b.shape != (O,):  # addresses know no bounds
         raise ValueError(f"upsample_conv2d: x is {x.shape}, w {w.shape}, b {b.shape}")
     checks.one_type("upsample_conv2d", x, w, b)
+    if not (x.size and w.size):
+        return np.zeros((N, 2 * H, 2 * W, O), x.dtype) + b
     panels = packed(w, "upsample_conv2d", lambda w: quads.panels_of(w, TERMS, TERMS))
     axis, place = TERMS.axis(1, -1), (0, 4 * H * W * O, 4 * W * O, 2 * O, 2 * W * O, O)
     y = memory.empty((N, 2 * H, 2 * W, O), x.dtype)
@@ -38,6 +40,8 @@ def upsample_conv2d_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     if w.shape[:2] != (3, 3) or g.shape != (N, 2 * H, 2 * W, O):
         raise ValueError(f"upsample_conv2d_grad_x: g is {g.shape}, w {w.shape}")
     checks.one_type("upsample_conv2d_grad_x", g, w)
+    if not (g.size and w.size):
+        return np.zeros((N, H, W, C), g.dtype)
     axis, place = BACK.axis(2, -1), (0, H * W * C, W * C, C, 0, 0)
     panels = quads.panels_of(np.ascontiguousarray(w), BACK, BACK, turned=True)
     dx = memory.empty((N, H, W, C), g.dtype)
@@ -51,7 +55,7 @@ def upsample_conv2d_grad_w(x: np.ndarray, g: np.ndarray) -> np.ndarray:
     if g.shape != (N, 2 * H, 2 * W, O):
         raise ValueError(f"upsample_conv2d_grad_w: x is {x.shape}, which does not give {g.shape}")
     checks.one_type("upsample_conv2d_grad_w", x, g)
-    if not x.size:
+    if not (x.size and g.size):
         return np.zeros((3, 3, C, O), x.dtype)
     x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)
     return quads.grad_w(x, g, TERMS, TERMS, 1, (-1, -1))

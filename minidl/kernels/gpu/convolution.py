@@ -62,6 +62,10 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: int, pad: Pad) -> Array:
     x, w, *rest = launch.check("conv2d", x, w, *([] if b is None else [b]))
     bias = rest[0] if rest else 0
     P, Q = _outputs((H, W), (K, L), stride, pad)
+    if min(P, Q) < 0:
+        raise ValueError(f"conv2d: a window {K}x{L} for padded pictures that are smaller")
+    if not (x.size and w.size and P and Q):
+        return np.zeros_like(x, shape=(N, P, Q, O)) + bias
     pixels, taps = N * P * Q, K * L * C
     if is_product((H, W), (K, L), stride, pad):
         y = matmul(x.reshape(pixels, taps), w.reshape(taps, O)).reshape(N, P, Q, O)
@@ -95,6 +99,8 @@ def conv2d_grad_x(g: Array, w: Array, size: tuple[int, int], stride: int, pad: P
     if w.shape[3] != O or _outputs((H, W), (K, L), stride, pad) != (P, Q):
         raise ValueError(f"conv2d_grad_x: g is {g.shape}, w {w.shape}, for pictures {size}")
     g, w = launch.check("conv2d_grad_x", g, w)
+    if not (g.size and w.size and H and W):
+        return np.zeros_like(g, shape=(N, H, W, C))
     if is_product((H, W), (K, L), stride, pad):
         return matmul(g.reshape(-1, O), w.reshape(-1, O).T).reshape(N, H, W, C)
     geometry = np.array((H, W, C, K, L, O, P, Q, stride, top, left), GEOMETRY)
@@ -127,6 +133,8 @@ def conv2d_grad_w(x: Array, g: Array, window: tuple[int, int], stride: int, pad:
     if len(x) != N or _outputs((H, W), window, stride, pad) != (P, Q):
         raise ValueError(f"conv2d_grad_w: x is {x.shape}, g {g.shape}, for windows {window}")
     x, g = launch.check("conv2d_grad_w", x, g)
+    if not (x.size and g.size and K and L):
+        return np.zeros_like(x, shape=(K, L, C, O))
     pixels, taps = N * P * Q, K * L * C
     if is_product((H, W), window, stride, pad):
         return matmul(x.reshape(pixels, taps).T, g.reshape(pixels, O)).reshape(K, L, C, O)

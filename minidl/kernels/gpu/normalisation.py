@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...device import Array
+from .. import checks
 from . import launch
 
 ROWS = 32  # that each thread adds up, at least
@@ -18,6 +19,7 @@ FLOAT64 = np.dtype(np.float64)
 def _check(what: str, rows: tuple[Array, ...], channels: tuple[Array, ...] = ()) -> list[Array]:
     """Arrays of one shape (..., C), followed by arrays (C,)."""
     x = rows[0]
+    checks.has_channels(what, x)
     for array, shape in [(a, x.shape) for a in rows] + [(a, x.shape[-1:]) for a in channels]:
         launch.check_shape(what, array, shape)
     return launch.check(what, *rows, *channels)
@@ -68,10 +70,10 @@ def squared_distance(a: Array, b: Array) -> Array:
 
 
 def moments(x: Array, slope: float) -> tuple[Array, Array]:
+    (x,) = _check("moments", (x,))
     rows, C = _sizes(x)
     if not rows:
         raise ValueError(f"moments: no mean of nothing, x is {x.shape}")
-    (x,) = _check("moments", (x,))
     parts = _parts("moments<T>", x, [x, float(slope)], 2)
     out, grid = launch.empty((2, C), x.dtype), _grid(len(parts), C, 1)
     launch.launch(

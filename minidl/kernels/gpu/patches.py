@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ...device import Array
 from .. import checks
 from . import launch
@@ -15,12 +13,6 @@ def lay_patches(
     size, (H, W) = len(window), total.shape
     places = launch.numbers(rows), launch.numbers(columns)
     checks.patches_fit(total, weight, patches, *places, window)
-    for name, array in (("total", total), ("weight", weight)):
-        if not array.flags.c_contiguous or array.dtype != np.float64:
-            raise ValueError(f"lay_patches: {name} must be float64 and C-contiguous")
-    for starts in (rows, columns):
-        if starts.dtype != np.int64:
-            raise ValueError(f"lay_patches: places are {starts.dtype}, expected int64")
     (patches,), (window,) = (launch.check("lay_patches", a) for a in (patches, window))
     launch.launch(
         f"lay_patches<T, {launch.TYPES[window.dtype.char]}>", patches.dtype, launch.blocks(H * W),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from ...device import Array
 from . import launch
 from .products import add, matmul, product
@@ -47,6 +49,8 @@ def upsample_conv2d(x: Array, w: Array, b: Array) -> Array:
     launch.check_shape("upsample_conv2d: w", w, (3, 3, C, O))
     launch.check_shape("upsample_conv2d: b", b, (O,))
     x, w, b = launch.check("upsample_conv2d", x, w, b)
+    if not (x.size and w.size):
+        return np.zeros_like(x, shape=(N, 2 * H, 2 * W, O)) + b
     U, y = _factors(w), launch.empty((N, 2 * H, 2 * W, O), x.dtype)
     for n in _chunks(x, O):
         P = matmul(_transform(x[n]), U)
@@ -61,6 +65,8 @@ def upsample_conv2d_grad_x(g: Array, w: Array) -> Array:
     launch.check_shape("upsample_conv2d_grad_x: g", g, (N, H2 // 2 * 2, W2 // 2 * 2, O))
     g, w = launch.check("upsample_conv2d_grad_x", g, w)
     H, W = H2 // 2, W2 // 2
+    if not (g.size and w.size):
+        return np.zeros_like(g, shape=(N, H, W, C))
     back, dx = _factors(w).transpose(0, 2, 1), launch.empty((N, H, W, C), g.dtype)
     for n in _chunks(dx, O):
         V, part = matmul(_combine_back(g[n]), back), dx[n]
@@ -74,6 +80,8 @@ def upsample_conv2d_grad_w(x: Array, g: Array) -> Array:
     (N, H, W, C), O = x.shape, g.shape[3]
     launch.check_shape("upsample_conv2d_grad_w: g", g, (N, 2 * H, 2 * W, O))
     x, g = launch.check("upsample_conv2d_grad_w", x, g)
+    if not (x.size and g.size):
+        return np.zeros_like(x, shape=(3, 3, C, O))
     chunks = list(_chunks(x, O))
     parts = launch.empty((len(chunks), 9, C, O), x.dtype)
     for part, n in zip(parts, chunks, strict=True):
