@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -49,6 +53,37 @@ def test_what_is_filled_makes_the_sum_least(rng: Rng) -> None:
     for _ in range(20):
         change = 1e-3 * rng.standard_normal(x.shape) * (p > 0)
         assert energy(best + change) > energy(best) < energy(best - change)
+
+
+SPECKLED = """
+import resource
+import numpy as np
+from models.ssda import erasing
+
+rng = np.random.default_rng(0)
+x, p = rng.integers(0, 2, (280, 280, 1)).astype(np.float32), rng.uniform(0.04, 1, (280, 280))
+u = erasing.fill(x[:9, :9], p[:9, :9])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert np.isfinite(erasing.fill(x, p)).all()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted as Linux does")
+def test_a_speckled_picture_takes_bounded_time_and_memory() -> None:
+    """A network doubts every pixel of a dithered or halftone picture."""
+    run = subprocess.run(
+        [sys.executable, "-c", SPECKLED], cwd=Path(__file__).resolve().parents[1],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert int(run.stdout) < 250_000  # kilobytes
+
+
+def test_progress_counts_tiles(monkeypatch: pytest.MonkeyPatch, rng: Rng) -> None:
+    monkeypatch.setattr(erasing, "TILE", 16)
+    told: list[tuple[int, int]] = []
+    erasing.fill(rng.random((40, 30, 1)), rng.random((40, 30)), lambda *some: told.append(some))
+    assert told == [(i, 6) for i in range(1, 7)]
 
 
 def _outflow(down: np.ndarray, right: np.ndarray) -> np.ndarray:

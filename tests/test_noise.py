@@ -66,10 +66,24 @@ def test_flattened_noise_is_the_same_everywhere(
     flat = curve.flatten(x)
     assert flat.dtype == np.float32
     np.testing.assert_allclose(255 * flat.std(axis=0), curve.sigma, rtol=0.03)
-    np.testing.assert_allclose(curve.restore(flat), x, atol=1e-5)
     ends = curve.flatten(np.array([-0.1, 0.0, 1.0, 1.1]))
     assert ends[1:3].tolist() == pytest.approx([0, 1], abs=1e-12)
     assert ends[0] < 0 and ends[3] > 1
+
+
+@pytest.mark.parametrize("curve", [NoiseCurve(5, 20), NoiseCurve(24, 8), NoiseCurve(7, 46)])
+def test_a_perfect_network_gives_the_picture_back(
+    curve: NoiseCurve, rng: np.random.Generator
+) -> None:
+    """It gives the mean of what is flattened, of pictures of one brightness and of a ramp. (Turned
+    back by the inverse of f, they are too dark by 0.3 to 2.6 grey levels.)"""
+    truth = np.append([0.0, 0.02, 1.0], np.linspace(0.05, 0.95, 10))
+    noisy = truth + curve._deviation(truth) * rng.standard_normal((200_000, len(truth)))
+    perfect = curve.flatten(noisy).mean(axis=0)
+    np.testing.assert_allclose(255 * curve.restore(perfect), 255 * truth, rtol=0, atol=0.35)
+    wide = np.linspace(-0.2, 1.2, 200)
+    assert (np.diff(curve.restore(curve.flatten(wide))) > 0).all()
+    assert curve.restore(perfect.astype(np.float32)).dtype == np.float32
 
 
 def test_denoise_tells_and_evens_uneven_noise(

@@ -14,7 +14,7 @@ from minidl.checkpoint import CheckpointError
 from models.images.patches import gaussian_window, restore
 from models.ssda import SSDA, Coding, Noise, Restorer, Text, TextCoding
 from models.ssda.erasing import fill, uncover
-from models.ssda.restoring import OPPONENT, trust
+from models.ssda.restoring import OPPONENT, _steps, trust
 
 Rng = np.random.Generator
 
@@ -194,3 +194,15 @@ def test_restorer_refuses_damaged_files(
     with pytest.raises(CheckpointError) as caught:
         Restorer.load(path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_progress_of_steps_never_goes_back() -> None:
+    """Also where a later step counts something else: tiles instead of patches."""
+    told: list[tuple[int, int]] = []
+    first, second = _steps(lambda *some: told.append(some), 2)
+    for done in (1, 4):
+        first(done, 4)
+    for done in (1, 2):
+        second(done, 2)
+    assert told == [(1, 8), (4, 8), (6, 8), (8, 8)]
+    _steps(None, 1)[0](1, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from models.images.patches import gaussian_window, restore
 from . import coding as codings
 from .coding import Coding, TextCoding
 from .damage import Damage, Text, as_dict, from_dict
-from .erasing import fill, keep_untouched, uncover
+from .erasing import Progress, fill, keep_untouched, uncover
 from .network import SSDA
 
 STRIDE = 3  # pixels between patches when a picture is repaired
@@ -32,7 +32,20 @@ OPPONENT = np.array(
     dtype=np.float32,
 )
 
-Progress = Callable[[int, int], None]  # called with patches (done, total), of all channels
+
+def _steps(progress: Progress | None, count: int) -> list[Progress]:
+    """A progress for each of so many steps that follow each other, all of which count as many
+    patches as the first."""
+    patches = 1
+
+    def step(k: int, done: int, total: int) -> None:
+        nonlocal patches
+        if k == 0:
+            patches = total
+        if progress:
+            progress(k * patches + patches * done // max(1, total), count * patches)
+
+    return [functools.partial(step, k) for k in range(count)]
 
 
 def trust(noisy: np.ndarray, repaired: np.ndarray, sigma: float) -> np.ndarray:
@@ -114,16 +127,18 @@ class Restorer:
 
         alone: what the network finds under text is put there, which is the paper's way; without it
         the network only says where text is, and the smooth surface around that goes on beneath.
+        progress: called with patches (done, total), of all channels and steps.
         sigma: the picture's noise in grey levels of 255, if it is not what the network was trained
         on. Contrasts are then scaled so that the noise has the level that the network knows. Noise
         is taken out of colours that are independent of each other, text out of red, green and blue.
         Raises ValueError for a sigma that makes no sense.
         """
         if isinstance(self.coding, TextCoding):
-            text = self._repair_channels(pixels, 1.0, stride, progress, find=True).max(axis=2)
+            first, second = _steps(progress, 2)
+            text = self._repair_channels(pixels, 1.0, stride, first, find=True).max(axis=2)
             if not alone:
-                return np.clip(fill(pixels, text), 0, 1)
-            repaired = self._repair_channels(pixels, 1.0, stride, progress)
+                return np.clip(fill(pixels, text, second), 0, 1)
+            repaired = self._repair_channels(pixels, 1.0, stride, second)
             return np.clip(uncover(pixels, repaired, text), 0, 1)
         if isinstance(self.damage, Text):
             repaired = self._repair_channels(pixels, 1.0, stride, progress)
@@ -148,15 +163,10 @@ class Restorer:
         find: bool = False,
     ) -> np.ndarray:
         """Each channel of pixels (H, W, C) repaired on its own; progress counts them all."""
-        repaired, count = np.empty_like(pixels), pixels.shape[-1]
-        for c in range(count):
-
-            def of_all(done: int, total: int, c: int = c) -> None:
-                if progress:
-                    progress(c * total + done, count * total)
-
+        repaired = np.empty_like(pixels)
+        for c, of_channel in enumerate(_steps(progress, pixels.shape[-1])):
             repaired[..., c] = self.repair_channel(
-                pixels[..., c], scale=scale, stride=stride, find=find, progress=of_all
+                pixels[..., c], scale=scale, stride=stride, find=find, progress=of_channel
             )
         return repaired
 
