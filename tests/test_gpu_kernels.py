@@ -12,7 +12,7 @@ from minidl.kernels import gpu, reference
 from minidl.kernels.gpu import elementwise, normalisation
 from tests import emulated_gpu
 from tests.test_convolution import DTYPES, close, draw
-from tests.test_kernels import ARGUMENTS, IN_PLACE, arrays, each
+from tests.test_kernels import ARGUMENTS, IN_PLACE, arrays, check_relu, each
 
 SHAPES = [(0,), (1,), (7,), (33, 65), (5, 3, 4), (3, 5000)]
 
@@ -66,6 +66,12 @@ def test_what_is_not_finite_stays_visible(
         arguments = ARGUMENTS[name](rng, dtype, (7,))
         arrays(arguments[odd])[-1].flat[:3] = np.nan, np.inf, -np.inf
         compare(name, arguments)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_relu_is_no_product(emulated: Any, dtype: Any) -> None:
+    check_relu(gpu, np.copy, dtype)
 
 
 def test_adam_is_one_launch(

@@ -150,6 +150,38 @@ def test_what_is_not_finite_stays_visible(name: str, dtype: Any, device: Device,
             compare(name, arguments, device)
 
 
+ODD = [-np.inf, np.inf, np.nan, -2.0, -0.0, 0.0, 3.0, 1e-40, -1e-40]
+
+
+def check_relu(sibling: Any, put: Callable[[np.ndarray], Any], dtype: Any) -> None:
+    """Assert that slope 0 gives +0 where x is not positive, in value and for any g; a NaN stays."""
+    x, g = (a.reshape(-1, 1).astype(dtype) for a in np.meshgrid(ODD, ODD))
+    one, zero = np.ones(1, dtype), np.zeros(1, dtype)
+    for name, arguments, through in (
+        ("leaky_relu", (x,), x),
+        ("leaky_relu_grad", (g, x), g),
+        ("normalize", (x, zero, one, zero), x),
+        ("batch_norm_grad", (g, x, zero, one, zero, zero), g + 0 * x),
+    ):
+        found = to_cpu(getattr(sibling, name)(*(put(a) for a in arguments), 0.0))
+        np.testing.assert_array_equal(found, np.where(x <= 0, 0, through))
+        assert not np.signbit(found[x <= 0]).any()
+    least = np.array([[-np.inf], [-2.0], [0.0], [3.0], [0.5]], dtype)
+    kept = np.maximum(least, 0)
+    for found, expected in zip(sibling.moments(put(least), 0.0), (kept.mean(), kept.var()),
+                               strict=True):  # fmt: skip
+        np.testing.assert_allclose(to_cpu(found), expected, rtol=1e-6)
+    _, weighted = sibling.channel_sums(put(np.ones_like(least)), put(least), put(one), 0.0)
+    np.testing.assert_allclose(to_cpu(weighted), (kept - 1).sum(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_relu_is_no_product(dtype: Any, device: Device) -> None:
+    check_relu(kernels, device.put, dtype)
+    check_relu(reference, np.copy, dtype)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(500, 70), (3, 5, 7, 2), (0, 4), (4, 1)])
 def test_rows_that_are_repeated_are_added(

@@ -31,13 +31,14 @@ def tanh_grad(g: Array, y: Array) -> Array:
 
 
 def leaky_relu(x: Array, slope: float) -> Array:
-    """x where x > 0, slope * x elsewhere. Slope 0 is the plain ReLU."""
-    return np.where(x > 0, x, slope * x)
+    """slope * x where x <= 0, x elsewhere. Slope 0 is the plain ReLU: 0 there, of infinity too."""
+    return np.where(x <= 0, slope * x if slope else 0, x)
 
 
 def leaky_relu_grad(g: Array, x: Array, slope: float) -> Array:
-    """dL/dx of leaky_relu(x, slope), given g = dL/dy. At x = 0 the left-hand slope is taken."""
-    return np.where(x > 0, g, slope * g)
+    """dL/dx of leaky_relu(x, slope), given g = dL/dy. At x = 0 the left-hand slope is taken; with
+    slope 0 it is 0 for any g."""
+    return np.where(x <= 0, slope * g if slope else 0, g)
 
 
 def add(a: Array, b: Array) -> Array:

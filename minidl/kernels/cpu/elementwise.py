@@ -17,6 +17,7 @@ from .. import checks
 from ..subnormal import least
 from . import threads
 from .board import parallel
+from .compiling import inner
 from .memory import empty_like, for_loop
 from .threads import GRAIN
 
@@ -84,12 +85,19 @@ def _tanh_grad(g, y, dx, one, part):
         dx[i] = g[i] * (one - y[i] * y[i])
 
 
+@inner
+def sloped(g, x, slope):
+    """g, slope times where x <= 0. With slope 0 nothing is left of g, not even its sign or NaN."""
+    down = slope * g if slope > 0 else slope
+    return down if x <= 0 else g
+
+
 @parallel
 def _leaky_relu(x, y, slope, part):
     here = slice(part.first, part.last)
     x, y = x[here], y[here]
     for i in range(x.size):
-        y[i] = x[i] if x[i] > 0 else slope * x[i]
+        y[i] = sloped(x[i], x[i], slope)
 
 
 @parallel
@@ -97,7 +105,7 @@ def _leaky_relu_grad(g, x, dx, slope, part):
     here = slice(part.first, part.last)
     g, x, dx = g[here], x[here], dx[here]
     for i in range(g.size):
-        dx[i] = g[i] if x[i] > 0 else slope * g[i]
+        dx[i] = sloped(g[i], x[i], slope)
 
 
 @parallel

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks
+from .. import checks, reference
 from . import threads
 from .board import parallel
 from .compiling import inner
+from .elementwise import sloped
 from .memory import empty_like, for_loop
 from .pieces import zeros
 from .threads import GRAIN
@@ -27,7 +28,7 @@ LANES = 32  # sums of a loop over neighbours: some vectors of them
 
 @inner
 def _leaky(x, slope):
-    return x if x > 0 else slope * x
+    return sloped(x, x, slope)
 
 
 @inner
@@ -96,7 +97,7 @@ def _batch_norm_grad(g, x, dx, mean, scale, a, b, slope, part):
     for r in range(g.shape[0]):
         for c in range(mean.size):
             du = (g[r, c] - a[c] - b[c] * (_leaky(x[r, c], slope) - mean[c])) * scale[c]
-            dx[r, c] = du if x[r, c] > 0 else slope * du
+            dx[r, c] = sloped(du, x[r, c], slope)
 
 
 @parallel
@@ -168,7 +169,7 @@ def moments(x: np.ndarray, slope: float) -> tuple[np.ndarray, np.ndarray]:
     (rows,), T = _rows("moments", x), x.dtype.type
     if not len(rows):
         raise ValueError(f"moments: no mean of nothing, x is {x.shape}")
-    origin = np.where(rows[0] > 0, rows[0], T(slope) * rows[0])
+    origin = reference.leaky_relu(rows[0], T(slope))
     mean, squares = _totals(_moments, [rows], origin, T(slope), sums=2) / len(rows)
     variance = np.maximum(squares - mean * mean, 0)
     return (origin + mean).astype(x.dtype), variance.astype(x.dtype)

@@ -32,7 +32,13 @@ struct Place {  // of number i in pictures (N, H, W, C)
     }
 };
 
+// g, slope times where x <= 0. With slope 0 nothing is left of g, not even its sign or NaN.
+template <typename T>
+__device__ T sloped(T g, T x, T slope) {
+    return x <= 0 ? (slope > 0 ? slope * g : slope) : g;
+}
+
 template <typename T>
 __device__ T leaky(T x, T slope) {
-    return x > 0 ? x : slope * x;
+    return sloped(x, x, slope);
 }

@@ -64,7 +64,7 @@ __global__ void leaky_relu(const T* x, T* y, Index n, double slope) {
 template <typename T>
 __global__ void leaky_relu_grad(const T* g, const T* x, T* dx, Index n, double slope) {
     const T s = slope;
-    map(n, [s](T g, T x) { return x > 0 ? g : s * g; }, dx, g, x);
+    map(n, [s](T g, T x) { return sloped(g, x, s); }, dx, g, x);
 }
 
 template <typename T>

@@ -153,6 +153,6 @@ __global__ void batch_norm_grad(const T* g, const T* x, const T* mean, const T* 
     const T m = mean[c], s = scale[c], of_mean = a[c], of_variance = b[c], k = slope;
     over(lane, rows, C, [=](Index i) {
         const T du = (g[i] - of_mean - of_variance * (leaky(x[i], k) - m)) * s;
-        dx[i] = x[i] > 0 ? du : k * du;
+        dx[i] = sloped(du, x[i], k);
     });
 }
