@@ -5,7 +5,8 @@ from minidl import Tensor, gradients, nn, ops, losses, optim
 
 from . import checkpoint, device, losses, nn, ops, optim
 from .draw import draw
-from .tensor import Tensor, gradients, no_grad, op
+from .lift import op
+from .tensor import Tensor, gradients, no_grad
 
 __version__ = "0.1.0"
 __all__ = [

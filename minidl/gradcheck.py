@@ -16,7 +16,7 @@ import numpy as np
 
 from . import losses, nn, ops
 from .device import CPU, Array, Device, to_cpu
-from .tensor import Tensor, gradients
+from .tensor import Tensor, described, gradients
 
 TOLERANCE = 1e-6  # what a correct gradient stays under, by orders of magnitude
 
@@ -37,7 +37,7 @@ def check(
     """
     for x in inputs:
         if x.dtype != np.float64:
-            raise TypeError(f"gradcheck: expected float64, got {x!r}")
+            raise TypeError(f"gradcheck: expected float64, got {described(x)}")
     y = function(*inputs)
     weights = np.asarray(rng.standard_normal(y.shape), like=y.data)
 

@@ -1,15 +1,13 @@
 """Automatic differentiation: an array that remembers how it was made, and the chain rule.
 
-`op` turns a function of arrays into a function of Tensors; `gradients` walks back from a loss.
-That is the whole of it: no `.grad`, no `zero_grad`, no flags on tensors. What is not asked for is
-not computed.
+`op` (in lift.py) turns a function of arrays into a function of Tensors; `gradients` walks back from
+a loss. That is the whole of it: no `.grad`, no `zero_grad`, no flags on tensors. What is not asked
+for is not computed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeAlias
@@ -17,15 +15,14 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from . import kernels
-from .device import Array, check_same
+from .changes import changed, changed_since, clock
+from .device import Array, to_cpu
 
 OPS: dict[str, Callable[..., Tensor]] = {}  # every op, by name; of two of one name, the first
 Operand: TypeAlias = "Tensor | Array | float"
 Axis: TypeAlias = "int | tuple[int, ...] | None"
-FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
 
-_births = itertools.count()
-_remembering: ContextVar[bool] = ContextVar("remembering", default=True)
+remembering: ContextVar[bool] = ContextVar("remembering", default=True)  # False in no_grad
 
 
 class Input(NamedTuple):
@@ -38,17 +35,37 @@ class Input(NamedTuple):
 
 
 class Origin:
-    """How a tensor was made: by the op of this name, from these inputs; a leaf has none.
+    """How a tensor was made: by hand if it is a leaf, else by the op of this name from these
+    inputs, unless `no_grad` forgot them.
 
     It knows no numbers: those of a tensor in the midst of a network are gone as soon as nobody
-    holds the tensor and no gradient function needs them.
+    holds the tensor and no gradient function needs them. seen: `watch` of the arrays that the
+    gradient functions may hold.
     """
 
-    __slots__ = ("birth", "inputs", "name")
+    __slots__ = ("birth", "inputs", "leaf", "name", "seen")
 
-    def __init__(self, name: str, inputs: tuple[Input, ...]) -> None:
-        self.name, self.inputs = name, inputs
-        self.birth = next(_births)  # later than the birth of every input
+    def __init__(
+        self,
+        name: str,
+        inputs: tuple[Input, ...] = (),
+        seen: tuple[Any, ...] = (),
+        *,
+        leaf: bool = False,
+    ) -> None:
+        self.name, self.inputs, self.seen, self.leaf = name, inputs, seen, leaf
+        self.birth = next(clock)  # later than the birth of every input
+
+    def check_unchanged(self) -> None:
+        """Raise RuntimeError if an array that a gradient function may hold was changed in place."""
+        i = changed_since(self.birth, self.seen)
+        if i is not None:
+            x = self.inputs[i] if i < len(self.inputs) else None
+            what = f"{x.origin.name or 'an input'} {x.shape}" if x else "an array"
+            raise RuntimeError(
+                f"gradients: {what} was changed in place after {self.name} had used it, so the"
+                " gradient would be wrong; after each step, compute the loss anew"
+            )
 
 
 class Tensor:
@@ -58,19 +75,24 @@ class Tensor:
     hand is a leaf; name: what it is called in messages. Raises TypeError for lists and the like.
     """
 
-    __slots__ = ("data", "origin")
+    __slots__ = ("_data", "origin")
     __array_ufunc__ = None  # array + tensor is left to Tensor.__radd__
 
-    data: Array
+    def __init__(self, data: Array, name: str = "", origin: Origin | None = None) -> None:
+        data = as_array(data)
+        if type(data) not in (np.ndarray, float):
+            _check_kind(data)
+        self._data, self.origin = data, origin or Origin(name, leaf=True)
 
-    def __init__(self, data: Array, name: str = "", inputs: tuple[Input, ...] = ()) -> None:
-        data = _array(data)
-        if not hasattr(data, "dtype") and not isinstance(data, float):
-            raise TypeError(
-                f"Tensor: data is of type {type(data).__name__}, expected a float32 or float64"
-                " array, such as np.array([1, 2], np.float32)"
-            )
-        self.data, self.origin = data, Origin(name, inputs)
+    @property
+    def data(self) -> Array:
+        return self._data
+
+    @data.setter
+    def data(self, data: Array) -> None:
+        if data is self._data and not isinstance(data, float):  # so ends x.data += 1
+            changed([data])
+        self._data = data
 
     @property
     def name(self) -> str:
@@ -89,8 +111,10 @@ class Tensor:
         return len(self.shape)
 
     def item(self) -> float:
-        """The value of a tensor that holds one number."""
-        return self.data.item()
+        """The value of a tensor that holds one number. Raises ValueError if it holds several."""
+        if np.size(self.data) != 1:
+            raise ValueError(f"item: expected one number, got {described(self)}")
+        return self.data if isinstance(self.data, float) else self.data.item()
 
     # Operators and methods are the ops of these names, which `ops` registers.
 
@@ -130,6 +154,12 @@ class Tensor:
     def __pow__(self, exponent: float) -> Tensor:
         return OPS["power"](self, exponent=exponent)
 
+    def __rpow__(self, base: Operand) -> Tensor:
+        raise TypeError(
+            f"power: the exponent is {described(self)}, expected a number;"
+            " b ** x is ops.exp(x * math.log(b))"
+        )
+
     def __getitem__(self, at: Any) -> Tensor:
         return OPS["index"](self, at=at)
 
@@ -145,54 +175,34 @@ class Tensor:
     def transpose(self, *axes: int | tuple[int, ...]) -> Tensor:
         return OPS["transpose"](self, axes=_one_tuple(axes) or None)
 
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise TypeError(f"{described(self)} is no array: take its .data, or an op of minidl.ops")
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
     def __repr__(self) -> str:
-        return f"Tensor {self.name or 'unnamed'} {self.shape} {self.dtype}"
+        numbers = np.array2string(to_cpu(self.data), separator=", ", prefix="Tensor(")
+        name = f", name={self.name!r}" if self.name else ""
+        return f"Tensor({numbers}, shape={self.shape}, dtype={self.dtype}{name})"
 
 
-def op(forward: Callable[..., Any]) -> Callable[..., Tensor]:
-    """Lift `forward(*arrays, **options) -> value, *grad_functions` from arrays to Tensors.
+def described(x: Tensor) -> str:
+    """A tensor in the midst of a message: its name, shape and type."""
+    return f"Tensor {x.name or 'unnamed'} {x.shape} {x.dtype}"
 
-    There is one gradient function for each input, in order: given g = dL/dvalue, of value's
-    shape, it returns dL/dinput, of that input's shape. It is called only if that gradient is
-    wanted.
 
-    The lifted function takes Tensors and arrays, and beside them numbers, if forward does; NumPy's
-    scalars reach it as plain numbers. It raises TypeError for anything but one float type
-    throughout, DeviceError for inputs on two devices, and ValueError, with the name of the op and
-    the shapes, for shapes that do not fit.
-    """
-    name = forward.__name__
-
-    @functools.wraps(forward)
-    def lifted(*inputs: Any, **options: Any) -> Tensor:
-        tensors = tuple(t if isinstance(t, Tensor) else Tensor(_constant(t)) for t in inputs)
-        arrays = tuple(_array(t.data) for t in tensors)
-        check_same(name, arrays)
-        _check_floats(name, arrays)
-        try:
-            result = forward(*arrays, **{key: _plain(v) for key, v in options.items()})
-        except (ValueError, IndexError) as error:
-            shapes = ", ".join(str(np.shape(a)) for a in arrays)
-            message = str(error).removeprefix(f"{name}: ")
-            raise type(error)(f"{name}: {message} [input shapes: {shapes}]") from error
-        except AttributeError as error:
-            if not any(isinstance(a, float) for a in arrays):
-                raise
-            raise TypeError(f"{name}: expected arrays alone, got {_kinds(arrays)}") from error
-        if not isinstance(result, tuple) or len(result) != 1 + len(arrays):
-            count = len(result) - 1 if isinstance(result, tuple) else 0
-            raise TypeError(
-                f"{name}: gives {count} gradient functions for {len(arrays)} inputs,"
-                " expected one for each"
-            )
-        value, *grad_functions = result
-        if not _remembering.get():
-            return Tensor(value, name)
-        pairs = zip(tensors, grad_functions, strict=True)
-        return Tensor(value, name, tuple(Input(t.origin, t.shape, grad) for t, grad in pairs))
-
-    OPS.setdefault(name, lifted)  # Tensor's methods stay ours
-    return lifted
+def listed(what: str, given: Any) -> list[Tensor]:
+    """Tensors given one by one, as a list. Raises TypeError for anything else, such as one tensor
+    alone, whose rows it would take."""
+    if isinstance(given, Tensor) or not isinstance(given, Iterable):
+        alone = described(given) if isinstance(given, Tensor) else type(given).__name__
+        raise TypeError(f"{what}: expected a list of tensors, such as [x], got {alone} alone")
+    tensors = list(given)
+    for i, x in enumerate(tensors):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{what}: expected Tensors, got {type(x).__name__} at place {i}")
+    return tensors
 
 
 def gradients(loss: Tensor, wanted: Iterable[Tensor]) -> list[Array]:
@@ -201,24 +211,21 @@ def gradients(loss: Tensor, wanted: Iterable[Tensor]) -> list[Array]:
     loss: a tensor of one number. wanted: tensors that it was computed from, leaves or not.
     The arrays may share memory with each other, and be read-only: copy what you mean to change.
     Raises ValueError if the loss is not one number, or if it does not depend on a wanted tensor,
-    TypeError for a single wanted tensor.
+    TypeError for a single wanted tensor, RuntimeError if a step has changed in place what the loss
+    was made of: no gradient is true of both.
     """
-    if isinstance(wanted, Tensor):
-        raise TypeError(f"gradients: expected a list of tensors, such as [x], got {wanted!r} alone")
-    wanted = list(wanted)
-    if np.size(loss.data) != 1:
-        raise ValueError(
-            f"gradients: the loss must be one number, not {loss!r}; take a mean or a sum"
-        )
+    wanted = listed("gradients", wanted)
+    _check_loss(loss)
     history = _history(loss.origin)  # oldest first: inputs come before what is made of them
     for i, x in enumerate(wanted):
         if x.origin not in history:
-            raise ValueError(f"gradients: the loss does not depend on wanted[{i}], {x!r}")
+            raise ValueError(f"gradients: the loss does not depend on wanted[{i}], {described(x)}")
 
     kept = {x.origin for x in wanted}
     on_path = set(kept)  # by what ways the loss depends on a wanted tensor
     for t in history:
         if any(x.origin in on_path for x in t.inputs):
+            t.check_unchanged()
             on_path.add(t)
 
     total: dict[Origin, Array] = {loss.origin: np.ones_like(loss.data)}
@@ -228,25 +235,35 @@ def gradients(loss: Tensor, wanted: Iterable[Tensor]) -> list[Array]:
         g = total[t] if t in kept else total.pop(t)
         for parent, shape, grad in reversed(t.inputs):  # of a layer b, w, x: b's reads g alone
             if parent in on_path:
-                dx = grad(g)
-                if np.shape(dx) != shape:
+                dx = as_array(grad(g))
+                if dx.shape != shape:
                     raise ValueError(
-                        f"{t.name}: a gradient of shape {np.shape(dx)}"
+                        f"{t.name}: a gradient of shape {dx.shape}"
                         f" for {parent.name or 'an input'} of shape {shape}"
                     )
                 total[parent] = kernels.add(total[parent], dx) if parent in total else dx
     return [total[x.origin] for x in wanted]
 
 
+def _check_loss(loss: Any) -> None:
+    if not isinstance(loss, Tensor):
+        kind = type(loss).__name__
+        raise TypeError(f"gradients: the loss is of type {kind}, expected a Tensor of one number")
+    if np.size(loss.data) != 1:
+        raise ValueError(
+            f"gradients: the loss must be one number, not {described(loss)}; take a mean or a sum"
+        )
+
+
 @contextlib.contextmanager
 def no_grad() -> Iterator[None]:
     """Inside `with no_grad():` this thread records nothing, so that memory is free as soon as
     possible."""
-    before = _remembering.set(False)
+    before = remembering.set(False)
     try:
         yield
     finally:
-        _remembering.reset(before)
+        remembering.reset(before)
 
 
 def _history(origin: Origin) -> dict[Origin, None]:
@@ -260,35 +277,21 @@ def _history(origin: Origin) -> dict[Origin, None]:
     return dict.fromkeys(sorted(seen, key=lambda t: t.birth))
 
 
-def _constant(value: Any) -> Any:
-    """A constant input: NumPy's scalars become plain numbers, which never widen a float32."""
-    if isinstance(value, np.generic | bool | int | float):
-        return float(value)
-    return value if hasattr(value, "dtype") else np.asarray(value)
-
-
-def _array(data: Any) -> Any:
+def as_array(data: Any) -> Any:
     """NumPy's arithmetic on arrays of one number leaves the arrays: back to one."""
     return np.asarray(data) if isinstance(data, np.generic) else data
 
 
-def _plain(option: Any) -> Any:
-    return option.item() if isinstance(option, np.generic) else option
+def _check_kind(data: Any) -> None:
+    """Raise TypeError for what is no array, or computes otherwise than one."""
+    if not hasattr(data, "dtype") or isinstance(data, Tensor | np.matrix | np.ma.MaskedArray):
+        raise TypeError(
+            f"Tensor: data is of type {type(data).__name__}, expected a float32 or float64"
+            " array, such as np.array([1, 2], np.float32)"
+        )
 
 
 def _one_tuple(given: tuple[Any, ...]) -> tuple[int, ...]:
     """(2, 3) for x.reshape(2, 3) as for x.reshape((2, 3))."""
-    return given[0] if len(given) == 1 and isinstance(given[0], tuple) else given
-
-
-def _kinds(arrays: tuple[Any, ...]) -> str:
-    return ", ".join("a number" if isinstance(a, float) else str(a.dtype) for a in arrays)
-
-
-def _check_floats(name: str, arrays: tuple[Any, ...]) -> None:
-    dtypes = {a.dtype for a in arrays if not isinstance(a, float)}
-    if not dtypes:
-        raise TypeError(f"{name}: expected a Tensor or an array, got {_kinds(arrays) or 'nothing'}")
-    if not dtypes <= FLOATS or len(dtypes) > 1:
-        given = _kinds(arrays)
-        raise TypeError(f"{name}: expected all float32 or all float64, got {given}; use .astype")
+    alone = len(given) == 1 and isinstance(given[0], tuple | list)
+    return tuple(given[0]) if alone else given

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -23,6 +24,14 @@ from tests import emulated_gpu
 SHARED = Path(
     os.environ.get("MINIDL_SHARED_DATA", Path(__file__).resolve().parents[1] / "../shared/data")
 )
+
+
+# The same few examples each time; "attack" draws others, and more, at every run.
+hypothesis.settings.register_profile(
+    "tests", derandomize=True, database=None, deadline=None, max_examples=12
+)
+hypothesis.settings.register_profile("attack", deadline=None, max_examples=500, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("MINIDL_EXAMPLES", "tests"))
 
 
 def chromium() -> str | None:

@@ -41,6 +41,8 @@ CONVOLUTIONS = [
     ((1, 4, 4, 2), (4, 3, 1), 2, (2, 0, 0, 1)),
     ((1, 5, 1, 2), (3, 3, 4), 2, (0, 0, 5, 0)),  # columns of zeros alone
     ((2, 9, 10, 4), (3, 3, 5), 2, (0, 0, 2, 2)),  # but for x's gradient
+    ((2, 12, 12, 4), (3, 3, 5), 3, (0, 0, 0, 0)),  # no quads: windows that share no input
+    ((1, 13, 16, 3), (4, 4, 2), 4, (1, 2, 0, 0)),
 ]
 DOUBLED = [(2, 3, 4, 3, 5), (1, 1, 1, 2, 1), (3, 5, 1, 1, 2), (1, 1, 6, 4, 3), (2, 8, 7, 9, 17)]
 
@@ -200,6 +202,7 @@ def test_statistics_kernels(sibling: Any, shape: tuple[int, ...], slope: float, 
     channels = shape[-1:]
     x, g, scale, shift, a, b = draw(dtype, shape, shape, *[channels] * 4)
     x += 1
+    x.flat[::5] = 0  # where a leaky ReLU has its corner
     mean = x.mean(axis=tuple(range(x.ndim - 1)))
     rows = g.size // channels[0]  # a sum may be off by a rounding of each
     for name, roundings, arguments in (

@@ -152,9 +152,105 @@ def test_a_number_to_the_power_of_zero_is_flat(device: Device):
     assert dx.tolist() == [0, 0, 0]
 
 
+@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.parametrize(
+    ("function", "at"),
+    [
+        (lambda x: ops.sqrt(ops.relu(x)), [-1.0, 0.0, 4.0]),
+        (lambda x: ops.log(ops.relu(x)), [-np.inf, -0.0, 4.0]),
+        (lambda x: 1.0 / ops.relu(x), [-1.0, 0.0, 4.0]),
+        (lambda x: ops.relu(x) ** -0.5, [-1.0, 0.0, 4.0]),
+        (lambda x: ops.sqrt(ops.absolute(x)), [0.0, -0.0, 4.0]),
+        (lambda x: ops.sqrt(ops.dropout(x, mask=x.data > 3, keep=1.0)), [-1.0, 1.0, 4.0]),
+        (lambda x: ops.sqrt(ops.max(x, axis=0)), [-np.inf, -1.0, 0.0]),
+        (lambda x: 1.0 / (x**0 - 1.0), [-1.0, 0.0, 4.0]),
+    ],
+    ids=["sqrt", "log", "divide", "power", "absolute", "dropout", "max", "flat"],
+)
+def test_nothing_comes_back_from_what_is_flat(
+    function: Callable[[Tensor], Tensor], at: list[float], device: Device
+):
+    """The gradient is 0 where a function does not depend on x, even if what comes is infinite."""
+    x = Tensor(device.put(np.array(at)))
+    dx = to_cpu(gradients(function(x).sum(), [x])[0])
+    assert not dx[:-1].any() and not np.isnan(dx).any()
+
+
+def test_dropped_infinities_are_gone(device: Device):
+    x = Tensor(device.put(np.array([np.inf, -np.inf, np.nan, -1.0, 2.0])))
+    y = ops.dropout(x, mask=device.put(np.arange(5) == 4), keep=0.5)
+    assert to_cpu(y.data).tolist() == [0, 0, 0, 0, 4]
+    assert not np.signbit(to_cpu(y.data)).any()
+
+
+@pytest.mark.parametrize(
+    ("mask", "keep", "words"),
+    [(np.ones(3, bool), 0, "keep is 0"), (np.ones(3, bool), 1.5, "keep is 1.5"),
+     (np.ones(3), 0.5, "the mask is (3,) float64, expected (3,) booleans"),
+     (np.ones(2, bool), 0.5, "the mask is (2,) bool, expected (3,) booleans")],
+)  # fmt: skip
+def test_dropout_refuses(mask: np.ndarray, keep: float, words: str):
+    with pytest.raises(ValueError, match=f"^dropout: {re.escape(words)}"):
+        ops.dropout(np.ones(3), mask=mask, keep=keep)
+
+
+# --- float32 keeps its digits ---------------------------------------------------------------------
+
+ROWS = 1 << 17
+BIAS = Tensor(np.full(2, 0.5, np.float32))
+SUMS: dict[str, Callable[[Tensor, np.ndarray], Any]] = {
+    "sum": lambda b, x: ops.sum(x, axis=0).data,
+    "sum, kept": lambda b, x: ops.sum(x, axis=0, keepdims=True).data[0],
+    "sum, from the end": lambda b, x: ops.sum(x, axis=-2).data,
+    "sum of columns": lambda b, x: ops.sum(np.asfortranarray(x), axis=0).data,
+    "sum of a slice": lambda b, x: ops.sum(np.repeat(x, 2, 1)[:, ::2], axis=0).data,
+    "sum over axes": lambda b, x: ops.sum(x.reshape(4, 2, -1, 2), axis=(2, 0, -3)).data,
+    "sum of the last": lambda b, x: ops.sum(x.T, axis=1).data,
+    "sum of the last, copied": lambda b, x: ops.sum(x.T.copy(), axis=1).data,
+    "sum of all": lambda b, x: ops.sum(x).data / 2,
+    "sum of all of a slice": lambda b, x: ops.sum(np.repeat(x, 9, 1)[:, :2]).data / 2,
+    "mean": lambda b, x: ops.mean(x, axis=0).data * ROWS,
+    "mean of all": lambda b, x: ops.mean(x).data * ROWS,
+    "add": lambda b, x: gradients(((b + 0 * x) * x).sum(), [b])[0],
+    "subtract": lambda b, x: -gradients(((0 * x - b) * x).sum(), [b])[0],
+    "multiply": lambda b, x: gradients((x * b).sum(), [b])[0],
+    "divide": lambda b, x: gradients((x / b).sum(), [b])[0] / -4,
+    "a row": lambda b, x: gradients((x * b.reshape(1, 2)).sum(), [b])[0],
+    "linear": lambda b, x: gradients((ops.linear(x, np.eye(2, dtype=np.float32), b) * x).sum(),
+                                     [b])[0],
+    "channelwise_linear": lambda b, x: gradients(
+        (ops.channelwise_linear(x.reshape(-1, 1, 1, 2), np.zeros((2, 1, 1), np.float32),
+                                b.reshape(2, 1)) * x.reshape(-1, 1, 1, 2)).sum(), [b])[0],
+    "sum of squares": lambda b, x: ops.sum_of_squares(np.sqrt(x)).data / 2,
+    "distance": lambda b, x: ops.squared_distance(np.sqrt(x), 0 * x).data / 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [0.1, 0.7])
+@pytest.mark.parametrize("name", SUMS)
+def test_many_equal_rows(name: str, value: float):
+    """Added up one by one in float32, they would be off by 1e-4 and more."""
+    x = np.full((ROWS, 2), value, np.float32)
+    found = np.asarray(SUMS[name](BIAS, x))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, x.sum(axis=0, dtype=np.float64)[: found.size], rtol=3e-7)
+
+
+def test_equal_maxima_beyond_counting_in_float32():
+    x = Tensor(np.zeros(2**24 + 8, np.float32))
+    (dx,) = gradients(ops.max(x), [x])
+    assert dx[0] == np.float32(1 / (2**24 + 8))
+
+
 def test_no_means_are_no_error():
     x = Tensor(np.ones((0, 3)))
     assert gradients(x.mean(axis=1).sum(), [x])[0].shape == (0, 3)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((0, 3), None), ((0, 3), 0), ((2, 0), -1)])
+def test_there_is_no_mean_of_nothing(shape: tuple[int, ...], axis: Any):
+    with pytest.raises(ValueError, match=r"^mean: no mean of nothing \[input shapes"):
+        ops.mean(np.ones(shape), axis=axis)
 
 
 # --- errors --------------------------------------------------------------------------------------

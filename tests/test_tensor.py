@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import re
+import warnings
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ from minidl.device import Device, DeviceError, to_cpu
 from minidl.ops.grads import once
 
 X = np.array([0.5, -2.0])
+with warnings.catch_warnings(action="ignore"):  # NumPy's own advice against it
+    MATRIX = np.matrix([[1.0]])
 
 
 def leaf(shape: tuple[int, ...], dtype: Any = np.float32, name: str = "") -> Tensor:
@@ -242,6 +245,34 @@ def test_a_shape_may_be_a_tuple(shape: Any):
     assert x.transpose(1, 0).shape == x.transpose((1, 0)).shape == x.transpose().shape == (3, 2)
 
 
+@pytest.mark.parametrize("list_or_tuple", [list, tuple])
+def test_a_shape_may_be_a_list(list_or_tuple: Any):
+    x = leaf((2, 3))
+    assert x.reshape(list_or_tuple([3, -1])).shape == (3, 2)
+    assert x.transpose(list_or_tuple([-1, 0])).shape == (3, 2)
+
+
+# --- how they look -------------------------------------------------------------------------------
+
+
+def test_a_tensor_shows_its_numbers(device: Device):
+    x = Tensor(device.put(np.array([[1.0, 2.5], [-3.0, 4.0]], np.float32)), "x")
+    assert repr(x) == (
+        "Tensor([[ 1. ,  2.5],\n        [-3. ,  4. ]], shape=(2, 2), dtype=float32, name='x')"
+    )
+    assert str(x) == f"{x}" == repr(x)
+    assert repr(x[0] * 2.0) == "Tensor([2., 5.], shape=(2,), dtype=float32, name='multiply')"
+    assert repr(Tensor(2.0)) == "Tensor(2., shape=(), dtype=float64)"
+    assert repr(Tensor(np.zeros((0, 3)))) == "Tensor([], shape=(0, 3), dtype=float64)"
+    assert len(repr(Tensor(np.zeros((1000, 1000))))) < 500
+
+
+def test_one_number_is_formatted_as_one():
+    x = leaf((2,))
+    assert f"{x.sum():.3f} {x.mean():8.1e} {Tensor(2.0):.1f}" == "2.000  1.0e+00 2.0"
+    assert Tensor(2.0).item() == 2
+
+
 # --- errors --------------------------------------------------------------------------------------
 
 
@@ -264,6 +295,33 @@ def test_a_shape_may_be_a_tuple(shape: Any):
         (TypeError, "Tensor: data is of type list, expected a float32 or float64 array",
          lambda x: Tensor([1.0, 2.0])),
         (TypeError, "Tensor: data is of type int, expected a", lambda x: Tensor(3)),
+        (TypeError, "Tensor: data is of type Tensor, expected a", Tensor),
+        (TypeError, "Tensor: data is of type matrix, expected a", lambda x: Tensor(MATRIX)),
+        (TypeError, "Tensor: data is of type MaskedArray, expected a",
+         lambda x: x * np.ma.array([1.0], mask=[True])),
+        (TypeError, "Tensor x (2,) float32 is no array: take its .data, or an op", np.asarray),
+        (TypeError, "Tensor x (2,) float32 is no array: take its .data, or an op",
+         lambda x: np.dot(np.ones(2, np.float32), x)),
+        (TypeError, "gradients: the loss is of type float, expected a Tensor of one number",
+         lambda x: gradients(3.0, [x])),  # type: ignore[arg-type]
+        (TypeError, "gradients: expected Tensors, got ndarray at place 1",
+         lambda x: gradients(x.sum(), [x, x.data])),
+        (TypeError, "gradients: expected a list of tensors, such as [x], got int alone",
+         lambda x: gradients(x.sum(), 3)),  # type: ignore[arg-type]
+        (TypeError, "concatenate: expected Tensors one by one, concatenate(a, b), got a list of",
+         lambda x: ops.concatenate([x, x])),
+        (TypeError, "power: exponent is Tensor x (2,) float32, of which no gradient would be taken",
+         lambda x: x**x),
+        (TypeError, "power: the exponent is Tensor x (2,) float32, expected a number; b ** x is o",
+         lambda x: 2**x),
+        (ValueError, "power: the exponent is of shape (2,), expected one number",
+         lambda x: x ** np.ones(2)),
+        (TypeError, "dropout: mask is Tensor x (2,) float32, of which no gradient would be taken",
+         lambda x: ops.dropout(x, mask=x, keep=0.5)),
+        (TypeError, "mean: 'float' object cannot be interpreted as an integer [input shapes: (2,)]",
+         lambda x: x.mean(0.5)),
+        (ValueError, "item: expected one number, got Tensor x (2,) float32", lambda x: x.item()),
+        (ValueError, "item: expected one number, got Tensor x (2,) float32", lambda x: f"{x:.3f}"),
         (TypeError, "sum: expected a Tensor or an array, got a number",
          lambda x: Tensor(2.0).sum()),
         (TypeError, "multiply: expected a Tensor or an array, got a number, a number",
@@ -274,8 +332,6 @@ def test_a_shape_may_be_a_tuple(shape: Any):
          lambda x: ops.concatenate(x, 3.0)),
         (TypeError, "matmul: expected arrays alone, got float32, a number", lambda x: x @ 2.0),
     ],
-    ids=["no scalar", "outside", "mixed types", "integers", "op", "shapes", "index", "alone",
-         "list", "int", "number", "numbers", "op of a number", "number beside", "number in @"],
 )  # fmt: skip
 def test_errors_say_what_and_which(
     error: type[Exception], words: str, call: Callable[[Tensor], Any]

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import kernels
 from ..device import Array
-from ..tensor import op
+from ..lift import op
 from .grads import Grads
 
 

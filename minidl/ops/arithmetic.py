@@ -8,17 +8,18 @@ import numpy as np
 
 from .. import kernels
 from ..device import Array
-from ..tensor import op
+from ..lift import op
 from .grads import Grads
+from .sums import summed
 
 
 def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     """Sum g over the axes along which an array of `shape` was repeated to g's shape."""
     if g.shape == shape:
         return g
-    g = g.sum(axis=tuple(range(g.ndim - len(shape))))
-    repeated = tuple(i for i, n in enumerate(shape) if n == 1 and g.shape[i] != 1)
-    return g.sum(axis=repeated, keepdims=True) if repeated else g
+    new = g.ndim - len(shape)
+    repeated = (i for i, n in enumerate(shape, new) if n == 1 and g.shape[i] != 1)
+    return summed(g, (*range(new), *repeated)).reshape(shape)
 
 
 @op
@@ -58,9 +59,12 @@ def negative(x: Array) -> Grads:
 @op
 def power(x: Array, *, exponent: float) -> Grads:
     """x ** exponent, for a constant exponent."""
+    if np.ndim(exponent):
+        raise ValueError(f"the exponent is of shape {np.shape(exponent)}, expected one number")
     exponent = float(exponent)
-    lower = exponent - 1 if exponent else 0.0  # x ** 0 is flat, at 0 too
-    return x**exponent, lambda g: g * (exponent * x**lower)
+    if not exponent:  # flat, at 0 too
+        return x**exponent, np.zeros_like
+    return x**exponent, lambda g: g * (exponent * x ** (exponent - 1))
 
 
 @op
@@ -101,8 +105,8 @@ def bernoulli_kl(q: Array, *, p: float) -> Grads:
 
 @op
 def absolute(x: Array) -> Grads:
-    """|x|."""
-    return np.abs(x), lambda g: g * np.sign(x)
+    """|x|. At 0, where it has a corner, the gradient is 0."""
+    return np.abs(x), lambda g: np.where(x == 0, 0, np.where(x < 0, -g, g))
 
 
 # --- reductions ----------------------------------------------------------------------------------
@@ -120,7 +124,7 @@ def _spread(g: Array, shape: tuple[int, ...], axis: Any, keepdims: bool) -> Arra
 def sum(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
     """The sum over axis."""
     shape = x.shape
-    return x.sum(axis=axis, keepdims=keepdims), lambda g: _spread(g, shape, axis, keepdims)
+    return summed(x, axis, keepdims), lambda g: _spread(g, shape, axis, keepdims)
 
 
 @op
@@ -143,10 +147,12 @@ def squared_distance(a: Array, b: Array) -> Grads:
 
 @op
 def mean(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
-    """The mean over axis."""
-    y, shape = x.mean(axis=axis, keepdims=keepdims), x.shape
-    count = x.size / y.size if y.size else 1
-    return y, lambda g: _spread(g / count, shape, axis, keepdims)
+    """The mean over axis. Raises ValueError where there is nothing to take it of."""
+    total, shape = summed(x, axis, keepdims), x.shape
+    if not x.size and total.size:
+        raise ValueError("no mean of nothing")
+    count = x.size / total.size if total.size else 1
+    return total / count, lambda g: _spread(g / count, shape, axis, keepdims)
 
 
 @op
@@ -155,8 +161,8 @@ def max(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
     y = x.max(axis=axis, keepdims=keepdims)
 
     def grad_x(g: Array) -> Array:
-        reached = (x == _spread(y, x.shape, axis, keepdims)).astype(x.dtype)
-        share = reached / reached.sum(axis=axis, keepdims=True)
-        return _spread(g, x.shape, axis, keepdims) * share
+        reached = x == _spread(y, x.shape, axis, keepdims)
+        count = reached.sum(axis=axis, keepdims=keepdims).astype(x.dtype)
+        return np.where(reached, _spread(g / count, x.shape, axis, keepdims), 0)
 
     return y, grad_x

@@ -6,8 +6,9 @@ import numpy as np
 
 from .. import kernels
 from ..device import Array
-from ..tensor import op
+from ..lift import op
 from .grads import Grads
+from .sums import summed
 
 
 @op
@@ -60,7 +61,7 @@ def channelwise_linear(x: Array, w: Array, b: Array) -> Grads:
         by_picture(kernels.matmul(maps, w) + b[:, None]),
         lambda g: by_picture(kernels.matmul(by_map(g), w.transpose(0, 2, 1))),
         lambda g: kernels.matmul(maps.transpose(0, 2, 1), by_map(g)),
-        lambda g: g.reshape(N, P, C).sum(axis=0).T,
+        lambda g: summed(g.reshape(N, P, C), 0).T,
     )
 
 
@@ -70,7 +71,9 @@ def dropout(x: Array, *, mask: Array, keep: float) -> Grads:
 
     mask: booleans of x's shape, on x's device (Srivastava et al. 2014).
     """
-    if mask.shape != x.shape:
-        raise ValueError(f"x is {x.shape}, mask is {mask.shape}")
-    scale = mask.astype(x.dtype) / keep
-    return x * scale, lambda g: g * scale
+    if mask.shape != x.shape or mask.dtype != bool:
+        raise ValueError(f"the mask is {mask.shape} {mask.dtype}, expected {x.shape} booleans")
+    if not 0 < keep <= 1:
+        raise ValueError(f"keep is {keep}, expected 0 < keep <= 1")
+    scale = x.dtype.type(1) / keep
+    return np.where(mask, x * scale, 0), lambda g: np.where(mask, g * scale, 0)

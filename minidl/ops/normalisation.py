@@ -8,7 +8,8 @@ import numpy as np
 
 from .. import kernels
 from ..device import Array
-from ..tensor import Tensor, op
+from ..lift import op
+from ..tensor import Tensor
 from .grads import Grads, once
 
 
@@ -48,6 +49,11 @@ def batch_norm(
     mean, variance = kernels.moments(x, slope) if of_batch is None else of_batch
     _check(x, gamma=gamma, beta=beta, mean=mean, variance=variance)
     rows = math.prod(x.shape[:-1])
+    if rows == 1:
+        raise ValueError(
+            f"x is {x.shape}: one value of each channel has no variance; take a larger batch, or"
+            " statistics that are given (in a layer: train(False))"
+        )
     r = 1 / np.sqrt(variance + eps)
 
     @once

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl import Tensor, losses, ops
-from minidl.tensor import OPS, op
+from minidl import Tensor, losses, op, ops
+from minidl.tensor import OPS
 
 
 def _op(forward: Any) -> Any:
