@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minidl import Tensor, ops
-from minidl.optim import LBFGS, _between, _Point
+from minidl.optim.lbfgs import LBFGS, _between, _Point
 
 Function = Callable[[float], float]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from minidl import Tensor, gradients, optim
+from minidl import Tensor, gradients, nn, optim
 from minidl.device import Device, to_cpu
 from minidl.optim import LBFGS, SGD, Adam
 
@@ -65,11 +66,109 @@ def test_steps(name: str, device: Device):
         np.testing.assert_allclose(to_cpu(p.data), e, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["SGD, momentum", "Adam"])
-@pytest.mark.parametrize("grads", [GRADS[0][:1], GRADS[0][::-1]], ids=["too few", "other order"])
-def test_gradients_of_other_parameters_are_refused(name: str, grads: list[np.ndarray]):
-    with pytest.raises(ValueError):
-        STEPS[name][0]([Tensor(a.copy()) for a in START]).step(grads)
+A, B = GRADS[0]  # (3, 2) and (2,)
+WRONG_GRADS: dict[str, tuple[Any, type[Exception], str]] = {
+    "too few": ([A], ValueError, "expected 2 gradients, one for each parameter, got 1"),
+    "too many": ([A, B, B], ValueError, "expected 2 gradients, one for each parameter, got 3"),
+    "other order": ([B, A], ValueError, "at place 0 is (2,) float64, expected (3, 2) float64"),
+    "one that would broadcast": ([A[:1], B], ValueError, "at place 0 is (1, 2) float64, expected"),
+    "another type": ([A, B.astype(np.float32)], ValueError, "place 1 is (2,) float32, expected"),
+    "tensors": ([A, Tensor(B)], TypeError, "expected arrays, got Tensor at place 1"),
+    "lists": ([A, [1.0, 2.0]], TypeError, "expected arrays, got list at place 1"),
+    "the loss": (
+        Tensor(np.ones(())),
+        TypeError,
+        "expected gradients(loss, parameters), got Tensor",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("wrong", WRONG_GRADS)
+def test_gradients_that_do_not_fit_move_nothing(name: str, wrong: str):
+    grads, error, words = WRONG_GRADS[wrong]
+    parameters = [Tensor(a.copy()) for a in START]
+    optimizer = STEPS[name][0](parameters)
+    with pytest.raises(error, match=rf"^{type(optimizer).__name__}\.step: .*{re.escape(words)}"):
+        optimizer.step(grads)
+    assert all((p.data == a).all() for p, a in zip(parameters, START, strict=True))
+    assert all(not array.any() for array in optimizer.state().values())
+
+
+# --- what they are made with ----------------------------------------------------------------------
+
+W = Tensor(np.ones(2), "w")
+MAKERS: dict[str, Callable[..., Any]] = {
+    "SGD": lambda ps, **options: SGD(ps, **{"rate": 0.1, **options}),
+    "Adam": Adam,
+    "LBFGS": LBFGS,
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize(
+    ("parameters", "error", "words"),
+    [
+        (W, TypeError, "expected a list of tensors, such as [x], got Tensor w (2,) float64"),
+        (nn.ReLU(), TypeError, "expected a list of tensors, such as [x], got ReLU alone"),
+        ([W, W.data], TypeError, "expected Tensors, got ndarray at place 1"),
+        ({"w": W}, TypeError, "expected Tensors, got str at place 0"),
+        ([], ValueError, "there are no parameters to move"),
+        ([W, Tensor(np.ones(1)), W], ValueError,
+         "Tensor w (2,) float64 is there twice, at places 0 and 2"),
+        ([W, W * 2.0], TypeError, "Tensor multiply (2,) float64 at place 1 is a result or a"),
+        ([Tensor(2.0)], TypeError, "Tensor unnamed () float64 at place 0 is a result or a number"),
+    ],
+    ids=["alone", "module", "array", "dict", "none", "twice", "result", "number"],
+)  # fmt: skip
+def test_parameters_are_leaves(name: str, parameters: Any, error: type[Exception], words: str):
+    with pytest.raises(error, match=f"^{name}: {re.escape(words)}"):
+        MAKERS[name](parameters)
+
+
+NO_RATES = [-1.0, -1e-9, math.nan, math.inf]
+NO_SHARES = [-0.1, 1.0, 2.0, math.nan]
+BAD: list[tuple[str, str, list[Any]]] = [
+    ("SGD", "rate", NO_RATES),
+    ("SGD", "momentum", NO_SHARES),
+    ("Adam", "rate", NO_RATES),
+    ("Adam", "beta1", NO_SHARES),
+    ("Adam", "beta2", NO_SHARES),
+    ("Adam", "eps", [0.0, -1e-8, math.nan, math.inf]),
+    ("LBFGS", "memory", [0, -1]),
+    ("LBFGS", "evaluations", [0]),
+    ("LBFGS", "c1", [0.0, -1.0, 0.9, 0.95, math.nan]),
+    ("LBFGS", "c2", [1.0, 1e-4, 1e-5, math.nan]),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value"),
+    [(name, setting, value) for name, setting, values in BAD for value in values],
+)
+def test_settings_out_of_range(name: str, setting: str, value: Any):
+    with pytest.raises(ValueError, match=f"^{name}: .*{setting} (is )?{value}"):
+        MAKERS[name]([W], **{setting: value})
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_settings_at_the_edge(name: str):
+    edge = {"momentum": 0.0} if name == "SGD" else {"beta1": 0.0, "beta2": 0.0}
+    optimizer = MAKERS[name]([Tensor(np.ones(2))], rate=0.0, **edge)
+    optimizer.step([np.ones(2)])
+    assert optimizer.parameters[0].data.tolist() == [1, 1]
+    with pytest.raises(ValueError, match=f"^{name}: rate is nan, expected 0 or more"):
+        optimizer.rate = math.nan
+    assert optimizer.rate == 0
+    optimizer.rate = np.float32(0.5)
+
+
+def test_lbfgs_asks_for_a_function():
+    with pytest.raises(TypeError, match=r"LBFGS\.step: expected a function that returns the loss"):
+        LBFGS([W]).step((W * W).sum())  # type: ignore[arg-type]
+    optimizer = LBFGS([Tensor(np.ones(2))], memory=1, evaluations=1)
+    optimizer.step(lambda: (optimizer.parameters[0] ** 2).sum())
+    assert len(optimizer.pairs) == 1
 
 
 # --- stopping and going on -----------------------------------------------------------------------
@@ -150,6 +249,34 @@ def test_clip_gradients(norm: float, scale: float, device: Device):
     for c, g in zip(clipped, given, strict=True):
         assert c.dtype == np.float32
         np.testing.assert_allclose(to_cpu(c), to_cpu(g) * scale, rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [0.0, -1.0, math.nan])
+def test_clip_gradients_refuses(norm: float):
+    with pytest.raises(ValueError, match=f"clip_gradients: norm is {norm}, expected more than 0"):
+        optim.clip_gradients([np.ones(2)], norm)
+
+
+@pytest.mark.parametrize("alone", [np.ones((2, 2)), Tensor(np.ones((2, 2)))])
+def test_clip_gradients_takes_a_list(alone: Any):
+    with pytest.raises(TypeError, match="clip_gradients: expected a list of arrays, got one alone"):
+        optim.clip_gradients(alone, 1.0)
+
+
+def test_clipping_what_is_too_large_to_square_in_float32():
+    (clipped,), before = optim.clip_gradients([np.full(4, 1e30, np.float32)], 2.0)
+    assert before == pytest.approx(2e30)
+    np.testing.assert_allclose(clipped, 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+@pytest.mark.parametrize("norm", [1.0, math.inf])
+def test_what_is_not_finite_is_not_clipped(odd: float, norm: float):
+    given = [np.array([3.0, 4.0]), np.array([odd])]
+    clipped, before = optim.clip_gradients(given, norm)
+    assert not math.isfinite(before)
+    for c, g in zip(clipped, given, strict=True):
+        np.testing.assert_array_equal(c, g)
 
 
 def test_clipping_nothing_is_nothing():

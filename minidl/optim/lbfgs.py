@@ -1,100 +1,17 @@
-"""Optimisers, in order of complexity. Each holds the parameters and its own state for them, in
-order.
-
-`step(gradients(loss, parameters))` moves the parameters in place. `rate` is an attribute: a
-schedule sets it before each step. LBFGS alone has `step(loss_of)`, and no rate. `state()` and
-`load_state()` serve checkpoints.
-"""
+"""Limited-memory BFGS: a model of the curvature out of the last few steps, and a line search."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from . import kernels
-from .device import Array
-from .tensor import Tensor, gradients
-
-
-class Optimizer:
-    """Base: `slots` names the arrays that an optimiser keeps for each parameter."""
-
-    slots: tuple[str, ...] = ()
-
-    def __init__(self, parameters: Sequence[Tensor], *, rate: float) -> None:
-        self.parameters, self.rate, self.steps = list(parameters), rate, 0
-        for slot in self.slots:
-            setattr(self, slot, [np.zeros_like(p.data) for p in self.parameters])
-
-    def step(self, grads: Sequence[Array]) -> None:
-        raise NotImplementedError
-
-    def state(self) -> dict[str, Array]:
-        """Everything that the next step depends on, besides parameters and rate."""
-        arrays = {f"{s}.{i}": a for s in self.slots for i, a in enumerate(getattr(self, s))}
-        return {"steps": np.array(self.steps), **arrays}
-
-    def load_state(self, state: Mapping[str, Array]) -> None:
-        """Go on where `state` of an equal optimiser was taken. Raises ValueError if it was not."""
-        own = self.state()
-        if {k: np.shape(v) for k, v in own.items()} != {k: np.shape(v) for k, v in state.items()}:
-            raise ValueError(f"{type(self).__name__}: this state belongs to another optimiser")
-        self.steps = int(state["steps"])
-        for slot in self.slots:
-            for i, array in enumerate(getattr(self, slot)):
-                array[...] = np.asarray(state[f"{slot}.{i}"], like=array)
-
-
-class SGD(Optimizer):
-    """Gradient descent with momentum: v <- momentum v - rate g, p <- p + v (Polyak 1964)."""
-
-    slots = ("velocity",)
-    velocity: list[Array]
-
-    def __init__(self, parameters: Sequence[Tensor], *, rate: float, momentum: float = 0.0) -> None:
-        super().__init__(parameters, rate=rate)
-        self.momentum = momentum
-
-    def step(self, grads: Sequence[Array]) -> None:
-        self.steps += 1
-        for p, g, v in zip(self.parameters, grads, self.velocity, strict=True):
-            v *= self.momentum
-            v -= self.rate * g
-            p.data += v
-
-
-class Adam(Optimizer):
-    """Steps of about `rate` in every direction, whatever the gradient's scale (Kingma & Ba 2015).
-
-    m and v are running means of the gradient and of its square. eps is added to sqrt(v) before the
-    correction of its bias, the second form of the paper's section 2.
-    """
-
-    slots = ("m", "v")
-    m: list[Array]
-    v: list[Array]
-
-    def __init__(
-        self,
-        parameters: Sequence[Tensor],
-        *,
-        rate: float = 1e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
-    ) -> None:
-        super().__init__(parameters, rate=rate)
-        self.beta1, self.beta2, self.eps = beta1, beta2, eps
-
-    def step(self, grads: Sequence[Array]) -> None:
-        self.steps += 1
-        bias = math.sqrt(1 - self.beta2**self.steps) / (1 - self.beta1**self.steps)
-        data = [p.data for p in self.parameters]
-        rate = self.rate * bias
-        kernels.adam(data, list(grads), self.m, self.v, rate, self.beta1, self.beta2, self.eps)
+from ..changes import changed
+from ..device import Array
+from ..tensor import Tensor, gradients
+from .descent import movable
 
 
 class _Point(NamedTuple):
@@ -112,6 +29,8 @@ class LBFGS:
 
     Wants a loss without noise: the same function of the parameters at each evaluation, on one large
     batch. `step(loss_of)` takes one step on `loss_of() -> Tensor` and returns the loss after it.
+
+    Raises ValueError for settings out of range, and as `Optimizer` for the parameters.
     """
 
     def __init__(
@@ -123,12 +42,20 @@ class LBFGS:
         c2: float = 0.9,
         evaluations: int = 25,
     ) -> None:
-        self.parameters, self.memory = list(parameters), memory
+        if memory < 1 or evaluations < 1 or not 0 < c1 < c2 < 1:
+            raise ValueError(
+                f"LBFGS: memory {memory}, evaluations {evaluations}, c1 {c1}, c2 {c2};"
+                " expected 1 or more of both, and 0 < c1 < c2 < 1"
+            )
+        self.parameters, self.memory = movable("LBFGS", parameters), memory
         self.c1, self.c2, self.evaluations = c1, c2, evaluations
         self.pairs: list[tuple[Array, Array]] = []  # (s, y): changes of position, of gradient
         self.converged = False  # no step along the search direction lowers the loss any more
 
     def step(self, loss_of: Callable[[], Tensor]) -> float:
+        if not callable(loss_of):
+            kind = type(loss_of).__name__
+            raise TypeError(f"LBFGS.step: expected a function that returns the loss, got {kind}")
         x = self._position()
         loss, g = self._evaluate(loss_of)
         size = float(np.abs(g).sum())
@@ -201,6 +128,7 @@ class LBFGS:
         for p in self.parameters:
             p.data[...] = x[start : start + p.data.size].reshape(p.shape)
             start += p.data.size
+        changed(p.data for p in self.parameters)
 
     def state(self) -> dict[str, Array]:
         """The pairs; the next step depends on nothing else besides the parameters."""
@@ -234,27 +162,3 @@ def _between(low: _Point, high: _Point) -> float:
                 t = b - (b - a) * (gb + d2 - d1) / (gb - ga + 2 * d2)
     margin = 0.1 * abs(b - a)
     return min(max(t, min(a, b) + margin), max(a, b) - margin)
-
-
-# --- learning rates and gradients ----------------------------------------------------------------
-
-
-def warmup_cosine(
-    rate: float, step: int, steps: int, *, warmup: int = 0, floor: float = 0.0
-) -> float:
-    """Up linearly to `rate` over the first `warmup` steps, then down a cosine to floor * rate.
-
-    step counts from 0 to steps - 1 (Loshchilov & Hutter 2017).
-    """
-    if step < warmup:
-        return rate * (step + 1) / warmup
-    done = min(1.0, (step - warmup) / max(1, steps - warmup))
-    return rate * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done)))
-
-
-def clip_gradients(grads: Iterable[Array], norm: float) -> tuple[list[Array], float]:
-    """The gradients, shrunk together to a joint norm of at most `norm`; and the norm before."""
-    grads = list(grads)
-    total = math.sqrt(sum(float((g * g).sum()) for g in grads))
-    scale = min(1.0, norm / total) if total > 0 else 1.0
-    return [g * g.dtype.type(scale) if scale < 1 else g for g in grads], total
