@@ -2,7 +2,7 @@
 
 Two conventions of the squared error are in use, and the difference is a factor of half the pixels
 of a sample: take the wrong one and every penalty beside it weighs a hundred times too much. They
-have two names here, so that the choice is seen.
+have two names here, so that the choice is seen. An empty batch raises ValueError.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from . import ops
 from .device import Array
-from .tensor import Tensor
+from .tensor import Tensor, listed
 
 
 def half_squared_error(prediction: Tensor, target: Tensor | Array) -> Tensor:
@@ -53,7 +53,10 @@ def kl_sparsity(hidden: Tensor, rho: float) -> Tensor:
 
 def l2_penalty(weights: Sequence[Tensor]) -> Tensor:
     """1/2 sum |W|_F^2 over the given weights (Xie et al. 2012, eq. 6 and 7)."""
-    first, *rest = (ops.sum_of_squares(w) for w in weights)
+    squares = [ops.sum_of_squares(w) for w in listed("l2_penalty", weights)]
+    if not squares:
+        raise ValueError("l2_penalty: there are no weights")
+    first, *rest = squares
     for square in rest:
         first = first + square
     return first * 0.5
@@ -62,3 +65,5 @@ def l2_penalty(weights: Sequence[Tensor]) -> Tensor:
 def _check(name: str, prediction: Tensor, target: Tensor | Array) -> None:
     if prediction.shape != target.shape:  # broadcasting here would hide a mistake
         raise ValueError(f"{name}: prediction is {prediction.shape}, target is {target.shape}")
+    if not math.prod(prediction.shape):
+        raise ValueError(f"{name}: prediction is {prediction.shape}: no mean of nothing")

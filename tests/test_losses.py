@@ -83,6 +83,23 @@ def test_binary_cross_entropy_is_stable(dtype: Any, device: Device):
     assert gradients(loss, [z])[0].tolist() == pytest.approx([0, 0, -0.25, 0.25], abs=1e-37)
 
 
+@pytest.mark.parametrize("name", VALUES)
+def test_there_is_no_loss_of_nothing(name: str):
+    nothing = Tensor(np.zeros((0, 3), np.float32))
+    calls: dict[str, Callable[[], Tensor]] = {
+        "kl_sparsity": lambda: losses.kl_sparsity(nothing, RHO),
+        "l2_penalty": lambda: losses.l2_penalty([]),
+    }
+    words = {"l2_penalty": "there are no weights"}.get(name, "no mean of nothing")
+    with pytest.raises(ValueError, match=words):
+        calls.get(name, lambda: getattr(losses, name)(nothing, nothing))()
+
+
+def test_a_penalty_takes_weights_one_by_one():
+    with pytest.raises(TypeError, match="l2_penalty: expected a list of tensors, such as"):
+        losses.l2_penalty(Tensor(Y))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("target", [0, 1, 0.9, True])
 def test_binary_cross_entropy_takes_one_target_for_all(target: float):
     one, all_ = (losses.binary_cross_entropy(Tensor(Y), t) for t in (target, Y * 0 + target))

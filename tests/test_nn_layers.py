@@ -90,6 +90,35 @@ def test_batch_norm_refuses_other_channels() -> None:
         nn.BatchNorm(4, momentum=1)
 
 
+@pytest.mark.parametrize("shape", [(1, 3), (1, 1, 1, 3), (3,)])
+def test_batch_norm_needs_more_than_one_value(shape: tuple[int, ...]) -> None:
+    """Else it would give beta, whatever x is, and its statistics would drift to those of one."""
+    layer, x = nn.BatchNorm(3), pictures(*shape)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"batch_norm: x is .*: one value of each"):
+            layer(x)
+    assert layer.mean.tolist() == [0, 0, 0] and layer.variance.tolist() == [1, 1, 1]
+    assert layer.train(False)(x).shape == shape
+    assert nn.BatchNorm(3)(pictures(2, 3)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, 1e30])
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:overflow")
+def test_a_batch_that_is_not_finite_leaves_no_trace_in_the_statistics(odd: float) -> None:
+    layer, x = nn.BatchNorm(2, momentum=0.5), pictures(6, 2)
+    x[3, 0] = odd
+    layer(x)
+    assert (layer.mean[0], layer.variance[0]) == (0, 1)
+    assert layer.mean[1] == pytest.approx(x[:, 1].mean() / 2)
+    assert layer.variance[1] == pytest.approx(0.5 + x[:, 1].var() / 2)
+
+
+@pytest.mark.parametrize("eps", [-1e-5, np.nan])
+def test_batch_norm_refuses_eps(eps: float) -> None:
+    with pytest.raises(ValueError, match="BatchNorm: eps is"):
+        nn.BatchNorm(2, eps=eps)
+
+
 def test_dropout() -> None:
     x = np.ones((100, 50), np.float32)
     y = nn.Dropout(0.3, rng=rng())(x).data

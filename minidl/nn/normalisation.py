@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from .. import ops
+from ..changes import changed
 from ..device import Array
 from ..tensor import Tensor
+from .initial import check_generator
 from .module import Module
 
 
@@ -15,6 +17,8 @@ class BatchNorm(Module):
 
     In training by the mean and variance of the batch, while the running ones follow, as in Keras:
     running = momentum running + (1 - momentum) batch, the variance being the batch's mean square.
+    A channel whose mean or variance is not finite leaves the running ones as they are. One value of
+    each channel has no variance: it raises ValueError.
     In use by the running ones. gamma (channels,) starts at 1, beta (channels,) at 0, the running
     mean at 0, the running variance at 1 (Ioffe & Szegedy 2015).
 
@@ -27,6 +31,8 @@ class BatchNorm(Module):
     ) -> None:
         if not 0 <= momentum < 1:
             raise ValueError(f"BatchNorm: momentum is {momentum}, expected 0 <= momentum < 1")
+        if not eps >= 0:
+            raise ValueError(f"BatchNorm: eps is {eps}, expected 0 or more")
         self.momentum, self.eps, self.slope = momentum, eps, slope
         self.gamma = Tensor(np.ones(channels, np.float32), f"BatchNorm({channels}).gamma")
         self.beta = Tensor(np.zeros(channels, np.float32), f"BatchNorm({channels}).beta")
@@ -43,8 +49,10 @@ class BatchNorm(Module):
         y = ops.batch_norm(
             x, self.gamma, self.beta, eps=self.eps, of_batch=of_batch, slope=self.slope
         )
-        self.mean += (1 - self.momentum) * (mean - self.mean)
-        self.variance += (1 - self.momentum) * (variance - self.variance)
+        finite, share = np.isfinite(mean + variance), 1 - self.momentum
+        self.mean += share * np.where(finite, mean - self.mean, 0)
+        self.variance += share * np.where(finite, variance - self.variance, 0)
+        changed([self.mean, self.variance])
         return y
 
 
@@ -58,6 +66,7 @@ class Dropout(Module):
     def __init__(self, rate: float, *, rng: np.random.Generator) -> None:
         if not 0 <= rate < 1:
             raise ValueError(f"Dropout: rate is {rate}, expected 0 <= rate < 1")
+        check_generator("Dropout", rng)
         self.rate, self.rng = rate, rng
 
     def forward(self, x: Tensor | Array) -> Tensor | Array:
