@@ -529,6 +529,7 @@ print(f"loss at first {losses[0]:.4f}, at last {losses[-1]:.5f}")
 # the text below is printed from the source, so it cannot differ from what runs. Beyond ours it
 #
 # * refuses a loss that is not one number, and a wanted tensor that the loss does not depend on;
+# * refuses a loss that is out of date: a step has changed in place what it was made of;
 # * walks only through tensors on the way to a wanted one, so nothing is computed in vain;
 # * adds two gradients of one tensor with a compiled loop, which `minidl.kernels` finds;
 # * forgets a gradient as soon as it has been handed on, which saves memory;

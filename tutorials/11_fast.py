@@ -451,6 +451,7 @@ print(*re.findall(r".*Index (?:start|stride)\(\).*\}", launch.source()), sep="\n
 
 # %%
 print(inspect.getsource(reference.leaky_relu))
+print(inspect.getsource(elementwise.sloped))
 print(inspect.getsource(elementwise._leaky_relu))
 
 # %% [markdown]
