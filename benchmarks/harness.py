@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.checkpoint import replacing
+from minidl.files import replacing
 
 Call = Callable[[], object]
 Clock = Callable[[], float]  # seconds, from any beginning

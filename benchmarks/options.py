@@ -13,6 +13,7 @@ from pathlib import Path
 
 import minidl
 from minidl.device import CPU
+from minidl.files import check_absent
 from minidl.kernels.cpu import threads as cpu_threads
 
 from . import gpu
@@ -39,6 +40,7 @@ def parser(description: str | None, *, on_gpu: bool = False) -> argparse.Argumen
     )
     made.add_argument("--json", type=Path, metavar="FILE", help="also write the results there")
     made.add_argument("--chart", type=Path, metavar="FILE", help="also draw them, as a PNG file")
+    made.add_argument("--force", action="store_true", help="replace files that exist")
     return made
 
 
@@ -58,7 +60,11 @@ def begin(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
     chosen.rounds = QUICK_ROUNDS if chosen.quick else ROUNDS
     for path in (chosen.json, chosen.chart):
         if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                check_absent(path, force=chosen.force)
+            except OSError as error:
+                parser.error(str(error))
     chosen.place, chosen.clock = CPU, time.perf_counter
     use_threads(chosen.threads, torch=chosen.torch)
     print(header(chosen.threads, torch=chosen.torch))

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from . import schema
 from .device import Array, to_cpu
+from .files import replacing
 
 FORMAT = "minidl-1"
 
@@ -58,53 +59,66 @@ def save(
 def load(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
     """(groups, description) as `save` was given them, the description as JSON gives it back: lists
     for tuples. Raises CheckpointError for anything else."""
-    with _opened(path) as (file, metadata):
-        named = json.loads(metadata.get("groups", "[]"))  # for those that are empty
-        groups: dict[str, dict[str, np.ndarray]] = {group: {} for group in named}
+    with _opened(path) as (file, header):
+        groups: dict[str, dict[str, np.ndarray]] = {group: {} for group in header.groups}
         for key in file.keys():  # noqa: SIM118, safe_open is no mapping
-            group, _, name = key.partition("/")
+            group, slash, name = key.partition("/")
+            if not slash or (header.groups and group not in groups):
+                raise ValueError(f"an array {key!r} of no group")
             groups.setdefault(group, {})[name] = file.get_tensor(key)
-        return groups, json.loads(metadata["about"])
+        return groups, header.about
 
 
 def about(path: str | Path) -> dict[str, Any]:
     """The description that `save` was given, without the arrays. Raises as `load`."""
-    with _opened(path) as (_, metadata):
-        return json.loads(metadata["about"])
+    with _opened(path) as (_, header):
+        return header.about
+
+
+def numbers(
+    groups: Mapping[str, Mapping[str, np.ndarray]], name: str, kinds: str = "f"
+) -> Mapping[str, np.ndarray]:
+    """A group of arrays, such as a network's parameters. Raises ValueError if it is not there, or
+    if it holds anything but finite numbers of these kinds of dtypes."""
+    if name not in groups:
+        raise ValueError(f"no group {name!r}")
+    for key, array in groups[name].items():
+        if array.dtype.kind not in kinds or not np.isfinite(array).all():
+            raise ValueError(f"{name}/{key} holds something else than finite numbers")
+    return groups[name]
+
+
+@dataclass(frozen=True)
+class _Header:
+    """A file's metadata: the groups' names, those of empty ones too, and the description."""
+
+    groups: list[str]
+    about: dict[str, Any]
+
+    @classmethod
+    def read(cls, metadata: Mapping[str, str]) -> _Header:
+        """Raises KeyError or ValueError."""
+        groups = schema.parse(metadata.get("groups", "[]"))
+        about = schema.parse(metadata["about"])
+        if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
+            raise ValueError("groups without names")
+        if not isinstance(about, dict):
+            raise ValueError("a description without names")
+        return cls(groups, about)
 
 
 @contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[tuple[Any, dict[str, str]]]:
-    """A checkpoint's file and its metadata, with every fault turned into a CheckpointError."""
-    if not Path(path).is_file():
-        raise CheckpointError(f"{path}: no such checkpoint")
+def _opened(path: str | Path) -> Iterator[tuple[Any, _Header]]:
+    """A checkpoint's file and its header, with every fault turned into a CheckpointError."""
     try:
+        if not Path(path).is_file():
+            raise CheckpointError(f"{path}: no such checkpoint")
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise CheckpointError(f"{path}: a safetensors file, but not one of minidl's")
-            yield file, metadata
-    except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+            yield file, _Header.read(metadata)
+    except CheckpointError:
+        raise
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path}: not a checkpoint, or damaged ({error})") from error
-
-
-@contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary file's name beside `path`, renamed to it at the end; on any error, removed.
-
-    Raises OSError, such as for a folder that is not there.
-    """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent}: no such folder")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's own rights are for one user alone
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

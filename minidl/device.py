@@ -188,5 +188,9 @@ def generator_state(generator: np.random.Generator) -> str:
 
 
 def set_generator_state(generator: np.random.Generator, state: str) -> None:
-    """Put a generator back to where `generator_state` found it."""
-    generator.bit_generator.state = json.loads(state)
+    """Put a generator back to where `generator_state` found it. Raises ValueError for a text that
+    is no state of such a generator."""
+    try:
+        generator.bit_generator.state = json.loads(state)
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"not a generator's state ({error})") from error

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from minidl import checkpoint
+from minidl.files import replacing
 
 
 def save(figure: Figure, path: str | Path, *, dpi: int = 110) -> None:
     """Write a figure; an existing file is replaced only by a whole one."""
-    with checkpoint.replacing(path) as temporary:
+    with replacing(path) as temporary:
         figure.savefig(temporary, dpi=dpi, bbox_inches="tight")
 
 

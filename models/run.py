@@ -3,26 +3,36 @@
 config.json              what the run was started with
 log.csv                  a row at each report: step, seconds, stage, loss, rate, validation score
 checkpoint.safetensors   everything needed to go on as if nothing had happened
+model.safetensors        the trained model, at the end
 *.png                    plots and sample pictures, drawn again at each report
+
+While a training writes there, the folder is locked. The checkpoint carries the configuration, so
+that none goes on with another's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
-import signal
-import threading
+import math
+import os
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from minidl import checkpoint
+from minidl import checkpoint, files, schema
 from minidl.device import Array
 
-CHECKPOINT = "checkpoint.safetensors"
+CONFIG, LOG = "config.json", "log.csv"
+CHECKPOINT, MODEL = "checkpoint.safetensors", "model.safetensors"
+WRITTEN = (LOG, CHECKPOINT, MODEL, "curves.png", "filters.png", "samples.png")  # beside CONFIG
+CONFIG_BYTES = 1 << 20  # the most that a config.json may have
+T = TypeVar("T")
 Saved: TypeAlias = "tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]"  # groups, about
 
 
@@ -39,49 +49,71 @@ class Run:
 
     def _log(self) -> str:
         """The log as it is on disk."""
-        log = self.folder / "log.csv"
-        return log.read_text() if log.exists() else ""
+        log = self.folder / LOG
+        return files.read_text(log) if os.path.lexists(log) else ""
 
     @staticmethod
     def check_new(folder: str | Path) -> None:
-        """Raises TrainingError for a folder that holds a run already, or that is a file.
+        """Raises TrainingError for a folder that holds a run already, where a training is at work,
+        or that is a file.
 
         A run that was stopped before its first checkpoint has nothing to go on with, and is none.
         """
-        config = Path(folder) / "config.json"
-        if (Path(folder) / CHECKPOINT).exists() or (config.exists() and not _began(config)):
-            raise TrainingError(
-                f"{folder}: holds a run already; go on with it by --resume, or name another --out"
-            )
-        if Path(folder).exists() and not Path(folder).is_dir():
-            raise TrainingError(f"{folder}: is a file; name a folder for the run")
+        folder = Path(folder)
+        with at_work(folder) if folder.is_dir() else contextlib.nullcontext():
+            _check_new(folder)
 
     @classmethod
     def create(cls, folder: str | Path, config: Mapping[str, Any]) -> Run:
         """Raises TrainingError if the folder holds a run already, or cannot be made."""
-        cls.check_new(folder)
         folder = Path(folder)
+        _check_new(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             run = cls(folder, config, [])
-            _write_text(folder / "config.json", json.dumps(run.config, indent=2) + "\n")
+            with files.replacing(folder / CONFIG) as temporary:
+                temporary.write_text(json.dumps(run.config, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             raise TrainingError(f"{folder}: cannot be used for a run ({error.strerror})") from error
         return run
 
     @classmethod
-    def open(cls, folder: str | Path) -> Run:
-        """Raises TrainingError if there is no run, or its files are not what was written."""
+    def open(cls, folder: str | Path, columns: Mapping[str, type] | None = None) -> Run:
+        """columns: what the log's columns hold, if that is to be checked: int, float or str.
+
+        Raises TrainingError if there is no run, or its files are not what was written.
+        """
         folder = Path(folder)
-        if not (folder / "config.json").is_file():
-            raise TrainingError(f"{folder}: no run to resume (it has no config.json)")
+        if not os.path.lexists(folder / CONFIG):
+            raise TrainingError(f"{folder}: no run to resume (it has no {CONFIG})")
         try:
-            config = json.loads((folder / "config.json").read_text())
+            config = schema.parse(files.read_text(folder / CONFIG, most=CONFIG_BYTES))
             if not isinstance(config, dict):
-                raise ValueError("config.json holds no names and values")
-            return cls(folder, config, _read_rows(folder / "log.csv"))
+                raise ValueError(f"{CONFIG} holds no names and values")
+            return cls(folder, config, _read_rows(folder / LOG, columns))
         except (OSError, ValueError, csv.Error) as error:
             raise TrainingError(f"{folder}: the run's files cannot be read ({error})") from error
+
+    @classmethod
+    @contextlib.contextmanager
+    def going_on(
+        cls, folder: str | Path, kind: type[T], columns: Mapping[str, type]
+    ) -> Iterator[tuple[Run, T]]:
+        """The run in a folder and its configuration, a dataclass; within, the folder is locked.
+
+        Raises TrainingError as `open`, or if the configuration is of another kind.
+        """
+        if not os.path.isdir(folder):
+            raise TrainingError(f"{folder}: no run to resume (it is no folder)")
+        with at_work(folder):
+            run = cls.open(folder, columns)
+            try:
+                config: T = schema.read(kind, run.config, CONFIG)
+            except ValueError as error:
+                raise TrainingError(
+                    f"{folder}: {CONFIG} is not that of such a run ({error})"
+                ) from error
+            yield run, config
 
     @property
     def checkpoint(self) -> Path:
@@ -89,12 +121,20 @@ class Run:
 
     def load(self) -> Saved:
         """(groups, about) of the checkpoint. Raises TrainingError if the run has not come so far,
-        CheckpointError if it cannot be read."""
+        CheckpointError if it cannot be read, or belongs to another configuration."""
         if not self.checkpoint.exists():
             raise TrainingError(
                 f"{self.folder}: was stopped before its first checkpoint; begin it again by --out"
             )
-        return checkpoint.load(self.checkpoint)
+        groups, about = checkpoint.load(self.checkpoint)
+        made_by = about.pop("config", self.config)  # earlier ones carry none
+        if made_by != self.config:
+            raise checkpoint.CheckpointError(
+                f"{self.checkpoint}: was made with another configuration than that of {CONFIG} "
+                f"({_difference(made_by, self.config)}); put the right file back, or begin again "
+                "with another --out"
+            )
+        return groups, about
 
     def restore(self, load_state: Callable[..., None], saved: Saved) -> None:
         """Give a trainer's `load_state` what `load` gave. Raises CheckpointError, which names the
@@ -119,8 +159,8 @@ class Run:
         with self.writing():
             if self._log() != self._known:
                 raise TrainingError(f"{self.folder}: another training goes on here; this one stops")
-            checkpoint.save(self.checkpoint, groups, about)
-            with checkpoint.replacing(self.folder / "log.csv") as file, file.open("w") as log:
+            checkpoint.save(self.checkpoint, groups, {**about, "config": self.config})
+            with files.replacing(self.folder / LOG) as file, file.open("w", newline="") as log:
                 writer = csv.DictWriter(log, self.rows[-1].keys(), lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(self.rows)
@@ -145,46 +185,95 @@ class Run:
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[threading.Event]:
-    """Within, Ctrl-C only sets the event, so that a step ends whole; a second one strikes at once.
-
-    Where Ctrl-C is ignored, or is another's business, it stays so.
+def at_work(folder: str | Path) -> Iterator[None]:
+    """Within, the folder is this training's alone; it is made if it is not there, and removed again
+    if nothing was written. Raises TrainingError if another training has it, or it cannot be made.
     """
-    asked = threading.Event()
-    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not ours or threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
+    folder = Path(folder)
+    made = not folder.is_dir()
+    with contextlib.ExitStack() as leaving:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            leaving.enter_context(files.locked(folder))
+        except BlockingIOError as error:
+            raise TrainingError(
+                f"{folder}: another training is at work here; wait for its end, or name another "
+                "folder"
+            ) from error
+        except OSError as error:
+            raise TrainingError(f"{folder}: cannot be used for a run ({error.strerror})") from error
+        if made:
+            leaving.callback(_remove_empty, folder)
+        yield
 
-    def ask(*_: object) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
 
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # it is not empty
+        folder.rmdir()
+
+
+def _check_new(folder: Path) -> None:
+    """Raises TrainingError where a new run would write over a file."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise TrainingError(f"{folder}: is a file; name a folder for the run")
+    began = _began(folder / CONFIG)
+    if (folder / CHECKPOINT).exists() or (os.path.lexists(folder / CONFIG) and not began):
+        raise TrainingError(
+            f"{folder}: holds a run already; go on with it by --resume, or name another --out"
+        )
+    for name in WRITTEN:
+        if os.path.lexists(folder / name):
+            raise TrainingError(
+                f"{folder / name}: exists already; a run would replace it, name another --out"
+            )
 
 
 def _began(config: Path) -> bool:
     """Whether a config.json is that of a run, which may have stopped at once."""
     try:
-        return {"model", "data"} <= set(json.loads(config.read_text()))
+        return {"model", "data"} <= set(schema.parse(files.read_text(config, most=CONFIG_BYTES)))
     except (OSError, ValueError, TypeError):
         return False
 
 
-def _read_rows(path: Path) -> list[dict[str, Any]]:
+def _difference(one: Any, other: dict[str, Any]) -> str:
+    """The first name whose values differ, and both values, in a few words."""
+    if not isinstance(one, dict):
+        return "it has no names"
+    name = next(name for name in [*one, *other] if one.get(name) != other.get(name))
+    return f"{name!r} is {reprlib.repr(one.get(name))}, there {reprlib.repr(other.get(name))}"
+
+
+def _read_rows(path: Path, columns: Mapping[str, type] | None) -> list[dict[str, Any]]:
     """The rows of a log; none if there is no file. Raises ValueError if some are not whole."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
-    with path.open(newline="") as file:
-        rows = [{name: _value(text) for name, text in row.items()} for row in csv.DictReader(file)]
-    if not all(isinstance(row.get("step"), int) and None not in row.values() for row in rows):
-        raise ValueError(f"{path.name} is damaged")
+    lines = csv.DictReader(io.StringIO(files.read_text(path), newline=""))
+    rows = [{name: _value(text) for name, text in row.items()} for row in lines]
+    before = -1
+    for row in rows:
+        step, seconds = row.get("step"), row.get("seconds", 0.0)
+        if not isinstance(step, int) or not step > before or _ragged(row):
+            raise ValueError(f"{path.name} is damaged: its steps do not rise")
+        if isinstance(seconds, str) or not math.isfinite(seconds):
+            raise ValueError(f"{path.name} is damaged: seconds of {seconds!r}")
+        if columns is not None and not _fits(row, columns):
+            raise ValueError(f"{path.name} is damaged: expected {', '.join(columns)} in each row")
+        before = step
     return rows
+
+
+def _ragged(row: Mapping[Any, Any]) -> bool:
+    """Whether a row has more or fewer cells than there are names."""
+    return None in row or None in row.values()
+
+
+def _fits(row: Mapping[str, Any], columns: Mapping[str, type]) -> bool:
+    """Whether a row has these columns in this order, and numbers, or nothing, where they are."""
+    return list(row) == list(columns) and all(
+        kind is str or row[name] == "" or isinstance(row[name], int | float)
+        for name, kind in columns.items()
+    )
 
 
 def _value(text: Any) -> Any:
@@ -193,8 +282,3 @@ def _value(text: Any) -> Any:
         with contextlib.suppress(ValueError, TypeError):
             return kind(text)
     return text
-
-
-def _write_text(path: Path, text: str) -> None:
-    with checkpoint.replacing(path) as temporary:
-        temporary.write_text(text)

@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 
 from minidl import checkpoint
+from minidl.files import check_absent, replacing
 from models.context_encoder.filling import checksum
+from models.ssda.damage import Damage, Noise, Text
+from models.ssda.restoring import Description
 
 FOLDER = Path(__file__).parent / "weights"
 ABOVE = 1.1  # up to this many times sigma weights may be for: the best on held-out pictures
@@ -37,14 +40,15 @@ def denoisers() -> dict[float, Path]:
 
     Raises NoWeightsError without any.
     """
-    known = {
-        float(about["damage"]["sigma"]): path
-        for path, about in entries("ssda").items()
-        if about["damage"]["kind"] == "noise"
-    }
+    known = {damage.sigma: path for path, damage in _damages().items() if isinstance(damage, Noise)}
     if not known:
         raise NoWeightsError("no denoising weights come with this package; give --weights FILE")
     return dict(sorted(known.items()))
+
+
+def _damages() -> dict[Path, Damage]:
+    """What each file for an SSDA is against. Raises CheckpointError, which names a damaged one."""
+    return {path: Description.of(path, about).damage for path, about in entries("ssda").items()}
 
 
 def denoiser(sigma: float) -> Path:
@@ -59,8 +63,8 @@ def denoiser(sigma: float) -> Path:
 
 def text_remover() -> Path:
     """The weights that take text off a picture."""
-    for path, about in entries("ssda").items():
-        if about["damage"]["kind"] == "text":
+    for path, damage in _damages().items():
+        if isinstance(damage, Text):
             return path
     raise NoWeightsError("no weights against text come with this package; give --weights FILE")
 
@@ -76,7 +80,7 @@ def filler(kind: str = "region") -> Path:
     found = entries("context-encoder")
     if not found:
         raise NoWeightsError("no weights for filling come with this package; give --weights FILE")
-    return min(found, key=lambda path: (found[path]["mask"] != kind, "rest" in found[path]))
+    return min(found, key=lambda path: (found[path].get("mask") != kind, "rest" in found[path]))
 
 
 def chosen(weights: str) -> Path:
@@ -107,14 +111,19 @@ def publish(
     scores: Sequence[Path],
     notes: Sequence[str] = (),
     rest: str | None = None,
+    force: bool = False,
 ) -> Path:
     """weights/NAME.safetensors and NAME.md from a run's model.safetensors; returns the former.
 
     A discriminator comes along, so that a training can begin with both players. scores: files that
     `minidl evaluate --json` printed. notes: what else there is to say of the training. rest: the
-    name of other weights; what the generators have in common is then in their file alone. Raises
-    ValueError if that is nothing.
+    name of other weights; what the generators have in common is then in their file alone. force:
+    replace weights of this name. Raises ValueError if nothing is in common, and FileExistsError if
+    there are such weights already.
     """
+    path = FOLDER / f"{name}.safetensors"
+    for written in (path, path.with_suffix(".md")):
+        check_absent(written, force=force)
     groups, about = checkpoint.load(run / "model.safetensors")
     if about["config"].get("settings", {}).get("adversarial"):
         players, _ = checkpoint.load(run / "checkpoint.safetensors")
@@ -136,10 +145,9 @@ def publish(
         half["generator"] = own
         about |= {"rest": other.name, "check": checksum(other)}
     FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / f"{name}.safetensors"
     card = _card(name, about, data, [json.loads(file.read_text()) for file in scores], notes)
     checkpoint.save(path, half, about)
-    with checkpoint.replacing(path.with_suffix(".md")) as temporary:
+    with replacing(path.with_suffix(".md")) as temporary:
         temporary.write_text(card)
     return path
 
@@ -257,6 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scores", type=Path, nargs="*", default=[], help="JSON of evaluate")
     parser.add_argument("--note", action="append", default=[], help="a line for the card")
     parser.add_argument("--rest", metavar="NAME", help="weights with which some are in common")
+    parser.add_argument("--force", action="store_true", help="replace weights of this name")
     options = parser.parse_args(arguments)
     try:
         path = publish(
@@ -266,6 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             scores=options.scores,
             notes=options.note,
             rest=options.rest,
+            force=options.force,
         )
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         parser.error(f"{options.run}: cannot be published ({type(error).__name__}: {error})")

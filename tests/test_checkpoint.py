@@ -13,8 +13,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from minidl import Tensor, checkpoint, optim
-from minidl.checkpoint import CheckpointError, load, replacing, save
+from minidl.checkpoint import CheckpointError, load, save
 from minidl.device import Device
+from minidl.files import replacing
 
 GROUPS: dict[str, dict[str, np.ndarray]] = {
     "model": {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "layers.0/b": np.zeros(0)},

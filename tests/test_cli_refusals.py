@@ -42,6 +42,9 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (here / "cut.png").write_bytes((here / "good.png").read_bytes()[:-300])
     (here / "words.png").write_text("no picture")
     (here / "none").mkdir()
+    (here / "held").mkdir()
+    for name in ("samples", "hole"):
+        (here / f"held/{name}.png").write_text("mine")
     (here / "run").mkdir()
     (here / "run/config.json").write_text("{}")
     rng = np.random.default_rng(0)
@@ -108,6 +111,17 @@ REFUSED = [
         "--sigma: 'much': expected auto, or a number above",
     ),
     ("denoise good.png -o out.png --stride 0", "--stride: '0': expected a whole number, at least"),
+    ("denoise good.png -o out.png --stride=--", "argument --stride: '--' is no value"),
+    ("denoise good.png -o--", "argument -o: '--' is no value"),
+    ("evaluate context-encoder --data photos --limit=--", "argument --limit: '--' is no value"),
+    ("denoise good.png -o out.png --stride 1000000001", "at least 1 and at most a billion"),
+    ("denoise good.png -o out.png --stride \u0663", "--stride: '\u0663': expected a whole number"),
+    ("denoise good.png -o out.png --stride " + "1" * 5000, "--stride: '1111111"),
+    (
+        "fill good.png -o out.png --mask 1,2,3,4 --grow 1e3",
+        "--grow: '1e3': expected a",
+    ),
+    ("train ssda --out new --text 18-" + "9" * 5000, "expected heights from 6 to 200"),
     ("denoise good.png -o out.png --stride two", "--stride: 'two': expected a whole number"),
     ("remove-text good.png -o out.png --stride 2.5", "--stride: '2.5': expected a whole number"),
     # where to
@@ -118,6 +132,7 @@ REFUSED = [
     ("denoise good.png -o out.doc --weights noise.st", "out.doc: no kind of picture"),
     ("denoise good.png -o cut.png --weights noise.st", "cut.png: exists already"),
     ("denoise good.png -o good.png --weights noise.st", "good.png: is the picture itself"),
+    ("denoise good.png -o .png --weights noise.st", ".png: is a suffix without a name"),
     ("denoise good.png -o . --weights noise.st", "good.png: is the picture itself"),
     ("denoise good.png -o noise.st/out.png --weights noise.st", "there is no folder noise.st"),
     ("denoise photos -o good.png --weights noise.st", "good.png: is a file's name; expected a fol"),
@@ -137,6 +152,8 @@ REFUSED = [
     ("evaluate ssda --data photos --text", "no weights against text come with this package"),
     ("evaluate ssda --data photos --weights cut.st", "cut.st: not a checkpoint"),
     ("evaluate ssda --data photos --weights text.st --sigma 9", "text.st: trained against text"),
+    ("evaluate context-encoder --data photos --grid good.png", "good.png: exists already; name"),
+    ("evaluate context-encoder --data photos --grid no.gif", "no.gif: cannot write '.gif' files"),
     # machines
     ("denoise good.png -o out.png --weights noise.st --device gpu", "device gpu: CuPy is not inst"),
     ("remove-text good.png -o o.png --weights text.st --device gpu", "device gpu: CuPy is not in"),
@@ -151,12 +168,16 @@ REFUSED = [
     ("train ssda --data small --out new", "small: none of 1 pictures is at least 12 x 12"),
     ("train ssda --data photos --out run --steps 3", "run: holds a run already"),
     ("train ssda --data missing --out run --steps 3", "run: holds a run already"),
+    ("train ssda --data photos --out held --steps 3", "held/samples.png: exists already; a run"),
     ("train ssda --data photos --out good.png --steps 3", "good.png: is a file"),
     ("train ssda --data photos --out good.png/run --steps 3 --patch 6", "good.png/run: cannot be"),
     ("train ssda --resume missing", "missing: no run to resume"),
     ("train ssda --resume none", "none: no run to resume"),
     ("train ssda --resume good.png", "good.png: no run to resume"),
-    ("train ssda --resume run", "run: config.json is not that of an ssda run"),
+    (
+        "train ssda --resume run",
+        "run: config.json is not that of such a run",
+    ),
     ("train ssda --resume run --seed 1", "drop --seed"),
     ("train ssda --resume run --minutes 5", "drop --minutes"),
     ("train ssda --resume run --seed 0", "drop --seed"),
@@ -182,6 +203,7 @@ REFUSED = [
     ("evaluate ssda --data missing --weights noise.st", "missing: there is no such file"),
     ("evaluate ssda", "required: --data"),
     ("demo --out good.png", "good.png: cannot be made"),
+    ("demo --out held", "held/hole.png: exists already; name another, or give --force"),
     ("demo --seed many", "--seed: 'many': expected a whole number"),
     ("train", "required: MODEL"),
     ("", "required: COMMAND"),

@@ -20,6 +20,7 @@ from minidl import checkpoint
 from models import cli
 from models.images.samples import photograph
 from models.run import Run
+from models.signals import ASKING
 from models.ssda import SSDA, Coding, Noise, Restorer, Text, Trainer, damage
 
 pytestmark = pytest.mark.usefixtures("ctrl_c")
@@ -59,8 +60,10 @@ def test_train_then_denoise(here: Path, capsys: pytest.CaptureFixture[str]) -> N
     command = out.splitlines()[-1].removeprefix("try: minidl ")
     assert minidl(command.replace("PICTURE", "photos/0.png").replace("OUT", "clean.png")) == 0
     assert Restorer.load("runs/a/model.safetensors").damage == Noise(40)
-    config = Path("runs/a/config.json")
+    config, kept = Path("runs/a/config.json"), Path("runs/a/checkpoint.safetensors")
     config.write_text(config.read_text().replace('"device": "cpu"', '"device": "gpu"'))
+    groups, about = checkpoint.load(kept)
+    checkpoint.save(kept, groups, {**about, "config": json.loads(config.read_text())})
     assert minidl("train ssda --resume runs/a --device cpu") == 0  # begun on another machine
     assert minidl("denoise photos/0.png -o b.png --weights runs/a/checkpoint.safetensors") == 0
 
@@ -144,26 +147,82 @@ def test_ctrl_c_while_training(
     assert_same_model("whole", "the other")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no SIGINT for another process")
-def test_a_real_ctrl_c(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    line = f"train ssda --data photos --steps 1000 {SMALL} --json"
+def started(
+    line: str, *, ignored: int = 0, awaited_file: str = "checkpoint.safetensors"
+) -> subprocess.Popen[str]:
+    """A training of its own, once it has written a file anew: its first report."""
+
+    def fresh() -> None:
+        for number in ASKING:
+            signal.signal(number, signal.SIG_IGN if number == ignored else signal.SIG_DFL)
+
     code = "import sys; from models.cli import main; sys.exit(main())"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *shlex.split(f"{line} --out stopped --every 0.05")],
+        [sys.executable, "-c", code, *shlex.split(line)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=fresh,
     )
+    awaited = Path(shlex.split(line)[-1], awaited_file)
+    before = awaited.stat().st_mtime_ns if awaited.exists() else 0
     deadline = time.monotonic() + 60
-    while not Path("stopped/checkpoint.safetensors").exists() and time.monotonic() < deadline:
+    while process.poll() is None and time.monotonic() < deadline:
+        if awaited.exists() and awaited.stat().st_mtime_ns != before:
+            break
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    error = process.communicate(timeout=60)[1]
-    assert process.returncode == 130 and "Traceback" not in error
-    assert error.strip().endswith("go on with: minidl train ssda --resume stopped")
-    assert not [p for p in Path("stopped").iterdir() if p.name.startswith(".")]
-    assert 0 < Run.open("stopped").rows[-1]["step"] < 1000
+    return process
+
+
+LINE = f"train ssda --data photos --steps 1000 {SMALL} --json"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals for another process")
+def test_signals_save_and_stop(here: Path) -> None:
+    """One after another, on one run, which ends as if it had not been stopped; Ctrl-C is above."""
+    commands = [
+        f"{LINE} --every 0.05 --out stopped",
+        *["train ssda --json --every 0.05 --resume stopped"] * 2,
+    ]
+    steps = [0]
+    for number, line in zip(ASKING[1:], commands, strict=True):
+        with started(line) as process:
+            process.send_signal(number)
+            error = process.communicate(timeout=60)[1]
+        assert process.returncode == 128 + number and "Traceback" not in error
+        assert error.strip().endswith("go on with: minidl train ssda --resume stopped")
+        assert not [p for p in Path("stopped").iterdir() if p.name.startswith(".")]
+        steps.append(Run.open("stopped").rows[-1]["step"])
+    assert steps == sorted(set(steps)) and steps[-1] < 1000
     assert minidl("train ssda --resume stopped --json") == 0
-    assert minidl(f"{line} --out whole") == 0
+    assert minidl(f"{LINE} --out whole") == 0
     assert_same_model("whole", "stopped")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGHUP there")
+def test_nohup_goes_on(here: Path) -> None:
+    line, file = f"{LINE} --out run", "config.json"
+    with started(line, ignored=signal.SIGHUP, awaited_file=file) as process:
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=60)
+    assert process.returncode == 0 and Path("run/model.safetensors").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals for another process")
+def test_a_second_training_in_a_folder_changes_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with started(f"{LINE} --every 0.05 --out run".replace("1000", "100000")) as first:
+        config = Path("run/config.json").read_bytes()
+        for line in (f"{LINE} --seed 2 --out run", "train ssda --resume run --json"):
+            assert minidl(line) == 2
+            said = capsys.readouterr().err.splitlines()
+            assert len(said) == 1 and "run: another training is at work here" in said[0]
+        first.send_signal(signal.SIGKILL)
+        first.communicate(timeout=60)
+    assert Path("run/config.json").read_bytes() == config
+    Path("run/config.json").write_bytes(config.replace(b'"seed": 0', b'"seed": 2'))
+    assert minidl("train ssda --resume run --json") == 2
+    assert "another configuration than that of config.json ('seed' is 0, there 2)" in (
+        capsys.readouterr().err
+    )

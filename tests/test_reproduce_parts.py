@@ -168,3 +168,13 @@ def test_the_ablation_tells_what_the_paper_leaves_out(
     assert "ended at 20.00 dB" in said and "+2.50 dB" in said and "stood at 15.00 dB" in said
     with pytest.raises(MissingError, match="--train"):
         insight.ablated(Plan(tmp_path), parts)
+
+
+def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "ssda.html").write_text("mine")
+    with pytest.raises(FileExistsError, match="holds other files; name another --out, or give"):
+        Parts(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["ssda.html"]
+    Parts(tmp_path, force=True)
+    Parts(tmp_path)  # its own by now
+    Parts(tmp_path / "new")

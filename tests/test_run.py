@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-import threading
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,8 @@ import numpy as np
 import pytest
 
 from minidl import checkpoint
-from models.run import Run, TrainingError, stoppable
+from models.run import Run, TrainingError, at_work
 
-pytestmark = pytest.mark.usefixtures("ctrl_c")
 CONFIG = {"model": "ssda", "damage": {"kind": "noise", "sigma": 25.0}, "data": "größe/"}
 ROWS: list[dict[str, Any]] = [
     {"step": 5, "seconds": 0.5, "stage": "auto-encoder 1, the first", "loss": 1 / 3, "rate": 1e-3},
@@ -35,7 +37,7 @@ def test_what_is_written_is_read(run: Run) -> None:
     opened = Run.open(run.folder)
     assert opened.config == CONFIG and opened.rows == ROWS
     groups, about = checkpoint.load(opened.checkpoint)
-    assert about == {"step": 12} and (groups["model"]["w"] == 2).all()
+    assert about == {"step": 12, "config": CONFIG} and (groups["model"]["w"] == 2).all()
     names = {path.name for path in run.folder.iterdir()}
     assert names == {"config.json", "log.csv", "checkpoint.safetensors"}
 
@@ -118,10 +120,19 @@ BAD = [
     ("log.csv", b"other,loss\n5,1\n"),
     ("log.csv", b"step,loss\n5\n"),
     ("log.csv", b"\xff\xfe\x00\x00"),
+    ("log.csv", b"step,loss\n5,1,2\n"),
+    ("log.csv", b"step,loss\n-1,1\n"),
+    ("log.csv", b"step,loss\n5,1\n5,1\n"),
+    ("log.csv", b"step,seconds\n5,nan\n"),
+    ("log.csv", b"step,seconds\n5,soon\n"),
+    ("config.json", b"[" * 100000),
+    ("config.json", b'{"model": 1, "model": 2}'),
+    ("config.json", b'{"a": ' + b"1" * 5000 + b"}"),
+    ("config.json", b" " * (1 << 20) + b"{}"),
 ]
 
 
-@pytest.mark.parametrize(("name", "content"), BAD, ids=str)
+@pytest.mark.parametrize(("name", "content"), BAD, ids=range(len(BAD)))
 def test_damaged_files_are_refused(run: Run, name: str, content: bytes) -> None:
     (run.folder / name).write_bytes(content)
     with pytest.raises(TrainingError, match="the run's files cannot be read") as caught:
@@ -139,42 +150,92 @@ def test_no_run_and_no_log(run: Run, tmp_path: Path) -> None:
     assert Run.open(run.folder).rows == []
 
 
-# --- Ctrl-C --------------------------------------------------------------------------------------
+# --- two trainings, two configurations ------------------------------------------------------------
 
 
-def test_ctrl_c_waits_for_the_end_of_a_step_and_strikes_the_second_time() -> None:
-    with stoppable() as asked:
-        assert not asked.is_set()
-        signal.raise_signal(signal.SIGINT)
-        assert asked.is_set()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
+def test_a_folder_at_work_is_refused(run: Run, tmp_path: Path) -> None:
+    with at_work(run.folder):
+        refused: list[Callable[[], object]] = [
+            lambda: Run.check_new(run.folder),
+            lambda: at_work(run.folder).__enter__(),
+            lambda: Run.going_on(run.folder, Any, {}).__enter__(),
+        ]
+        for use in refused:
+            with pytest.raises(TrainingError, match="first: another training is at work here"):
+                use()
+    with at_work(run.folder):  # it is free again
+        pass
 
 
-def test_others_that_listen_to_ctrl_c_are_left_alone() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with stoppable() as asked:
-            signal.raise_signal(signal.SIGINT)
-            assert not asked.is_set()
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
+def test_a_new_folder_stays_only_if_it_is_used(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), at_work(tmp_path / "a/b"):
+        assert (tmp_path / "a/b").is_dir()
+        raise KeyError
+    assert not (tmp_path / "a/b").exists()
+    with at_work(tmp_path / "c"):
+        Run.create(tmp_path / "c", CONFIG)
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["config.json"]
+    (tmp_path / "empty").mkdir()
+    with at_work(tmp_path / "empty"):
+        pass
+    assert (tmp_path / "empty").is_dir()
 
 
-def test_off_the_main_thread_nothing_is_listened_to() -> None:
-    seen = []
+def test_files_of_others_are_not_replaced(tmp_path: Path) -> None:
+    for name in ("log.csv", "samples.png", "curves.png", "filters.png", "model.safetensors"):
+        path = tmp_path / name
+        path.write_text("mine")
+        with pytest.raises(TrainingError, match=f"{name}: exists already; a run would replace it"):
+            Run.create(tmp_path, CONFIG)
+        assert [p.name for p in tmp_path.iterdir()] == [name] and path.read_text() == "mine"
+        path.unlink()
 
-    def work() -> None:
-        with stoppable() as asked:
-            seen.append(asked.is_set())
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert seen == [False]
+def test_a_checkpoint_of_another_configuration_is_refused(run: Run) -> None:
+    other = {**CONFIG, "data": "elsewhere/"}
+    (run.folder / "config.json").write_text(json.dumps(other))
+    words = r"made with another configuration than that of config\.json \('data' is 'größe/', there"
+    with pytest.raises(checkpoint.CheckpointError, match=words):
+        Run.open(run.folder).load()
+    groups, about = checkpoint.load(run.checkpoint)
+    others: list[Any] = [[], None, "text"]
+    for config in others:
+        checkpoint.save(run.checkpoint, groups, {**about, "config": config})
+        with pytest.raises(checkpoint.CheckpointError, match="another configuration"):
+            Run.open(run.folder).load()
+    del about["config"]  # as before they carried one
+    checkpoint.save(run.checkpoint, groups, about)
+    assert Run.open(run.folder).load()[1] == {"step": 12}
+
+
+@dataclass(frozen=True)
+class Config:
+    model: str
+    steps: int = 3
+
+
+@pytest.mark.parametrize("text", ["{}", '{"model": 3}', '{"model": "a", "more": 1}'])
+def test_a_configuration_of_another_kind_is_refused(run: Run, text: str) -> None:
+    (run.folder / "config.json").write_text(text)
+    with pytest.raises(TrainingError, match=r"config\.json is not that of such a run \(config\."):
+        Run.going_on(run.folder, Config, COLUMNS).__enter__()
+
+
+COLUMNS: dict[str, type] = {
+    "step": int, "seconds": float, "stage": str, "loss": float, "rate": float,
+}  # fmt: skip
+
+
+def test_a_log_of_other_columns_is_refused(run: Run) -> None:
+    assert Run.open(run.folder, COLUMNS).rows == ROWS
+    log = run.folder / "log.csv"
+    text = log.read_text()
+    log.write_text(text.replace("0.001", ""))  # what is not known is empty
+    assert Run.open(run.folder, COLUMNS).rows[0]["rate"] == ""
+    for wrong in (text.replace("rate", "pace"), text.replace("0.001", "fast")):
+        log.write_text(wrong)
+        with pytest.raises(TrainingError, match="expected step, seconds, stage, loss, rate in"):
+            Run.open(run.folder, COLUMNS)
 
 
 def test_of_two_trainings_in_a_folder_one_stops(tmp_path: Path) -> None:
@@ -187,3 +248,12 @@ def test_of_two_trainings_in_a_folder_one_stops(tmp_path: Path) -> None:
         second.report(ROWS[1], {}, {"step": 9})
     assert Run.open(first.folder).load() == ({}, {"step": 2})
     first.report(ROWS[1], {}, {"step": 3})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes in folders there")
+@pytest.mark.parametrize("name", ["config.json", "log.csv"])
+def test_pipes_are_not_waited_for(run: Run, name: str) -> None:
+    (run.folder / name).unlink()
+    os.mkfifo(run.folder / name)
+    with pytest.raises(TrainingError, match=f"{name} is a pipe, expected a file"):
+        Run.open(run.folder)

@@ -163,7 +163,7 @@ def test_resume_refuses_other_pictures_and_other_runs(tmp_path: Path, no_plots: 
     with pytest.raises(checkpoint.CheckpointError, match="safetensors: not a checkpoint of this"):
         resume(tmp_path / "run")
     (tmp_path / "run/config.json").write_text('{"model": "other"}')
-    with pytest.raises(TrainingError, match=r"config\.json is not that of an ssda run"):
+    with pytest.raises(TrainingError, match=r"config\.json is not that of such a run"):
         resume(tmp_path / "run")
 
 

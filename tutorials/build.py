@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from minidl import checkpoint
+from minidl.files import replacing
 
 FOLDER = Path(__file__).parent
 TIMEOUT = 180  # seconds for a lesson
@@ -137,7 +137,7 @@ def write(notebook: Any, source: Path) -> Path:
     import nbformat
 
     path = source.with_suffix(".ipynb")
-    with checkpoint.replacing(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_text(nbformat.writes(notebook), encoding="utf-8")
     return path
 

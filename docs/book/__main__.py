@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from benchmarks.options import header, use_threads
-from minidl.checkpoint import replacing
+from minidl.files import replacing
 
 from .pages import book
 

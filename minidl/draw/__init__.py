@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
 
-from ..checkpoint import replacing
+from ..files import replacing
 from ..tensor import Tensor
 from .graph import Graph, Names, Shown, back_propagation, graph_of
 from .history import Computed

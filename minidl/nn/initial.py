@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,3 +32,32 @@ def check_generator(what: str, rng: Any) -> None:
             f"{what}: rng is of type {type(rng).__name__}, expected a generator such as"
             " np.random.default_rng(0)"
         )
+
+
+class Zeros(np.random.Generator):
+    """Stands in for a generator where a network is built to be filled from a file: zeros.
+
+    most: how many numbers the file holds. A network that asks for more is no network of that file,
+    and is refused with a ValueError before there is memory for it.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.left = most
+
+    @classmethod
+    def for_state(cls, state: Mapping[str, np.ndarray]) -> Zeros:
+        """For a network whose `state()` this is."""
+        return cls(sum(array.size for array in state.values()))
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        return self._some(size)
+
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+        return self._some(size)
+
+    def _some(self, shape: tuple[int, ...]) -> np.ndarray:
+        self.left -= math.prod(shape)
+        if self.left < 0:
+            raise ValueError("a network of more parameters than the file has")
+        return np.zeros(shape, np.float32)

@@ -2,8 +2,8 @@
 
 The parser is here, and imports nothing heavy: `minidl --help` answers at once. What a command
 does is in the module that it names, imported when it runs. Every fault of a user's input ends in
-one line and exit code 2; when some of several files failed and the others are done, it is 1;
-Ctrl-C gives 130.
+one line and exit code 2; when some of several files failed and the others are done, it is 1; a
+signal that stops it gives 128 and the signal's number: Ctrl-C 130, SIGTERM 143.
 """
 
 from __future__ import annotations
@@ -13,20 +13,16 @@ import importlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
-from . import holes, papers
-from .arguments import (
-    WEIGHTS,
-    amount,
-    complain,
-    count,
-    patch_size,
-    seed,
-    sigma,
-    sigma_or_auto,
-    size_range,
-)
+from models.signals import exit_code, heeded
+
+from . import damages, holes, papers
+from .arguments import FORCE, WEIGHTS, Parser, complain, count, seed, sigma_or_auto
+
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
 # Numba's and OpenBLAS's threads would otherwise keep spinning for work that another one has.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -34,7 +30,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    root = argparse.ArgumentParser(
+    root = Parser(
         prog="minidl",
         description="Repair pictures with networks built from scratch.",
         epilog="minidl COMMAND --help shows an example of each.",
@@ -49,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
         "minidl demo --out demo-out",
     )
     demo.add_argument("--out", default="demo-out", help="folder for the pictures (%(default)s)")
+    demo.add_argument("--force", action="store_true", help=FORCE)
     demo.add_argument("--seed", type=seed, default=0, help="of all chance (%(default)s)")
     _device(demo)
 
@@ -87,7 +84,8 @@ def parser() -> argparse.ArgumentParser:
         "the stacked sparse denoising auto-encoder of paper 1",
         example,
     )
-    _train_ssda(ssda)
+    damages.train(ssda)
+    _machine(ssda)
     context_encoder = _command(
         models,
         "context-encoder",
@@ -108,14 +106,7 @@ def parser() -> argparse.ArgumentParser:
         "damage clean pictures, repair them, and compare with classical methods",
         example,
     )
-    ssda.add_argument("--data", required=True, help="a folder of clean pictures, or one picture")
-    ssda.add_argument("--weights", help=WEIGHTS)
-    _damage(ssda)
-    ssda.add_argument(
-        "--stride", type=count, default=3, help="pixels between patches (%(default)s)"
-    )
-    ssda.add_argument("--seed", type=seed, default=0, help="of the damage (%(default)s)")
-    ssda.add_argument("--baselines", action="store_true", help="also classical methods")
+    damages.evaluate(ssda)
     _machine(ssda)
 
     context_encoder = _command(
@@ -171,7 +162,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: Commands,
     name: str,
     function: str,
     text: str,
@@ -199,23 +190,8 @@ def _machine(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="answer in JSON")
 
 
-def _damage(command: argparse.ArgumentParser) -> None:
-    damage = command.add_mutually_exclusive_group()
-    damage.add_argument(
-        "--sigma", type=sigma, metavar="N", help="noise, in grey levels of 255 (25)"
-    )
-    damage.add_argument(
-        "--text",
-        type=size_range,
-        nargs="?",
-        const=(18, 36),
-        metavar="SMALLEST-LARGEST",
-        help="instead of noise: text of this height in pixels (18-36)",
-    )
-
-
 def _repair(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: Commands,
     name: str,
     text: str,
     example: str,
@@ -241,54 +217,35 @@ def _repair(
             default=3,
             help="pixels between patches: less is better and slower (%(default)s)",
         )
-    command.add_argument("--force", action="store_true", help="replace files that exist")
+    command.add_argument("--force", action="store_true", help=FORCE)
     _machine(command)
     return command
-
-
-def _train_ssda(ssda: argparse.ArgumentParser) -> None:
-    ssda.add_argument("--data", help="a folder of pictures (default: ten that come along)")
-    where = ssda.add_mutually_exclusive_group(required=True)
-    where.add_argument("--out", help="a new folder for the run")
-    where.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
-    _damage(ssda)
-    length = ssda.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=amount, help="about (30)")
-    length.add_argument("--steps", type=count, help="exactly so many instead")
-    ssda.add_argument(
-        "--recipe",
-        choices=("working", "paper", "naive"),
-        help="working, or to see why it fails: the paper to the letter, or misread (working)",
-    )
-    ssda.add_argument("--patch", type=patch_size, help="pixels to a side of a patch (12; text: 20)")
-    ssda.add_argument("--hidden", type=count, help="units of each hidden layer (720; text: 576)")
-    ssda.add_argument("--batch", type=count, help="patches to a step (256; paper: 10,000)")
-    ssda.add_argument(
-        "--rate", type=amount, help="Adam's in fine-tuning, pre-training's in proportion (0.004)"
-    )
-    ssda.add_argument("--optimizer", choices=("adam", "lbfgs"), help="instead of the recipe's own")
-    ssda.add_argument("--seed", type=seed, help="of all chance (0)")
-    ssda.add_argument(
-        "--every", type=amount, default=60.0, help="seconds between reports (%(default)g)"
-    )
-    _machine(ssda)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what a screen cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
-    options = parser().parse_args(arguments)
-    module, _, name = options.function.partition(":")
     try:
-        code = int(getattr(importlib.import_module(module), name)(options) or 0)
-        sys.stdout.flush()
-        return code
+        with heeded():
+            return _run(parser().parse_args(arguments))
     except KeyboardInterrupt as interrupt:
         print(
             f"\nminidl: stopped{''.join(f'; {note}' for note in interrupt.args)}", file=sys.stderr
         )
-        return 130
+        return exit_code(interrupt)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run the command that was parsed; returns the exit code."""
+    module, _, name = options.function.partition(":")
+    try:
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")  # they are for those who write code
+            code = int(getattr(importlib.import_module(module), name)(options) or 0)
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:  # the reader of our output has left: nor tell it so at the exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

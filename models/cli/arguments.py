@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NoReturn
 
+from models.terminal import shown
+
+MOST = 10**9  # of anything that is counted
+FORCE = "replace files that exist"
 WEIGHTS = "a trained model's file, or the name of one that comes along (default: the one for this)"
 
 
@@ -24,25 +30,26 @@ def amount(text: str) -> float:
     return value
 
 
+def _whole(text: str, smallest: int, largest: int, expected: str) -> int:
+    """A whole number of at most 40 digits within limits."""
+    if not re.fullmatch("[0-9]{1,40}", text) or not smallest <= int(text) <= largest:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}")
+    return int(text)
+
+
 def count(text: str) -> int:
     """A whole number, at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, at least 1")
-    return int(text)
+    return _whole(text, 1, MOST, "a whole number, at least 1 and at most a billion")
 
 
 def seed(text: str) -> int:
     """A whole number, 0 or more."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, 0 or more")
-    return int(text)
+    return _whole(text, 0, 10**40, "a whole number, 0 or more")
 
 
 def patch_size(text: str) -> int:
     """The side of a patch in pixels."""
-    if not text.isdecimal() or not 4 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 4 to 64")
-    return int(text)
+    return _whole(text, 4, 64, "a whole number from 4 to 64")
 
 
 def sigma(text: str) -> float:
@@ -67,21 +74,19 @@ def sigma_or_auto(text: str) -> float | Literal["auto"]:
 
 def size_range(text: str) -> tuple[int, int]:
     """Heights of text in pixels, such as 18-36 or 24."""
-    smallest, _, largest = text.partition("-")
-    largest = largest or smallest
-    if not (smallest.isdecimal() and largest.isdecimal()) or not (
-        6 <= int(smallest) <= int(largest) <= 200
-    ):
+    ends = re.fullmatch("([0-9]{1,3})(?:-([0-9]{1,3}))?", text)
+    smallest, largest = (int(n) for n in (ends[1], ends[2] or ends[1])) if ends else (0, 0)
+    if not 6 <= smallest <= largest <= 200:
         raise argparse.ArgumentTypeError(f"{text!r}: expected heights from 6 to 200, such as 18-36")
-    return int(smallest), int(largest)
+    return smallest, largest
 
 
 def box_or_path(text: str) -> tuple[int, int, int, int] | str:
     """A rectangle x,y,width,height in pixels, or the name of a file or folder."""
-    numbers = text.split(",")
-    if len(numbers) < 2 or not all(n.strip().lstrip("-").isdecimal() for n in numbers):
+    numbers = [n.strip() for n in text.split(",")]
+    if len(numbers) < 2 or not all(re.fullmatch("-?[0-9]+", n) for n in numbers):
         return text
-    values = [int(n) for n in numbers]
+    values = [int(n) if len(n) < 10 else MOST for n in numbers]  # more than any picture has
     if len(values) != 4 or min(values) < 0 or not values[2] or not values[3]:
         raise argparse.ArgumentTypeError(
             f"{text!r}: expected x,y,width,height in pixels from the top left, such as 120,80,60,40"
@@ -91,9 +96,7 @@ def box_or_path(text: str) -> tuple[int, int, int, int] | str:
 
 def pixels(text: str) -> int:
     """A whole number of pixels, 0 or more."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of pixels, 0 or more")
-    return int(text)
+    return _whole(text, 0, MOST, "a whole number of pixels, 0 or more")
 
 
 def share(text: str) -> float:
@@ -107,9 +110,32 @@ def share(text: str) -> float:
     return value
 
 
+class Parser(argparse.ArgumentParser):
+    """Complains in one line, whatever characters and values it was given."""
+
+    def error(self, message: str) -> NoReturn:
+        if len(message) > 2 * LONG:
+            message = f"{message[:LONG]} ... {message[-LONG:]}"
+        super().error(shown(message))
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """argparse takes the "--" of "--limit=--" for the end of options, and gives no value."""
+        given = list(sys.argv[1:] if args is None else args)
+        options = given[: given.index("--")] if "--" in given else given
+        for argument in options:
+            if name := re.fullmatch("(--[^=]+)=--|(-[^-])--", argument):
+                self.error(f"argument {name[1] or name[2]}: '--' is no value")
+        return super().parse_known_args(given, namespace)
+
+
+LONG = 250  # characters at either end of a complaint
+
+
 def complain(options: argparse.Namespace, error: BaseException) -> None:
     """Tell of a fault in one line."""
-    message = " ".join(str(error).split()) or type(error).__name__
+    message = shown(str(error).strip()) or type(error).__name__
     if isinstance(error, MemoryError):  # the CPU's, or the GPU's
         message += _with_less(options)
     print(f"minidl {options.command}: {message}", file=sys.stderr)

@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from minidl import device
+from minidl.files import check_absent
 from models import zoo
 from models.context_encoder import REPORT, Filler, Holes, Settings, fit, masks
 from models.context_encoder.data import square
@@ -126,6 +127,7 @@ def evaluate(options: argparse.Namespace) -> int:
     """Scores over holes of the kind that the model was trained on, mean over the pictures."""
     if options.grid:
         check_writable(options.grid)  # before all is scored, which takes a while
+        check_absent(options.grid, force=options.force)
     path = zoo.chosen(options.weights) if options.weights else zoo.filler("centre")
     filler = Filler.load(path, device=device.choose(options.device), mirror=options.mirror)
     found = evenly(find([options.data]), options.limit)

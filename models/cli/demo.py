@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from minidl import device
 from minidl.device import Device
+from minidl.files import check_absent
 from models import plots, zoo
 from models.context_encoder import Filler
 from models.context_encoder.masks import MEAN_COLOUR
@@ -29,9 +30,14 @@ from models.run import TrainingError
 from models.ssda import RECIPES, Noise, Recipe, Restorer, Text
 from models.ssda.damage import Damage
 from models.ssda.fit import new_trainer, spoil
+from models.terminal import shown
 
 OURS = "ours, trained just now"
 HELD_OUT = {"noise": "coffee", "text": "chelsea", "hole": "rocket"}
+WRITTEN = (
+    *(f"{name}{part}.png" for name in ("noise", "text") for part in ("", "-damaged", "-repaired")),
+    "hole.png",
+)
 HOLE = 96  # pixels to a side, in the middle of the photograph
 
 
@@ -70,6 +76,8 @@ def run(options: argparse.Namespace) -> int:
         raise TrainingError(
             f"{out}: cannot be made ({error.strerror}); name another --out"
         ) from error
+    for name in WRITTEN:  # before the training, which takes a while
+        check_absent(out / name, force=options.force)
     training = [grey(photograph(n))[..., 0] for n in NAMES if n not in HELD_OUT.values()]
     print(f"Training on {len(training)} photographs that come with scikit-image and matplotlib.")
     for name, task in TASKS.items():
@@ -86,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
         write(out / f"{name}-damaged.png", damaged)
         write(out / f"{name}-repaired.png", pictures[OURS])
     _fill(out, place)
-    print(f"Look at the pictures in {out}.")
+    print(f"Look at the pictures in {shown(out)}.")
     return 0
 
 

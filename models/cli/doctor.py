@@ -12,21 +12,24 @@ from typing import Any
 
 from minidl import device
 from minidl import gradcheck as checker
+from models.terminal import shown
 
+KNOWN = ("MINIDL_THREADS", "MINIDL_SIMD", "MINIDL_DENSE", "MINIDL_TRACEBACK")
 PACKAGES = ("numpy", "numba", "pillow", "matplotlib", "scikit-image", "safetensors", "cupy")
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """What this machine offers, and what minidl will use."""
+    """What this machine offers, and what minidl will use; 1 if a setting is not understood."""
     answer = _findings()
+    wrong = 1 if "settings" in answer else 0
     if options.json:
         print(json.dumps(answer))
-        return 0
+        return wrong
     for name, value in answer.items():
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
-        print(f"{name:10} {value}")
-    return 0
+        print(shown(f"{name:10} {value}"))
+    return wrong
 
 
 def gradcheck(options: argparse.Namespace) -> int:
@@ -60,13 +63,25 @@ def _findings() -> dict[str, Any]:
         "cores": cores,
         "matrices": libraries or "NumPy's own",
         "packages": versions,
-        "kernels": "Numba" if "numba" in versions else "missing: pip install numba",
+        "kernels": _kernels() if "numba" in versions else "missing: pip install numba",
         "gpu": missing or _gpu(),
         "device": f"auto means {'cpu' if missing else 'gpu'}",
     }
+    unknown = sorted(n for n in os.environ if n.startswith("MINIDL_") and n not in KNOWN)
+    if unknown:
+        answer["settings"] = f"{', '.join(unknown)} unknown; expected {', '.join(KNOWN)}"
     if sys.flags.dev_mode:
         answer["mode"] = "Python's development mode: slow"
     return answer
+
+
+def _kernels() -> str:
+    """How many threads the CPU's kernels use, and their tile. Raises ValueError, which names the
+    variable, where the environment asks for what does not exist."""
+    from minidl.kernels.cpu import threads, tiles
+
+    tile = next(name for name, tile in tiles.TILES.items() if tile is tiles.TILE)
+    return f"Numba, {threads.count()} threads, tiles for {tile}"
 
 
 def _gpu() -> dict[str, Any]:

@@ -22,6 +22,7 @@ from models.images.scores import non_local_means, psnr, total_variation
 from models.ssda import Noise, Restorer, Text
 from models.ssda.damage import as_dict
 from models.ssda.fit import spoil
+from models.terminal import shown
 
 from .arguments import complain
 
@@ -75,11 +76,12 @@ def ssda(options: argparse.Namespace) -> int:
 
 def print_table(rows: Mapping[str, Mapping[str, float]]) -> None:
     """Rows of scores in dB under the names of the methods."""
-    first = max(len(name) for name in rows)
+    first = max(len(shown(name)) for name in rows)
     columns = list(next(iter(rows.values())))
     print(" " * first + "".join(f"{c:>{max(9, len(c) + 2)}}" for c in columns))
     for name, row in rows.items():
-        print(f"{name:{first}}" + "".join(f"{row[c]:{max(9, len(c) + 2)}.2f}" for c in columns))
+        cells = (f"{row[c]:{max(9, len(c) + 2)}.2f}" for c in columns)
+        print(f"{shown(name):{first}}" + "".join(cells))
 
 
 def _restorer(options: argparse.Namespace) -> tuple[Restorer, Noise | Text]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import WEIGHTS, amount, box_or_path, count, pixels, seed, share
+from .arguments import FORCE, WEIGHTS, amount, box_or_path, count, pixels, seed, share
 
 NETS = ("compact", "report", "authors")
 KINDS = ("centre", "random", "block", "region")
@@ -96,6 +96,7 @@ def evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--weights", help=WEIGHTS)
     command.add_argument("--limit", type=count, metavar="N", help="only so many, evenly spread")
     command.add_argument("--grid", metavar="FILE", help="write a picture of some of them")
+    command.add_argument("--force", action="store_true", help=FORCE)
     command.add_argument("--seed", type=seed, default=0, help="of the holes (%(default)s)")
     mirror(command)
     command.add_argument(

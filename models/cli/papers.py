@@ -48,4 +48,7 @@ def _both(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="pages without pictures of what was given, which may not be ours to pass on",
     )
+    command.add_argument(
+        "--force", action="store_true", help="write into a folder that holds other files, too"
+    )
     command.add_argument("--seed", type=seed, default=0, help="of all chance (%(default)s)")

@@ -13,11 +13,13 @@ import numpy as np
 from tqdm import tqdm
 
 from minidl import device
+from minidl.files import check_absent
 from models import zoo
 from models.images.files import FORMATS, PictureError, find, read, write
 from models.images.noise import NoiseCurve
 from models.ssda import Noise, Restorer, Text
 from models.ssda.restoring import Progress
+from models.terminal import shown
 
 from .arguments import complain
 
@@ -106,11 +108,11 @@ def each(options: argparse.Namespace, repair: Repair, *, unit: str = "patch") ->
 def _one(
     source: Path, target: Path, options: argparse.Namespace, repair: Repair, unit: str
 ) -> dict[str, Any]:
-    _check_target(source, target, options.force)
+    _check_target(source, target, force=options.force)
     picture = read(source)
     began = time.perf_counter()
     bar = tqdm(
-        desc=source.name,
+        desc=shown(source.name),
         unit=unit,
         unit_scale=True,
         leave=False,
@@ -129,7 +131,8 @@ def _one(
         if "black" in about:
             said += f"{about['black']:g} in black, {about['white']:g} in white, "
         said += "nothing to do" if about["weights"] is None else str(about["weights"])
-        print(f"{source} -> {target}  ({width}x{height}, {said}, {report['seconds']:.1f} s)")
+        said += f", {report['seconds']:.1f} s"
+        print(shown(f"{source} -> {target}  ({width}x{height}, {said})"))
     return report
 
 
@@ -147,7 +150,9 @@ def _jobs(options: argparse.Namespace) -> list[tuple[Path, Path]]:
     out = Path(options.out)
     if not out.parent.is_dir():
         raise PictureError(f"{out}: there is no folder {out.parent}; make it first")
-    single = len(options.pictures) == 1 and Path(options.pictures[0]).is_file()
+    if out.name.lower() in FORMATS:
+        raise PictureError(f"{out}: is a suffix without a name; expected such as photo{out.name}")
+    single = len(options.pictures) == 1 and not Path(options.pictures[0]).is_dir()
     if single and out.suffix and not out.is_dir():
         if out.suffix.lower() not in FORMATS:
             kinds = " ".join(FORMATS)
@@ -178,7 +183,9 @@ def _writable(name: Path) -> Path:
     return name if name.suffix.lower() in FORMATS else name.with_suffix(".png")
 
 
-def _check_target(source: Path, target: Path, force: bool) -> None:
-    if target.exists() and not force:
-        what = "is the picture itself" if target.samefile(source) else "exists already"
-        raise PictureError(f"{target}: {what}; name another -o, or give --force to replace it")
+def _check_target(source: Path, target: Path, *, force: bool) -> None:
+    if not force and target.exists() and target.samefile(source):
+        raise PictureError(
+            f"{target}: is the picture itself; name another -o, or give --force to replace it"
+        )
+    check_absent(target, force=force)

@@ -15,6 +15,7 @@ from models.reproduce.data import ReproduceError
 from models.reproduce.page import Page, Section, Table, Text
 from models.reproduce.parts import Parts
 from models.reproduce.plan import Plan
+from models.terminal import shown
 
 
 def ssda(options: argparse.Namespace) -> int:
@@ -57,7 +58,7 @@ def _made(
     """Build a page in --out, and say where it is."""
     began = time.perf_counter()
     try:
-        parts = Parts(Path(options.out), quiet=options.json)
+        parts = Parts(Path(options.out), quiet=options.json, force=options.force)
     except OSError as error:
         raise ReproduceError(
             f"{options.out}: cannot be made ({error.strerror}); name another --out"
@@ -65,28 +66,29 @@ def _made(
     try:
         page = build(parts, (lambda _: None) if options.json else tell)
     except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt("the same command goes on from here") from interrupt
+        interrupt.args = ("the same command goes on from here",)
+        raise
     written = save(page, parts.out, paper)
     if options.json:
         print(json.dumps({path.suffix[1:]: str(path) for path in written}))
     else:
-        print(f"{' and '.join(map(str, written))}, in {time.perf_counter() - began:.0f} s")
+        print(f"{' and '.join(map(shown, written))}, in {time.perf_counter() - began:.0f} s")
     return 0
 
 
 def tell(section: Section) -> None:
     """Print a section's tables, and what was left out of it."""
-    print(f"\n{section.title}")
+    print(f"\n{shown(section.title)}")
     for block in section.blocks:
         if isinstance(block, Table):
             print(_aligned(block))
         elif isinstance(block, Text) and block.words.startswith("Left out"):
-            print(f"  {block.words}")
+            print(f"  {shown(block.words)}")
 
 
 def _aligned(table: Table) -> str:
     """The table for a terminal."""
-    rows = [list(table.columns), *([row.name, *row.cells] for row in table.rows)]
+    rows = [list(table.columns), *([shown(row.name), *row.cells] for row in table.rows)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
     lines = [
         "  ".join(

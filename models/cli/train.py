@@ -14,9 +14,10 @@ import numpy as np
 
 from minidl import device
 from models.images.samples import NAMES, grey, photograph
-from models.run import CHECKPOINT, Run, TrainingError
+from models.run import CHECKPOINT, MODEL, Run, TrainingError
 from models.ssda import RECIPES, Noise, Recipe, Restorer, Text, fit, recipe_for
 from models.ssda.damage import Damage
+from models.terminal import shown
 
 # Options that may differ from part to part of a run.
 FREE = (
@@ -34,7 +35,7 @@ def ssda(options: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def resumable(options: argparse.Namespace) -> Iterator[None]:
-    """Within, Ctrl-C is told together with the command that goes on."""
+    """Within, a signal to stop is told together with the command that goes on."""
     folder = options.resume or options.out
     try:
         yield
@@ -42,18 +43,20 @@ def resumable(options: argparse.Namespace) -> Iterator[None]:
         if not (Path(folder) / CHECKPOINT).exists():
             raise
         command = f"minidl train {options.model} --resume {shlex.quote(folder)}"
-        raise KeyboardInterrupt(f"go on with: {command}") from interrupt
+        interrupt.args = (f"go on with: {shown(command)}",)
+        raise
 
 
 def told(options: argparse.Namespace, use: str) -> int:
     """Say what the run's folder holds, and the command that tries the model; returns 0."""
     folder = Path(options.resume or options.out)
-    model = folder / "model.safetensors"
+    model = folder / MODEL
     if options.json:
         print(json.dumps({"run": str(folder), "model": str(model)}))
     else:
-        print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-        print(f"try: minidl {use} -o OUT --weights {shlex.quote(str(model))}")
+        names = ", ".join(sorted(path.name for path in folder.iterdir()))
+        print(shown(f"{folder}: {names}"))
+        print(shown(f"try: minidl {use} -o OUT --weights {shlex.quote(str(model))}"))
     return 0
 
 

@@ -5,6 +5,7 @@ losses     reconstruction, adversarial, and both together
 masks      holes: those of the training, and a user's own
 membrane   what bridges a hole before a network corrects it
 data       photographs with holes, a batch ahead of time
+settings   what a training depends on
 training   the alternating step, with exact resume
 fit        a whole training run in its folder
 filling    the trained model's file; holes in pictures of any size
@@ -18,7 +19,8 @@ from . import fit
 from .filling import Filler
 from .masks import KINDS, Holes
 from .networks import ARCHITECTURES, build
-from .training import REPORT, Settings, Trainer
+from .settings import REPORT, Settings
+from .training import Trainer
 
 __all__ = [
     "ARCHITECTURES",

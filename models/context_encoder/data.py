@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from minidl.device import CPU, Array, Device, generator_state, set_generator_state
 from models.images.files import PictureError, find, read
+from models.terminal import shown
 
 from .masks import MEAN_COLOUR, Holes, cut, sampled
 from .membrane import bridged
@@ -84,7 +85,7 @@ class Photographs:
                 pixels[len(kept)] = square(path, side)
                 kept.append(path)
             except PictureError as error:
-                print(f"passed over: {error}", file=sys.stderr)
+                print(f"passed over: {shown(error)}", file=sys.stderr)
         if not kept:
             raise PictureError(NONE)
         self.paths, self.pixels = kept, pixels[: len(kept)]
@@ -100,7 +101,7 @@ class Photographs:
                 try:
                     return square(self.paths[i], self.side)
                 except PictureError as error:
-                    print(f"passed over: {error}", file=sys.stderr)
+                    print(f"passed over: {shown(error)}", file=sys.stderr)
                     self._unreadable.add(i)
             i = (i + 1) % len(self)
         raise PictureError(NONE)

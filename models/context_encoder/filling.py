@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import reprlib
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from minidl import checkpoint, no_grad
+from minidl import checkpoint, nn, no_grad, schema
 from minidl.device import CPU, Array, Device, to_cpu
+from minidl.schema import OneOf, Range
 from models.images.samples import grey
 
 from . import crops, networks
 from .data import with_holes
-from .masks import RIM_WEIGHT, Holes
+from .masks import RIM_WEIGHT, Holes, Kind, Overlap
 from .texture import textured
 
 TOGETHER = 16  # pictures that go through the network at a time
 MOST = 0.6  # of a picture that may be missing
 _NO_CHANCE = np.random.default_rng(0)  # a square in the centre leaves nothing to it
 
+Width = Annotated[float, Range(0, 64, above=True)]  # times the channels of a net
 Progress = Callable[[int, int], None]  # called with holes (done, total)
 
 
@@ -44,7 +48,7 @@ class Filler:
     def new(
         cls,
         net: str,
-        mask: str,
+        mask: Kind,
         *,
         overlap: int,
         rng: np.random.Generator,
@@ -52,9 +56,7 @@ class Filler:
         rim: float = RIM_WEIGHT,
     ) -> tuple[Filler, Any]:
         """An untrained filler, and its discriminator. Raises ValueError for what does not exist."""
-        architecture = networks.named(net)
-        size, side = architecture.size, architecture.hole
-        holes = Holes(mask, size, side, overlap, rim, architecture.bridged)
+        holes = _holes(net, mask, overlap, rim)
         generator, discriminator = networks.build(net, rng=rng, whole=holes.whole, width=width)
         return cls(net, generator, holes, width=width), discriminator
 
@@ -148,13 +150,7 @@ class Filler:
 
     def about(self) -> dict[str, Any]:
         """What `load` needs besides the parameters; fit for JSON."""
-        return {
-            "model": "context-encoder",
-            "net": self.net,
-            "mask": self.holes.kind,
-            "overlap": self.holes.overlap,
-            "width": self.width,
-        }
+        return asdict(Description(self.net, self.holes.kind, self.holes.overlap, self.width))
 
     def save(self, path: str | Path, *, dtype: Any = np.float32, **more: Any) -> None:
         """Write the generator's file; `more` is kept beside what `load` needs."""
@@ -174,21 +170,40 @@ class Filler:
         missing, damaged, or of another model."""
         groups, about = load(path)
         try:
-            filler, _ = cls.new(
-                about["net"],
-                about["mask"],
-                overlap=about["overlap"],
-                width=about["width"],
-                rng=np.random.default_rng(0),
+            said = schema.read_part(Description, about, "description")
+            holes = _holes(said.net, said.mask, said.overlap)
+            state = checkpoint.numbers(groups, "generator")
+            generator = networks.named(said.net).generator(
+                networks.channels(said.width), nn.Zeros.for_state(state), holes.whole
             )
-            filler.generator.load_state(groups["generator"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise checkpoint.CheckpointError(
-                f"{path}: a damaged context-encoder checkpoint ({error})"
-            ) from error
-        filler.generator.to(device).read_only()
+            generator.load_state(state)
+        except ValueError as error:
+            raise _damaged(path, error) from error
+        generator.to(device).read_only()
+        filler = cls(said.net, generator, holes, width=said.width)
         filler.mirror, filler.texture = mirror, texture
         return filler
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file says of its generator."""
+
+    model: Annotated[str, OneOf("context-encoder")] = field(default="context-encoder", init=False)
+    net: str
+    mask: Kind
+    overlap: Overlap
+    width: Width
+
+
+def _holes(net: str, mask: Kind, overlap: int, rim: float = RIM_WEIGHT) -> Holes:
+    """The holes that a net is for. Raises ValueError for what does not exist."""
+    architecture = networks.named(net)
+    return Holes(mask, architecture.size, architecture.hole, overlap, rim, architecture.bridged)
+
+
+def _damaged(path: str | Path, error: Exception) -> checkpoint.CheckpointError:
+    return checkpoint.CheckpointError(f"{path}: a damaged context-encoder checkpoint ({error})")
 
 
 def load(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
@@ -199,17 +214,25 @@ def load(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, 
     groups, about = checkpoint.load(path)
     if about.get("model") != "context-encoder":
         raise checkpoint.CheckpointError(
-            f"{path}: holds a model of kind {about.get('model')!r}; expected 'context-encoder'"
+            f"{path}: holds a model of kind {reprlib.repr(about.get('model'))}; "
+            "expected 'context-encoder'"
         )
     if "rest" in about:
         other = Path(path).parent / Path(str(about["rest"])).name
-        if not other.is_file() or checksum(other) != about.get("check"):
+        if not os.path.isfile(other) or checksum(other) != about.get("check"):
             raise checkpoint.CheckpointError(
                 f"{path}: the rest of its parameters are those of {other.name}; expected that "
                 "file, unchanged, beside it"
             )
         shared, _ = checkpoint.load(other)
-        groups["generator"] = {**shared["generator"], **groups["generator"]}
+        try:
+            both = {
+                **checkpoint.numbers(shared, "generator"),
+                **checkpoint.numbers(groups, "generator"),
+            }
+        except ValueError as error:
+            raise _damaged(path, error) from error
+        groups["generator"] = both
     return groups, about
 
 

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from minidl import device
 from minidl.device import Device
+from minidl.schema import OneOf, Range
 from models import plots
 from models.images.files import PictureError, write
-from models.run import Run, TrainingError, stoppable
+from models.run import MODEL, Run, TrainingError, at_work
+from models.signals import stoppable
 
 from .data import MARGIN, Photographs, split
 from .filling import Filler
 from .masks import MEAN_COLOUR, Holes
 from .networks import named
 from .scores import hole_scores
-from .training import Settings, Trainer
+from .settings import Settings
+from .training import Losses, Trainer
 
 SAMPLES = 6  # columns of samples.png
 TRIAL = 20  # steps that are timed to tell how many fit into the minutes given
+COLUMNS: dict[str, type] = {
+    "step": int,
+    **dict.fromkeys(("seconds", "rate", *Losses._fields, "l1", "l2", "psnr"), float),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run's config.json."""
+
+    model: Annotated[str, OneOf("context-encoder")] = field(default="context-encoder", init=False)
+    data: str  # the folder of photographs
+    pictures: str  # their fingerprint
+    settings: Settings
+    seed: Annotated[int, Range(0, math.inf)]
+    steps: Annotated[int, Range(1, 10**12)]
+    device: str  # where the run began
+    begin: str | None = None  # the file of a model that it began with
 
 
 @dataclass(frozen=True)
@@ -108,20 +130,13 @@ def start(
         return trainer
 
     steps = steps or steps_in(minutes, make)
-    config = {
-        "model": "context-encoder",
-        "data": str(data),
-        "pictures": photographs.fingerprint(),
-        "settings": settings.as_dict(),
-        "seed": seed,
-        "steps": steps,
-        "device": place.name,
-    }
-    if begin is not None:
-        config["begin"] = str(begin)
-    trainer = make(steps)
-    validation = Validation.of(held_out, trainer.filler.holes)
-    return _train(Run.create(out, config), trainer, validation, every, quiet)
+    pictures, begun = photographs.fingerprint(), None if begin is None else str(begin)
+    config = Config(str(data), pictures, settings, seed, steps, place.name, begun)
+    kept = {name: value for name, value in asdict(config).items() if value is not None}
+    with at_work(out):
+        trainer = make(steps)
+        validation = Validation.of(held_out, trainer.filler.holes)
+        return _train(Run.create(out, kept), trainer, validation, every, quiet)
 
 
 def resume(
@@ -134,29 +149,21 @@ def resume(
 ) -> Filler:
     """Go on with the run in `out` as if it had not stopped, on its own device and with its own
     data, unless others are given: the same photographs in another place."""
-    run = Run.open(out)
-    try:
-        settings = Settings(**run.config["settings"])
-        seed, steps, data = run.config["seed"], run.config["steps"], data or run.config["data"]
-        pictures, place = run.config["pictures"], place or device.choose(run.config["device"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise TrainingError(
-            f"{out}: config.json is not that of a context-encoder run ({error})"
-        ) from error
-    saved = run.load()
-    photographs, held_out = _photographs(data, settings, quiet)
-    if photographs.fingerprint() != pictures:
-        raise TrainingError(f"{out}: the pictures of {data} have changed since the run began")
-    trainer = Trainer(
-        settings,
-        photographs,
-        steps=steps,
-        rng=np.random.default_rng(seed),
-        device=place,
-    )
-    run.restore(trainer.load_state, saved)
-    run.rewind(trainer.step)
-    return _train(run, trainer, Validation.of(held_out, trainer.filler.holes), every, quiet)
+    with Run.going_on(out, Config, COLUMNS) as (run, config):
+        saved, data = run.load(), data or config.data
+        photographs, held_out = _photographs(data, config.settings, quiet)
+        if photographs.fingerprint() != config.pictures:
+            raise TrainingError(f"{out}: the pictures of {data} have changed since the run began")
+        trainer = Trainer(
+            config.settings,
+            photographs,
+            steps=config.steps,
+            rng=np.random.default_rng(config.seed),
+            device=place or device.choose(config.device),
+        )
+        run.restore(trainer.load_state, saved)
+        run.rewind(trainer.step)
+        return _train(run, trainer, Validation.of(held_out, trainer.filler.holes), every, quiet)
 
 
 def _photographs(
@@ -179,7 +186,7 @@ def _photographs(
 def _train(run: Run, trainer: Trainer, validation: Validation, every: float, quiet: bool) -> Filler:
     """Train to the end, reporting every so many seconds.
 
-    On Ctrl-C the step in progress is ended and reported before KeyboardInterrupt is raised.
+    When a signal asks to stop, the step in progress is ended and reported before Stopped is raised.
     """
     before = run.rows[-1]["seconds"] if run.rows else 0.0
     began = reported = time.perf_counter()
@@ -208,11 +215,10 @@ def _train(run: Run, trainer: Trainer, validation: Validation, every: float, qui
             if asked.is_set() or time.perf_counter() - reported >= every:
                 report()
                 reported = time.perf_counter()
-            if asked.is_set():
-                raise KeyboardInterrupt
+            asked.stop()
         report()
     with run.writing():
-        trainer.filler.save(run.folder / "model.safetensors", config=run.config, log=run.rows[-1])
+        trainer.filler.save(run.folder / MODEL, config=run.config, log=run.rows[-1])
     return trainer.filler
 
 

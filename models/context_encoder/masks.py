@@ -13,15 +13,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from minidl import schema
 from minidl.device import CPU, Array, Device
+from minidl.schema import OneOf, Range
 from models.images.files import PictureError, read
 
 KINDS = ("centre", "random", "block", "region")
+Kind = Annotated[str, OneOf(*KINDS)]
+Overlap = Annotated[int, Range(0, 1024)]  # pixels
+Weight = Annotated[float, Range(0, 1e6)]  # in a loss
 MEAN_COLOUR = np.array([117, 104, 123], np.float32) / 255  # what a hole is filled with
 RIM_WEIGHT = 10.0  # of the overlap in the paper's reconstruction loss
 
@@ -39,16 +45,15 @@ class Holes:
     over it, which it corrects. So it must then give the whole picture for random, too.
     """
 
-    kind: str
-    size: int
-    side: int
-    overlap: int = 0
-    rim: float = RIM_WEIGHT
+    kind: Kind
+    size: Annotated[int, Range(1, 4096)]
+    side: Annotated[int, Range(1, 4096)]
+    overlap: Overlap = 0
+    rim: Weight = RIM_WEIGHT
     bridged: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"mask {self.kind!r}: expected one of {', '.join(KINDS)}")
+        schema.check(self)
         if not 0 <= 2 * self.overlap < self.side:
             raise ValueError(
                 f"overlap {self.overlap}: expected 0 to {(self.side - 1) // 2} pixels of the"

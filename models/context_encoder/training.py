@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl import checkpoint, gradients, nn, ops, optim
+from minidl import checkpoint, gradients, nn, ops, optim, schema
 from minidl.device import Array, Device, generator_state, set_generator_state
 from minidl.graph import captured_turns
 from minidl.tensor import Tensor
@@ -20,52 +19,11 @@ from models.run import TrainingError
 from . import losses
 from .data import Batch, Batches, Photographs
 from .filling import Filler, load
-from .masks import RIM_WEIGHT
+from .settings import REPORT, Progress, Settings
+
+__all__ = ["REPORT", "Losses", "Settings", "Trainer", "Turn"]
 
 CHECK_EVERY = 20  # steps between looks at the losses, each of which waits for the device
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is trained, and how. Fit for JSON by `as_dict`.
-
-    adversarial: the share of the adversarial loss; 0 trains without a discriminator. The rates are
-    the paper's, the generator's ten times the discriminator's; the course report has 2e-4 for both.
-    rim: what the loss weighs the overlap by; the paper's is 10.
-    falling: the last share of the steps, in which the generator's rate falls to 0.
-    alone: the first share of the steps, in which the generator learns without an adversary.
-    beta1: of the generator's Adam; the discriminator's is the paper's 0.5.
-    freeze_encoder: whether the generator's way down stays as it was begun with, for nets that have
-    an `encoder`.
-    """
-
-    net: str = "compact"
-    mask: str = "centre"
-    overlap: int = 4
-    adversarial: float = 0.001
-    generator_rate: float = 2e-3
-    discriminator_rate: float = 2e-4
-    batch: int = 16
-    width: float = 1.0
-    rim: float = 1.0
-    falling: float = 1.0
-    alone: float = 2 / 3
-    beta1: float = 0.9
-    freeze_encoder: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-REPORT = Settings(
-    net="report",
-    generator_rate=2e-4,
-    discriminator_rate=2e-4,
-    rim=RIM_WEIGHT,
-    falling=1 / 3,
-    alone=0.0,
-    beta1=0.5,
-)
 
 
 class Losses(NamedTuple):
@@ -280,13 +238,19 @@ class Trainer:
     def load_state(self, groups: dict[str, dict[str, np.ndarray]], about: dict[str, Any]) -> None:
         """Go on from a checkpoint. Raises CheckpointError if it is not one of an equal trainer."""
         try:
+            progress = schema.read(Progress, about.get("progress"), "progress")
+            if progress.steps != self.steps or progress.step > self.steps:
+                raise ValueError(f"step {progress.step} of {progress.steps}, here of {self.steps}")
             for name in ("generator", "discriminator", "g_optimizer", "d_optimizer"):
-                on_device = {k: self.device.put(v) for k, v in groups[name].items()}
+                kinds = "fi" if name.endswith("optimizer") else "f"
+                state = checkpoint.numbers(groups, name, kinds)
+                on_device = {k: self.device.put(v) for k, v in state.items()}
                 getattr(self, name).load_state(on_device)
-            progress = about["progress"]
-            self.step = int(progress["step"])
-            set_generator_state(self.rng, progress["dropout"])
+            if self.g_optimizer.steps != progress.step or self.d_optimizer.steps > progress.step:
+                raise ValueError(f"optimizers at other steps than {progress.step}")
+            self.step = progress.step
+            set_generator_state(self.rng, progress.dropout)
             self._drop_on_device()
-            self.batches.go_on(progress["batches"])
-        except (KeyError, ValueError, TypeError) as error:
+            self.batches.go_on(progress.batches)
+        except (ValueError, TypeError, OverflowError) as error:
             raise checkpoint.CheckpointError(f"not a checkpoint of this run: {error}") from error

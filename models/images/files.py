@@ -10,6 +10,7 @@ PictureError, whose message is one line that starts with the path.
 from __future__ import annotations
 
 import dataclasses
+import os
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from minidl import checkpoint
+from minidl.files import kind_of, replacing
+
+from . import foreign
 
 # The formats that are read and written, by suffix. GIF and PPM are read too, whatever their suffix.
 FORMATS = {
@@ -37,6 +40,8 @@ _HOLDS_16_BITS = ("PNG", "TIFF")
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}
 
 _TOO_LARGE = "has too many pixels to be safe to open; expected fewer than 89 million, scale it down"
+_FLAT = 10_000  # pixels to a byte of a file: more than an even white page has, except in a small
+_SMALL = 1 << 24  # picture of so many pixels
 _COMPLAINTS: tuple[tuple[type[Exception], str], ...] = (
     (FileNotFoundError, "there is no such file; check the name"),
     (IsADirectoryError, "is a folder; expected one picture file"),
@@ -70,14 +75,19 @@ def read(path: str | Path) -> Picture:
     """The still picture in a file, turned upright as its EXIF orientation says.
 
     Grey files give C = 1, all others C = 3. Raises PictureError if there is no such file, or if it
-    is empty, damaged, animated, too large, or no picture at all.
+    is empty, damaged, animated, too large, or no picture at all; MemoryError if there is no memory
+    for it.
     """
     path = Path(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), foreign.silenced():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if path.is_file() and not path.stat().st_size:
+            kind = kind_of(path)
+            if kind in ("pipe", "socket", "device"):  # which might never answer
+                raise PictureError(f"{path}: is a {kind}; expected a picture's file")
+            size = os.path.getsize(path)
+            if kind == "file" and not size:
                 raise PictureError(f"{path}: is empty; expected a picture")
             with Image.open(path, formats=_READABLE) as image:
                 frames = getattr(image, "n_frames", 1)
@@ -88,10 +98,18 @@ def read(path: str | Path) -> Picture:
                     )
                 if 0 in image.size:
                     raise PictureError(f"{path}: is {image.size}; expected at least one pixel")
+                if image.width * image.height > max(_SMALL, _FLAT * size):
+                    raise PictureError(
+                        f"{path}: says that {size} bytes are {image.width}x{image.height} pixels; "
+                        "expected a picture that is not all of one colour"
+                    )
                 return _decode(path, ImageOps.exif_transpose(image))
     except PictureError:
         raise
-    except Exception as error:  # a decoder raises whatever the bad bytes make it trip over
+    except Exception as error:
+        if isinstance(error, MemoryError) or "out of memory" in str(error):
+            raise MemoryError(f"{path}: there is not enough memory to open it") from error
+        # A decoder raises whatever the bad bytes make it trip over.
         damage = f"is damaged or of an unknown kind ({_one_line(error)}); export it anew as .png"
         reason = next((text for kind, text in _COMPLAINTS if isinstance(error, kind)), damage)
         raise PictureError(f"{path}: {reason}") from error
@@ -110,7 +128,7 @@ def write(path: str | Path, picture: Picture | np.ndarray) -> None:
     image = _encode(path, kind, picture)
     options = _SAVE_OPTIONS.get(kind, {}) | {"icc_profile": picture.profile}
     try:
-        with checkpoint.replacing(path) as temporary:
+        with replacing(path) as temporary:
             image.save(temporary, kind, **options)
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or _one_line(error)
@@ -189,7 +207,8 @@ def _decode(path: Path, image: Image.Image) -> Picture:
     kept = image.mode not in ("CMYK", "LAB", "YCbCr", "HSV")  # or of other colours than these
     profile = image.info.get("icc_profile") if kept else None
     see_through = image.has_transparency_data
-    pixels = np.asarray(image.convert(colour + "A" * see_through), dtype=np.float32) / 255
+    pixels = np.asarray(image.convert(colour + "A" * see_through), dtype=np.float32)
+    pixels /= 255  # in place, for memory's sake
     if not see_through:
         return Picture(pixels.reshape(image.height, image.width, -1), profile=profile)
     return Picture(pixels[:, :, :-1].copy(), pixels[:, :, -1].copy(), profile=profile)

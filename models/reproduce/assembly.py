@@ -7,8 +7,9 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from minidl import __version__, checkpoint
+from minidl import __version__
 from minidl.device import Device
+from minidl.files import replacing
 from models.zoo import NoWeightsError
 
 from .data import MissingError
@@ -69,6 +70,6 @@ def save(page: Page, out: Path, paper: str) -> list[Path]:
     """Write OUT/PAPER.html and OUT/PAPER.md; returns both."""
     html, markdown = out / f"{paper}.html", out / f"{paper}.md"
     for path, content in {html: page.html(), markdown: page.markdown(out)}.items():
-        with checkpoint.replacing(path) as temporary:
+        with replacing(path) as temporary:
             temporary.write_text(content, encoding="utf-8")
     return [html, markdown]

@@ -11,7 +11,7 @@ import numpy as np
 
 from minidl import gradients, no_grad, optim
 from models.context_encoder import fit, losses, networks
-from models.context_encoder.masks import MEAN_COLOUR
+from models.context_encoder.masks import MEAN_COLOUR, Kind
 from models.context_encoder.scores import METHODS, hole_scores, picture_scores
 from models.context_encoder.texture import textured
 from models.images.files import write
@@ -30,7 +30,8 @@ STEPS, BATCH, RATE = 800, 16, 5e-4  # of the critic
 def three_rows(plan: Plan, parts: Parts) -> list[Block]:
     """Original, masked and filled, for each kind of hole, as in the report."""
     shown, blocks = plan.shown, list[Block]()
-    for kind, stem in (("centre", ADVERSARIAL), ("block", REGION), ("region", REGION)):
+    kinds: dict[Kind, str] = {"centre": ADVERSARIAL, "block": REGION, "region": REGION}
+    for kind, stem in kinds.items():
         try:
             weights = Weights.load(stem, plan.place)
         except NoWeightsError as reason:

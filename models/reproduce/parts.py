@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from minidl import checkpoint
+from minidl import schema
+from minidl.files import read_text, replacing
 
 Item = TypeVar("Item")
 
@@ -29,7 +30,13 @@ def short(words: str) -> str:
 class Parts:
     """The folder OUT with its parts and pictures."""
 
-    def __init__(self, out: Path, *, quiet: bool = False) -> None:
+    def __init__(self, out: Path, *, quiet: bool = False, force: bool = False) -> None:
+        """Raises OSError where `out` holds files, but no parts: not ours to write among, unless by
+        force."""
+        if not force and out.is_dir() and any(out.iterdir()) and not (out / "parts").is_dir():
+            raise FileExistsError(
+                f"{out}: holds other files; name another --out, or give --force to write there"
+            )
         self.out, self.quiet = out, quiet
         self._took: dict[tuple[str, str], float] = {}  # seconds, of each result asked for
         self.pictures.mkdir(parents=True, exist_ok=True)
@@ -67,7 +74,7 @@ class Parts:
             began = time.perf_counter()
             result = work(items[key])
             kept[key] = {"result": result, "seconds": round(time.perf_counter() - began, 2)}
-            with checkpoint.replacing(self.path(name)) as temporary:
+            with replacing(self.path(name)) as temporary:
                 temporary.write_text(json.dumps({"settings": wanted, "items": kept}, indent=1))
         self._took |= {(name, key): kept[key]["seconds"] for key in items}
         return {key: kept[key]["result"] for key in items}
@@ -79,7 +86,7 @@ class Parts:
     def _read(self, name: str, settings: Any) -> dict[str, Any]:
         """The items of a part, none if there is no such file, or another's settings made it."""
         try:
-            stored = json.loads(self.path(name).read_text())
+            stored = schema.parse(read_text(self.path(name)))
             return dict(stored["items"]) if stored["settings"] == settings else {}
         except (FileNotFoundError, ValueError, KeyError, TypeError):  # damaged: as if not there
             return {}

@@ -22,8 +22,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from minidl import checkpoint
 from minidl.device import CPU
+from minidl.files import check_absent, replacing
 from models import plots
 from models.images.files import PictureError
 from models.images.samples import NAMES, grey, photograph
@@ -108,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", default="ablation", help="folder (%(default)s)")
     parser.add_argument("--data", help="to train on (default: photographs that come along)")
     parser.add_argument("--minutes", type=float, default=4.0, help="for each (%(default)g)")
+    parser.add_argument("--force", action="store_true", help="replace files that exist")
     options = parser.parse_args(arguments)
     images = [grey(photograph(n))[..., 0] for n in NAMES if n not in HELD_OUT]
     out, test = Path(options.out), held_out()
@@ -115,6 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.data:
             images = read_folder(options.data)
         out.mkdir(parents=True, exist_ok=True)
+        for kind in (".png", ".md", ".json"):
+            check_absent(out / f"ablation{kind}", force=options.force)
     except (PictureError, OSError) as error:
         parser.error(str(error))
     results: dict[str, list[tuple[float, float]]] = {}
@@ -124,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         draw(out / "ablation.png", results, start)
         numbers = json.dumps({"noisy": start, "curves": results}, indent=1)
         for kind, text in ((".md", _table(results, start)), (".json", numbers)):
-            with checkpoint.replacing(out / f"ablation{kind}") as temporary:
+            with replacing(out / f"ablation{kind}") as temporary:
                 temporary.write_text(text)
     print(_table(results, start))
 

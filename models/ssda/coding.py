@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 
+from minidl import schema
 from minidl.device import Array
+from minidl.schema import OneOf, Range
+
+Scale = Annotated[float, Range(1e-6, 1e6)]
+Margin = Annotated[float, Range(0, 0.5, below=True)]
 
 
 @dataclass(frozen=True)
@@ -23,14 +28,13 @@ class Coding:
     what a sigmoid reaches.
     """
 
-    centre: str | None = "mean"  # what is taken away; None: nothing
-    gain: float = 6.0  # input = gain (x - centre)
-    contrast: float = 0.6  # target = 1/2 + contrast (y - centre), kept within margin of 0 and 1
-    margin: float = 0.02
+    centre: Annotated[str | None, OneOf("mean")] = "mean"  # what is taken away; None: nothing
+    gain: Scale = 6.0  # input = gain (x - centre)
+    contrast: Scale = 0.6  # target = 1/2 + contrast (y - centre), kept within margin of 0 and 1
+    margin: Margin = 0.02
 
     def __post_init__(self) -> None:
-        if self.centre not in ("mean", None):
-            raise ValueError(f"coding: centre {self.centre!r}; expected mean or None")
+        schema.check(self)
 
     def sizes(self, pixels: int) -> tuple[int, int]:
         """How many inputs and outputs a network for patches of so many pixels has."""
@@ -73,18 +77,21 @@ class TextCoding:
     grey level, and evenly so. That is said beside it, in two more inputs for each pixel.
     """
 
-    inner: int = 8  # pixels to a side
-    gain: float = 6.0  # first inputs = gain (x - median)
-    extreme: float = 0.02  # how near to 0 or 1 counts as black or white
-    even: float = 0.01  # by how much neighbours of one colour may differ
-    visible: float = 0.03  # text that changes a pixel by less is none
-    contrast: float = 0.6  # target = 1/2 + contrast (y - median), kept within margin of 0 and 1
-    margin: float = 0.02
+    inner: Annotated[int, Range(1, 1024)] = 8  # pixels to a side
+    gain: Scale = 6.0  # first inputs = gain (x - median)
+    extreme: Scale = 0.02  # how near to 0 or 1 counts as black or white
+    even: Scale = 0.01  # by how much neighbours of one colour may differ
+    visible: Annotated[float, Range(0, 1)] = 0.03  # text that changes a pixel by less is none
+    contrast: Scale = 0.6  # target = 1/2 + contrast (y - median), kept within margin of 0 and 1
+    margin: Margin = 0.02
+
+    def __post_init__(self) -> None:
+        schema.check(self)
 
     def sizes(self, pixels: int) -> tuple[int, int]:
         """How many inputs and outputs a network for patches of so many pixels has."""
         rim, odd = divmod(math.isqrt(pixels) - self.inner, 2)
-        if self.inner < 1 or rim < 0 or odd:
+        if rim < 0 or odd:
             raise ValueError(
                 f"a patch of {math.isqrt(pixels)} pixels; expected an even number more than the "
                 f"{self.inner} in its middle that are repaired"
@@ -127,11 +134,3 @@ class TextCoding:
         rim = (side - self.inner) // 2
         inner = slice(rim, rim + self.inner)
         return x.reshape(-1, side, side)[:, inner, inner].reshape(len(x), -1)
-
-
-def from_dict(values: dict[str, Any]) -> Coding | TextCoding:
-    """The coding that `dataclasses.asdict` has turned into values.
-
-    Raises TypeError or ValueError for anything else.
-    """
-    return TextCoding(**values) if "inner" in values else Coding(**values)

@@ -9,12 +9,14 @@ Both work where the patches are, so that a GPU draws its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any
 
 import numpy as np
 
+from minidl import schema
 from minidl.device import Array, Device
+from minidl.schema import OneOf, Range
 from models.images.corruptions import gaussian_noise, text_sheet
 from models.images.patches import PatchSampler
 
@@ -27,11 +29,11 @@ SHEET = 512
 class Noise:
     """Gaussian noise of one level, in grey levels of 255."""
 
-    sigma: float
+    kind: Annotated[str, OneOf("noise")] = field(default="noise", init=False, repr=False)
+    sigma: Annotated[float, Range(0, 255, above=True)]
 
     def __post_init__(self) -> None:
-        if not 0 < self.sigma <= 255:
-            raise ValueError(f"noise: sigma is {self.sigma}; expected more than 0, at most 255")
+        schema.check(self)
 
     def draw_from(
         self, images: Sequence[np.ndarray], patch: int, rng: np.random.Generator, device: Device
@@ -50,11 +52,13 @@ class Noise:
 class Text:
     """Text of many fonts, `smallest` to `largest` pixels high, each line black, white or grey."""
 
-    smallest: int = 18
-    largest: int = 36
+    kind: Annotated[str, OneOf("text")] = field(default="text", init=False, repr=False)
+    smallest: Annotated[int, Range(1, 512)] = 18
+    largest: Annotated[int, Range(1, 512)] = 36
 
     def __post_init__(self) -> None:
-        if not 1 <= self.smallest <= self.largest:
+        schema.check(self)
+        if self.smallest > self.largest:
             raise ValueError(
                 f"text: heights are {self.smallest} to {self.largest}; expected the smaller first"
             )
@@ -76,16 +80,13 @@ class Text:
 
 
 Damage = Noise | Text
-KINDS: dict[str, type[Noise] | type[Text]] = {"noise": Noise, "text": Text}
 
 
 def as_dict(damage: Damage) -> dict[str, Any]:
     """Fit for JSON; `from_dict` is its inverse."""
-    kind = next(name for name, cls in KINDS.items() if isinstance(damage, cls))
-    return {"kind": kind, **asdict(damage)}
+    return asdict(damage)
 
 
-def from_dict(values: dict[str, Any]) -> Damage:
-    """Raises KeyError, TypeError or ValueError for anything that `as_dict` did not give."""
-    rest = {k: v for k, v in values.items() if k != "kind"}
-    return KINDS[values["kind"]](**rest)
+def from_dict(values: Any) -> Damage:
+    """Raises SchemaError for anything that `as_dict` did not give."""
+    return schema.read(Damage, values, "damage")

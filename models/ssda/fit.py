@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from minidl import device
 from minidl.device import Device
+from minidl.schema import OneOf, Range
 from models import plots
 from models.images.corruptions import add_text, gaussian_noise
 from models.images.files import PictureError, find, read
 from models.images.samples import grey
 from models.images.scores import psnr
-from models.run import Run, TrainingError, stoppable
+from models.run import MODEL, Run, TrainingError, at_work
+from models.signals import stoppable
+from models.terminal import shown
 
-from .damage import Damage, Noise, as_dict, from_dict
+from .damage import Damage, Noise
 from .recipes import Recipe
 from .restoring import Restorer
 from .training import Trainer
@@ -33,6 +37,23 @@ VALIDATION_SIDE = 192  # pixels; the centre of each is used
 VALIDATION_STRIDE = 4
 MOST_PIXELS = 500 * 10**6  # to train on, 8 bytes each; 399 photographs of BSDS500 have 62
 TRIAL_SECONDS = 1.0  # spent on each stage to learn how long a step takes
+COLUMNS: dict[str, type] = {
+    "step": int, "seconds": float, "stage": str, "loss": float, "rate": float, "psnr": float,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run's config.json."""
+
+    model: Annotated[str, OneOf("ssda")] = field(default="ssda", init=False)
+    data: str  # where the pictures came from
+    pictures: str  # their fingerprint
+    damage: Damage
+    recipe: Recipe
+    seed: Annotated[int, Range(0, math.inf)]
+    steps: Annotated[int, Range(1, 10**12)]
+    device: str  # where the run began
 
 
 @dataclass(frozen=True)
@@ -71,7 +92,7 @@ def read_folder(folder: str | Path) -> list[np.ndarray]:
         try:
             images.append(grey(read(path).pixels)[..., 0])
         except PictureError as error:
-            print(f"passed over: {error}", file=sys.stderr)
+            print(f"passed over: {shown(error)}", file=sys.stderr)
             continue
         pixels += images[-1].size
         if pixels > MOST_PIXELS:
@@ -145,18 +166,10 @@ def start(
         return new_trainer(training, damage, recipe, count, seed, place)
 
     steps = steps or steps_in(minutes, make)
-    config = {
-        "model": "ssda",
-        "data": data,
-        "pictures": fingerprint(images),
-        "damage": as_dict(damage),
-        "recipe": recipe.as_dict(),
-        "seed": seed,
-        "steps": steps,
-        "device": place.name,
-    }
-    trainer, validation = make(steps), Validation.of(held_out, damage)
-    return _train(Run.create(out, config), trainer, validation, every, quiet)
+    config = Config(data, fingerprint(images), damage, recipe, seed, steps, place.name)
+    with at_work(out):
+        trainer, validation = make(steps), Validation.of(held_out, damage)
+        return _train(Run.create(out, asdict(config)), trainer, validation, every, quiet)
 
 
 def resume(
@@ -172,23 +185,21 @@ def resume(
     images_of: the pictures of the `data` that it began with. place: where, if not where the run
     began; exact there alone.
     """
-    run = Run.open(out)
-    try:
-        recipe, damage = Recipe.from_dict(run.config["recipe"]), from_dict(run.config["damage"])
-        data, seed, steps = run.config["data"], run.config["seed"], run.config["steps"]
-        began_on, pictures = run.config["device"], run.config["pictures"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise TrainingError(f"{out}: config.json is not that of an ssda run ({error})") from error
-    saved = run.load()
-    images = images_of(data)
-    if fingerprint(images) != pictures:
-        raise TrainingError(f"{out}: the pictures of {data!r} have changed since the run began")
-    training, held_out = split(usable(images, recipe.patch, data))
-    place = place or device.choose(began_on)
-    trainer = new_trainer(training, damage, recipe, steps, seed, place)
-    run.restore(trainer.load_state, saved)
-    run.rewind(trainer.done)
-    return _train(run, trainer, Validation.of(held_out, damage), every, quiet)
+    with Run.going_on(out, Config, COLUMNS) as (run, config):
+        saved = run.load()
+        images = images_of(config.data)
+        if fingerprint(images) != config.pictures:
+            raise TrainingError(
+                f"{out}: the pictures of {config.data!r} have changed since the run began"
+            )
+        training, held_out = split(usable(images, config.recipe.patch, config.data))
+        place = place or device.choose(config.device)
+        trainer = new_trainer(
+            training, config.damage, config.recipe, config.steps, config.seed, place
+        )
+        run.restore(trainer.load_state, saved)
+        run.rewind(trainer.done)
+        return _train(run, trainer, Validation.of(held_out, config.damage), every, quiet)
 
 
 def fingerprint(images: Sequence[np.ndarray]) -> str:
@@ -220,7 +231,7 @@ def _train(
 ) -> Restorer:
     """Train to the end, reporting every so many seconds.
 
-    On Ctrl-C the step in progress is ended and reported before KeyboardInterrupt is raised.
+    When a signal asks to stop, the step in progress is ended and reported before Stopped is raised.
     """
     seconds = run.rows[-1]["seconds"] if run.rows else 0.0
     began = reported = time.perf_counter()
@@ -253,11 +264,10 @@ def _train(
             if asked.is_set() or time.perf_counter() - reported >= every:
                 report(name, rate)
                 reported = time.perf_counter()
-            if asked.is_set():
-                raise KeyboardInterrupt
+            asked.stop()
         report(name, rate)
     with run.writing():
-        trainer.restorer.save(run.folder / "model.safetensors", config=run.config, log=run.rows[-1])
+        trainer.restorer.save(run.folder / MODEL, config=run.config, log=run.rows[-1])
     return trainer.restorer
 
 

@@ -13,11 +13,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
 
-from minidl import Tensor, losses, nn, ops
+from minidl import Tensor, losses, nn, ops, schema
 from minidl.device import Array
+from minidl.schema import OneOf, Range
 
 SQUARED_ERRORS = {"half-sum": losses.half_squared_error, "mean": losses.mean_squared_error}
 
@@ -26,14 +28,13 @@ SQUARED_ERRORS = {"half-sum": losses.half_squared_error, "mean": losses.mean_squ
 class Penalty:
     """What eq. 6 and 7 add to the squared error, and which convention that error follows."""
 
-    error: str = "half-sum"  # of SQUARED_ERRORS; the paper's is "half-sum"
-    beta: float = 0.0  # weight of the sparsity
-    rho: float = 0.05  # the mean activation that the sparsity asks for
-    decay: float = 0.0  # lambda: weight of the squared weights
+    error: Annotated[str, OneOf(*SQUARED_ERRORS)] = "half-sum"  # the paper's
+    beta: Annotated[float, Range(0, 1e6)] = 0.0  # weight of the sparsity
+    rho: Annotated[float, Range(0, 1, above=True, below=True)] = 0.05  # the mean activation asked
+    decay: Annotated[float, Range(0, 1e6)] = 0.0  # lambda: weight of the squared weights
 
     def __post_init__(self) -> None:
-        if self.error not in SQUARED_ERRORS:
-            raise ValueError(f"error {self.error!r}: expected one of {', '.join(SQUARED_ERRORS)}")
+        schema.check(self)
 
 
 class DenoisingAutoencoder(nn.Module):

@@ -8,45 +8,47 @@ scaled.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from .coding import Coding, TextCoding, from_dict
+from minidl import schema
+from minidl.schema import OneOf, Range
+
+from .coding import Coding, TextCoding
 from .damage import Damage, Text
 from .network import SSDA, Penalty
-from .restoring import Restorer
+from .restoring import Hidden, Patch, Restorer
+
+Part = Annotated[float | None, Range(0, 1, above=True, below=True)]
+Renewal = Annotated[int, Range(0, 10**9)]
+Rate = Annotated[float, Range(0, 1e38, above=True)]
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that a training run depends on, besides the pictures, the seed and its length."""
 
-    patch: int = 12  # pixels to a side
-    hidden: tuple[int, ...] = (720, 720)  # units of each auto-encoder's hidden layer; K of them
-    gain: float = 4.0  # of the encoders' first weights
-    start: float | None = 0.05  # the activation that hidden units begin at; None: zero biases, 1/2
+    patch: Patch = 12  # pixels to a side
+    hidden: Hidden = (720, 720)  # units of each auto-encoder's hidden layer; K of them
+    gain: Annotated[float, Range(0, 1e3)] = 4.0  # of the encoders' first weights
+    start: Part = 0.05  # the activation that hidden units begin at; None: zero biases, 1/2
     coding: Coding | TextCoding = field(default_factory=Coding)
     pretrain: tuple[Penalty, ...] = (Penalty(beta=1e-2, decay=1e-5), Penalty())  # one for each DA
     finetune: Penalty = field(default_factory=Penalty)
-    optimizer: str = "adam"  # or "lbfgs"
-    rates: tuple[float, ...] = (2e-3, 2e-3, 4e-3)  # Adam's, for each DA and for fine-tuning
-    shares: tuple[float, ...] = (0.1, 0.1, 0.8)  # of the training time
-    batch: int = 256  # patches
-    renew: int = 1  # steps taken on a batch before fresh patches with fresh noise are drawn; 0: all
+    optimizer: Annotated[str, OneOf("adam", "lbfgs")] = "adam"
+    rates: tuple[Rate, ...] = (2e-3, 2e-3, 4e-3)  # Adam's, for each DA and for fine-tuning
+    shares: tuple[Annotated[float, Range(0, 1)], ...] = (0.1, 0.1, 0.8)  # of the training time
+    batch: Annotated[int, Range(1, 10**7)] = 256  # patches
+    renew: Renewal = 1  # steps on a batch before fresh patches with fresh noise are drawn; 0: all
 
     def __post_init__(self) -> None:
+        schema.check(self)
         stages = len(self.hidden) + 1
         if not len(self.pretrain) + 1 == len(self.rates) == len(self.shares) == stages:
             raise ValueError(
                 f"recipe: {stages - 1} hidden layers need as many penalties, and one more rate and "
                 f"share; got {len(self.pretrain)}, {len(self.rates)} and {len(self.shares)}"
-            )
-        if self.optimizer not in ("adam", "lbfgs"):
-            raise ValueError(f"recipe: optimizer {self.optimizer!r}; expected adam or lbfgs")
-        if self.patch < 2 or self.batch < 1 or min(self.hidden) < 1:
-            raise ValueError(
-                f"recipe: patch {self.patch}, hidden {self.hidden}, batch {self.batch}"
             )
 
     def untrained(self, damage: Damage, rng: np.random.Generator) -> Restorer:
@@ -60,18 +62,10 @@ class Recipe:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """Raises TypeError or ValueError for anything that `as_dict` did not give."""
-        lists = {k: tuple(v) for k, v in values.items() if k in ("hidden", "rates", "shares")}
-        return cls(
-            **values
-            | lists
-            | {
-                "coding": from_dict(values["coding"]),
-                "pretrain": tuple(Penalty(**p) for p in values["pretrain"]),
-                "finetune": Penalty(**values["finetune"]),
-            }
-        )
+    def from_dict(cls, values: Any) -> Recipe:
+        """Raises SchemaError for anything that `as_dict` did not give."""
+        recipe: Recipe = schema.read(cls, values, "recipe")
+        return recipe
 
 
 WORKING = Recipe()

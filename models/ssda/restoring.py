@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict
+import reprlib
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from minidl import checkpoint, no_grad
+from minidl import checkpoint, nn, no_grad, schema
 from minidl.device import CPU, Array, Device, to_cpu
+from minidl.schema import OneOf, Range
 from models.images.patches import gaussian_window, restore
 
-from . import coding as codings
 from .coding import Coding, TextCoding
-from .damage import Damage, Text, as_dict, from_dict
+from .damage import Damage, Text
 from .erasing import Progress, fill, keep_untouched, uncover
 from .network import SSDA
 
@@ -32,6 +33,8 @@ OPPONENT = np.array(
     dtype=np.float32,
 )
 
+Patch = Annotated[int, Range(2, 1024)]  # pixels to a side
+Hidden = Annotated[tuple[Annotated[int, Range(1, 10**6)], ...], Range(1, 64)]  # units of each layer
 
 def _steps(progress: Progress | None, count: int) -> list[Progress]:
     """A progress for each of so many steps that follow each other, all of which count as many
@@ -180,14 +183,9 @@ class Restorer:
 
     def about(self) -> dict[str, Any]:
         """What `load` needs besides the parameters; fit for JSON."""
-        hidden = [a.encoder.b.shape[0] for a in self.network.autoencoders]
-        return {
-            "model": "ssda",
-            "patch": self.patch,
-            "hidden": hidden,
-            "coding": asdict(self.coding),
-            "damage": as_dict(self.damage),
-        }
+        hidden = tuple(a.encoder.b.shape[0] for a in self.network.autoencoders)
+        said = Description(self.patch, hidden, self.coding, self.damage)
+        return {**asdict(said), "hidden": list(hidden)}
 
     def save(self, path: str | Path, *, dtype: Any = np.float32, **more: Any) -> None:
         """Write the network's file; `more` is kept beside what `load` needs."""
@@ -201,19 +199,41 @@ class Restorer:
         Raises CheckpointError for a file that is missing, damaged, or of another model.
         """
         groups, about = checkpoint.load(path)
-        if about.get("model") != "ssda":
-            raise checkpoint.CheckpointError(
-                f"{path}: holds a model of kind {about.get('model')!r}; expected 'ssda'"
-            )
+        said = Description.of(path, about)
         try:
-            patch, coding = about["patch"], codings.from_dict(about["coding"])
-            inputs, outputs = coding.sizes(patch * patch)
-            network = SSDA(inputs, about["hidden"], outputs, rng=np.random.default_rng(0))
-            network.load_state(groups["model"])
-            restorer = cls(network, patch, coding, from_dict(about["damage"]))
-        except (KeyError, TypeError, ValueError) as error:
+            state = checkpoint.numbers(groups, "model")
+            inputs, outputs = said.coding.sizes(said.patch * said.patch)
+            network = SSDA(inputs, said.hidden, outputs, rng=nn.Zeros.for_state(state))
+            network.load_state(state)
+        except ValueError as error:
             raise checkpoint.CheckpointError(
                 f"{path}: a damaged ssda checkpoint ({error})"
             ) from error
-        restorer.network.to(device).read_only()
-        return restorer
+        network.to(device).read_only()
+        return cls(network, said.patch, said.coding, said.damage)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file says of its network."""
+
+    model: Annotated[str, OneOf("ssda")] = field(default="ssda", init=False)
+    patch: Patch
+    hidden: Hidden
+    coding: Coding | TextCoding
+    damage: Damage
+
+    @classmethod
+    def of(cls, path: str | Path, about: dict[str, Any]) -> Description:
+        """Of a checkpoint's description. Raises CheckpointError, which names the file."""
+        if about.get("model") != "ssda":
+            kind = reprlib.repr(about.get("model"))
+            raise checkpoint.CheckpointError(
+                f"{path}: holds a model of kind {kind}; expected 'ssda'"
+            )
+        try:
+            return schema.read_part(cls, about, "description")
+        except ValueError as error:
+            raise checkpoint.CheckpointError(
+                f"{path}: a damaged ssda checkpoint ({error})"
+            ) from error

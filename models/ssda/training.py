@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from minidl import Tensor, checkpoint, gradients, no_grad, optim
+from minidl import Tensor, checkpoint, gradients, no_grad, optim, schema
 from minidl.device import Array, Device, generator_state, set_generator_state
 from minidl.graph import captured
+from minidl.schema import Range
 from models.run import TrainingError
 
 from .damage import Draw
@@ -217,15 +218,46 @@ class Trainer:
         put = self.device.put
         on_device = {g: {k: put(v) for k, v in named.items()} for g, named in groups.items()}
         try:
-            progress = about["progress"]
-            self._begin(progress["stage"])
-            self.step = progress["step"]
+            progress = self._checked(groups, about)
+            self._begin(progress.stage)
+            self.step = progress.step
             self.network.load_state(on_device["model"])
             # An L-BFGS that has just begun has no state, and files keep no empty groups.
             self.optimizer.load_state(on_device.get("optimizer", {}))
-            set_generator_state(self.rng, progress["rng"])
-        except (KeyError, ValueError, TypeError, IndexError) as error:
+            if getattr(self.optimizer, "steps", self.step) != self.step:
+                raise ValueError(f"an optimizer at another step than {self.step}")
+            set_generator_state(self.rng, progress.rng)
+        except (ValueError, TypeError, OverflowError) as error:
             raise checkpoint.CheckpointError(f"not a checkpoint of this run: {error}") from error
         self._batch_rng = self.device.follow(self.rng)
         batch = on_device.get("batch")
         self._batch = (batch["x"], batch["y"]) if batch else None
+
+    def _checked(self, groups: dict[str, dict[str, np.ndarray]], about: dict[str, Any]) -> Progress:
+        """The progress of a checkpoint. Raises ValueError unless it, and the arrays that no
+        `load_state` looks at, are such as this trainer's own."""
+        progress: Progress = schema.read(Progress, about.get("progress"), "progress")
+        if progress.steps != self.steps or progress.stage >= len(self.stages):
+            raise ValueError(f"stage {progress.stage} of {progress.steps} steps")
+        if progress.step > self.stages[progress.stage].steps:
+            raise ValueError(f"step {progress.step} of stage {progress.stage}")
+        checkpoint.numbers(groups, "model")
+        expected: dict[str, tuple[int, int]] = {}
+        if progress.step % (self.recipe.renew or self.stages[progress.stage].steps):
+            inner = self.network.autoencoders[self.stages[progress.stage].depth]
+            n = self.recipe.batch
+            expected = {"x": (n, inner.encoder.w.shape[0]), "y": (n, inner.decoder.w.shape[1])}
+        batch = checkpoint.numbers(groups, "batch") if "batch" in groups else {}
+        if {name: array.shape for name, array in batch.items()} != expected:
+            raise ValueError("another batch than the one in use")
+        return progress
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a checkpoint's training has come, and the state of its generator."""
+
+    stage: Annotated[int, Range(0, 64)]
+    step: Annotated[int, Range(0, 10**12)]
+    steps: Annotated[int, Range(1, 10**12)]
+    rng: str

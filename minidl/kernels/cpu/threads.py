@@ -71,7 +71,8 @@ def _processors() -> int:
 def _available() -> int:
     """MINIDL_THREADS, or the processors."""
     wanted = os.environ.get("MINIDL_THREADS", "")
-    if wanted and not (wanted.isdigit() and int(wanted) > 0):
+    known = wanted.isascii() and wanted.isdigit() and len(wanted) < 5 and int(wanted) > 0
+    if wanted and not known:
         raise ValueError(f"MINIDL_THREADS is {wanted!r}; expected a number of threads, 1 or more")
     return int(wanted) if wanted else _processors()
 
