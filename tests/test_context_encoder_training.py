@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -331,3 +333,102 @@ def test_resume_is_exact(folder: Path, tmp_path: Path, settings: Settings):
         for name, array in arrays.items():
             np.testing.assert_array_equal(array, b[group][name], err_msg=f"{group} {name}")
     assert about_a == about_b
+
+
+# --- what a batch is made of ----------------------------------------------------------------------
+
+SIDE = 136
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, n: int = 3000) -> list[np.ndarray]:
+    """(which, rows, columns, light) of n squares, not mirrored at the borders."""
+    monkeypatch.setattr(data, "_mirrored", lambda places, last: places)
+    batches = Batches(_Noise(4), Holes("centre", 128, 64, 4), n, np.random.default_rng(0))  # type: ignore[arg-type]
+    taken: list[np.ndarray] = []
+    monkeypatch.setattr(batches, "_make", lambda *drawn: taken.extend(drawn))
+    batches._begin()
+    batches._pool.shutdown(wait=True)
+    return taken
+
+
+class _Noise:
+    """Photographs that no file holds."""
+
+    def __init__(self, count: int) -> None:
+        rng = np.random.default_rng(0)
+        self.side = SIDE
+        self.pixels = rng.integers(0, 256, (count, SIDE, SIDE, 3), dtype=np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.pixels[i]
+
+
+def test_squares_are_of_all_sizes_and_places(monkeypatch: pytest.MonkeyPatch):
+    """From 0.7 to the whole of a side, up to a tenth beyond each border, half of them mirrored."""
+    which, rows, columns, light = drawn(monkeypatch)[:4]
+    assert set(which) == {0, 1, 2, 3}
+    flipped = columns[:, 0] > columns[:, -1]
+    assert 0.45 < flipped.mean() < 0.55 and (rows[:, 0] < rows[:, -1]).all()
+    columns = np.sort(columns, axis=1)
+    for places in (rows, columns):
+        lengths = (places[:, -1] - places[:, 0]) * 128 / 127
+        assert 0.7 * SIDE <= lengths.min() < 0.71 * SIDE and 0.99 * SIDE < lengths.max() <= SIDE
+        first, last = places[:, 0] + 0.5 - lengths / 256, places[:, -1] + 0.5 + lengths / 256
+        assert first.min() + 1e-9 >= -0.1 * SIDE and first.min() < -0.09 * SIDE
+        assert last.max() > 1.09 * SIDE and last.max() <= 1.1 * SIDE + 1e-9
+        assert ((first + last) / 2).mean() == pytest.approx(SIDE / 2, abs=1)
+    np.testing.assert_allclose(rows[:, -1] - rows[:, 0], columns[:, -1] - columns[:, 0])
+    assert light.shape == (3000, 4)
+    assert np.exp(-0.1) <= light[:, 0].min() < 0.91 and 1.1 < light[:, 0].max() <= np.exp(0.1)
+    assert -0.05 <= light[:, 1:].min() < -0.049 and 0.049 < light[:, 1:].max() <= 0.05
+
+
+def test_what_does_not_fit_into_memory_gives_the_same_batches(monkeypatch: pytest.MonkeyPatch):
+    def batches() -> Batches:
+        holes = Holes("random", 128, 64, 4)
+        return Batches(_Noise(5), holes, 6, np.random.default_rng(0))  # type: ignore[arg-type]
+
+    kept = batches()
+    assert kept._kept is not None
+    monkeypatch.setattr(CPU, "free_memory", lambda: 0)
+    fetched = batches()
+    assert fetched._kept is None
+    for _ in range(2):
+        one, other = kept.next(), fetched.next()
+        for name in ("context", "target", "weight"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+LIES: list[Any] = [
+    lambda groups, about: about.clear(),
+    lambda groups, about: about["progress"].update(step=7),
+    lambda groups, about: about["progress"].update(steps=7),
+    lambda groups, about: about["progress"].update(step=0),
+    lambda groups, about: about["progress"].update(batches="{}"),
+    lambda groups, about: about["progress"].update(dropout=None),
+    lambda groups, about: groups.pop("discriminator"),
+    lambda groups, about: groups["g_optimizer"].clear(),
+    lambda groups, about: groups["d_optimizer"].update(steps=np.array(9)),
+    lambda groups, about: groups["g_optimizer"].update(steps=np.array(np.nan)),
+    lambda groups, about: groups["generator"].update(more=np.ones(1)),
+]
+
+
+@pytest.fixture(scope="module")
+def saved(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A checkpoint after one step."""
+    t = trainer(folder, replace(TINY, adversarial=0.5, batch=1))
+    next(t.run())
+    groups, about = t.state()
+    return {g: {k: v.copy() for k, v in named.items()} for g, named in groups.items()}, about
+
+
+@pytest.mark.parametrize("lie", LIES, ids=range(len(LIES)))
+def test_a_checkpoint_that_lies_is_refused(lie: Any, saved: Any, folder: Path):
+    groups, about = {g: dict(named) for g, named in saved[0].items()}, copy.deepcopy(saved[1])
+    lie(groups, about)
+    with pytest.raises(checkpoint.CheckpointError, match=r"^not a checkpoint of this run: "):
+        trainer(folder, replace(TINY, adversarial=0.5, batch=1)).load_state(groups, about)

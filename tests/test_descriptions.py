@@ -61,38 +61,44 @@ def refused(load: Load, path: Path) -> str:
 
 NAN, INFINITE, HUGE = float("nan"), float("inf"), 10**7
 NO_DESCRIPTIONS = ["[1]", "null", '"x"', "3", "NaN", "[" * 10**5 + "]" * 10**5, "1" * 5000, "", "{"]
+
+
+def of(*values: Any) -> tuple[Any, ...]:
+    return values
+
+
 LIES: dict[str, list[dict[str, Any]]] = {
     "ssda": [
-        *({"model": value} for value in (None, 3, [], "context-encoder", "\033[2J")),
-        *({"patch": value} for value in (None, "6", 6.0, NAN, 0, -6, 7, 1000, 10**30, [6], True)),
+        *({"model": value} for value in of(None, 3, [], "context-encoder", "\033[2J")),
+        *({"patch": value} for value in of(None, "6", 6.0, NAN, 0, -6, 7, 1000, 10**30, [6], True)),
         *(
             {"hidden": value}
-            for value in (
+            for value in of(
                 None, 8, [], [8], [8, 8, 8], [NAN, 8], [8.0, 8], [-8, 8], [0, 8], ["8", 8],
                 [HUGE, 8], [HUGE, HUGE], [900] * 2000, [900] * 60, [[8, 8]], {"a": 8},
             )
         ),
         *(
             {"coding": value}
-            for value in (
+            for value in of(
                 None, 3, [], {"inner": 2}, {"gain": {}}, {"gain": 0}, {"gain": INFINITE},
                 {"centre": "mode"}, {"other": 1}, {"inner": 4, "extreme": 0}, {"margin": 0.5},
             )
         ),
         *(
             {"damage": value}
-            for value in (
+            for value in of(
                 None, 3, {}, {"kind": "rain"}, {"kind": "noise"}, {"kind": "noise", "sigma": NAN},
                 {"kind": "noise", "sigma": "25"}, {"kind": "text", "smallest": 9, "largest": 3},
             )
         ),
     ],
     "filler": [
-        *({"net": value} for value in (None, [1], "vgg", {}, 3)),
-        *({"mask": value} for value in (None, {}, "hole", ["region"], "\u202e")),
-        *({"overlap": value} for value in (None, "a", -1, 1.5, 10**30, 32, NAN)),
-        *({"width": value} for value in (None, "1", 0, -1, NAN, INFINITE, 1e9, 30, 0.06, True)),
-        *({"rest": value} for value in (None, 3, "", "/", "../../etc/passwd", [], "filler")),
+        *({"net": value} for value in of(None, [1], "vgg", {}, 3)),
+        *({"mask": value} for value in of(None, {}, "hole", ["region"], "\u202e")),
+        *({"overlap": value} for value in of(None, "a", -1, 1.5, 10**30, 32, NAN)),
+        *({"width": value} for value in of(None, "1", 0, -1, NAN, INFINITE, 1e9, 30, 0.06, True)),
+        *({"rest": value} for value in of(None, 3, "", "/", "../../etc/passwd", [], "filler")),
     ],
 }  # fmt: skip
 LOADERS: dict[str, Load] = {"ssda": Restorer.load, "filler": Filler.load}

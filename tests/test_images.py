@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -177,6 +179,58 @@ def test_read_survives_random_damage(tmp_path: Path, rng: np.random.Generator) -
             path.write_bytes(bad.tobytes())
             with contextlib.suppress(PictureError):
                 assert files.read(path).pixels.size
+
+
+def test_the_ends_of_16_bits_and_of_floats_are_read(tmp_path: Path) -> None:
+    ends = np.array([[0, 65535], [65535, 0]], np.uint16)
+    for name, image in (("16.png", ends), ("16.tif", ends), ("F.tif", ends / np.float32(65535))):
+        Image.fromarray(image).save(tmp_path / name)
+        assert files.read(tmp_path / name).pixels[..., 0].tolist() == [[0, 1], [1, 0]]
+
+
+def png_of(width: int, height: int, data: bytes) -> bytes:
+    """A grey PNG that says it is this large."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", data),
+        (b"IEND", b""),
+    ]  # fmt: skip
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(c)) + name + c + struct.pack(">I", zlib.crc32(name + c))
+        for name, c in chunks
+    )
+
+
+def test_what_says_to_be_huge_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    monkeypatch.setattr(files, "_decode", lambda *_: pytest.fail("it was decoded"))
+    for width, height, words in (
+        (5800, 5900, r"says that 74 bytes are 5800x5900 pixels; expected"),
+        (9000, 10000, "too many pixels to be safe"),
+        (60000, 60000, "too many pixels to be safe"),
+    ):
+        path.write_bytes(png_of(width, height, zlib.compress(bytes(1000))))
+        with pytest.raises(PictureError, match=words):
+            files.read(path)
+    monkeypatch.undo()
+    tall = np.zeros((5000, 4000), bool)
+    tall[9:99, 9:99] = True
+    Image.fromarray(tall).save(path)  # a mask: large, and nearly all of one colour
+    assert files.read(path).pixels.sum() == 90 * 90
+
+
+def test_libraries_below_say_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for kind in ("tiff_lzw", "tiff_deflate", "packbits", "jpeg"):
+        path = tmp_path / f"{kind}.tif"
+        Image.fromarray(eight_bit(40, 40, 3)).save(path, compression=kind)
+        sound = path.read_bytes()
+        for at in range(8, len(sound), 97):
+            path.write_bytes(sound[:at] + b"\xff\xff\xff" + sound[at + 3 :])
+            with contextlib.suppress(PictureError):
+                files.read(path)
+    said = capfd.readouterr()
+    assert not said.err and not said.out
 
 
 # --- files: writing and finding ------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from minidl import nn, schema
+from minidl.nn.initial import Zeros
 from minidl.schema import OneOf, Range, SchemaError
 
 
@@ -118,10 +119,10 @@ def test_what_is_no_json_is_refused(text: str) -> None:
 
 def test_zeros_stand_in_for_chance_until_a_file_is_used_up() -> None:
     state = nn.Linear(3, 4, rng=np.random.default_rng(0)).state()
-    layer = nn.Linear(3, 4, rng=nn.Zeros.for_state(state))
+    layer = nn.Linear(3, 4, rng=Zeros.for_state(state))
     assert not layer.w.data.any() and layer.w.data.dtype == np.float32
     for inputs in (5, 6, 10**12):  # the last one would not fit into any memory
         with pytest.raises(ValueError, match="of more parameters than the file has"):
-            nn.Linear(inputs, 4, rng=nn.Zeros.for_state(state))
-    convolution = nn.Conv2D(3, 4, window=3, std=0.1, rng=nn.Zeros(3 * 4 * 9))  # type: ignore[arg-type]
+            nn.Linear(inputs, 4, rng=Zeros.for_state(state))
+    convolution = nn.Conv2D(3, 4, window=3, std=0.1, rng=Zeros(3 * 4 * 9))
     assert not convolution.w.data.any()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minidl import checkpoint
+from minidl import checkpoint, optim
 from minidl.checkpoint import CheckpointError
 from minidl.device import CPU
 from models.images.samples import grey, photograph
@@ -214,3 +214,76 @@ def test_parameters_that_are_no_numbers_are_never_kept() -> None:
     trainer.network.parameters()[3].data[0] = np.inf
     with pytest.raises(TrainingError, match="a parameter of auto-encoder 1 is no longer a number"):
         trainer.state()
+
+
+# --- what a step depends on -----------------------------------------------------------------------
+
+
+def test_lbfgs_knows_nothing_of_other_batches() -> None:
+    """Pairs of one batch say nothing of the loss on the next; on one batch they are gathered."""
+    trainer = trainer_of(replace(LBFGS, renew=3), steps=30)
+    most = 0
+    for _ in trainer.run():
+        assert len(trainer.optimizer.pairs) <= (trainer.step - 1) % 3 + 1  # type: ignore[union-attr]
+        most = max(most, len(trainer.optimizer.pairs))  # type: ignore[union-attr]
+    assert most == 3
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(60, 6), (1000, 100), (5000, 200)])
+def test_the_rate_warms_up_and_falls(steps: int, warmup: int) -> None:
+    trainer = trainer_of(replace(TINY, shares=(0.0, 0.0, 1.0)), steps=steps)
+    trainer._begin(2)
+    stage = replace(trainer.stages[2], steps=steps)
+    for step in (0, 1, warmup - 1, warmup, steps // 2, steps - 1):
+        trainer.step = step
+        trainer._take_step(stage)
+        assert isinstance(trainer.optimizer, optim.Adam)
+        if step < warmup:
+            expected = stage.rate * (step + 1) / warmup
+        else:
+            expected = stage.rate * (1 + np.cos(np.pi * (step - warmup) / (steps - warmup))) / 2
+        assert trainer.optimizer.rate == pytest.approx(expected)
+
+
+LIES: list[Callable[[dict[str, State], dict[str, Any]], Any]] = [
+    lambda groups, about: about.clear(),
+    lambda groups, about: about.update(progress=None),
+    *(
+        lambda groups, about, name=name, value=value: about["progress"].update({name: value})
+        for name, value in (
+            ("stage", 3), ("stage", -1), ("stage", 1.0), ("step", -1), ("step", 10**6),
+            ("steps", 41), ("rng", 3), ("rng", "[" * 10**5), ("rng", "{}"), ("more", 1),
+            ("step", 4),
+        )
+    ),
+    lambda groups, about: groups.pop("model"),
+    lambda groups, about: groups.pop("optimizer"),
+    lambda groups, about: groups.pop("batch"),
+    lambda groups, about: groups["batch"].pop("x"),
+    lambda groups, about: groups["batch"].update(x=groups["batch"]["x"][:-1]),
+    lambda groups, about: groups["batch"].update(y=groups["batch"]["y"][:, :-1]),
+    lambda groups, about: groups["batch"].update(y=groups["batch"]["y"] * np.nan),
+    lambda groups, about: groups["optimizer"].update(steps=np.array(99)),
+    lambda groups, about: groups["optimizer"].update(steps=np.array(np.inf)),
+    lambda groups, about: groups["optimizer"].update(steps=np.array(-1)),
+    lambda groups, about: groups["model"].update(
+        {name: array * np.nan for name, array in groups["model"].items()}
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", LIES, ids=range(len(LIES)))
+def test_a_checkpoint_that_lies_is_refused(lie: Any) -> None:
+    recipe = replace(TINY, renew=7)
+    trainer = trainer_of(recipe)
+    for _ in trainer.run():
+        if trainer.done == 11:
+            break
+    groups, about = trainer.state()
+    assert "batch" in groups
+    groups = {name: dict(arrays) for name, arrays in groups.items()}
+    trainer_of(recipe).load_state(groups, about)
+    lie(groups, about)
+    with pytest.raises(CheckpointError, match=r"^not a checkpoint of this run: ") as caught:
+        trainer_of(recipe).load_state(groups, about)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300

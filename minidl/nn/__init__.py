@@ -7,13 +7,12 @@ which they were defined, here and in every process.
 from .activations import Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
 from .convolution import Conv2D, ConvTranspose2D, UpSample2D, UpSampleConv2D
 from .dense import ChannelwiseLinear, Linear
-from .initial import Zeros
 from .module import Module, Sequential
 from .normalisation import BatchNorm, Dropout
 from .summary import summary
 
 __all__ = [
-    "Module", "Sequential", "summary", "Zeros",
+    "Module", "Sequential", "summary",
     "Linear", "ChannelwiseLinear",
     "Conv2D", "ConvTranspose2D", "UpSample2D", "UpSampleConv2D",
     "BatchNorm", "Dropout",

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from minidl import checkpoint, nn, no_grad, schema
+from minidl import checkpoint, no_grad, schema
 from minidl.device import CPU, Array, Device, to_cpu
+from minidl.nn.initial import Zeros
 from minidl.schema import OneOf, Range
 from models.images.samples import grey
 
@@ -174,7 +175,7 @@ class Filler:
             holes = _holes(said.net, said.mask, said.overlap)
             state = checkpoint.numbers(groups, "generator")
             generator = networks.named(said.net).generator(
-                networks.channels(said.width), nn.Zeros.for_state(state), holes.whole
+                networks.channels(said.width), Zeros.for_state(state), holes.whole
             )
             generator.load_state(state)
         except ValueError as error:

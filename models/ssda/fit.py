@@ -37,9 +37,7 @@ VALIDATION_SIDE = 192  # pixels; the centre of each is used
 VALIDATION_STRIDE = 4
 MOST_PIXELS = 500 * 10**6  # to train on, 8 bytes each; 399 photographs of BSDS500 have 62
 TRIAL_SECONDS = 1.0  # spent on each stage to learn how long a step takes
-COLUMNS: dict[str, type] = {
-    "step": int, "seconds": float, "stage": str, "loss": float, "rate": float, "psnr": float,
-}  # fmt: skip
+COLUMNS = {"step": int, "seconds": float, "stage": str, "loss": float, "rate": float, "psnr": float}
 
 
 @dataclass(frozen=True)

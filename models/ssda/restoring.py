@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from minidl import checkpoint, nn, no_grad, schema
+from minidl import checkpoint, no_grad, schema
 from minidl.device import CPU, Array, Device, to_cpu
+from minidl.nn.initial import Zeros
 from minidl.schema import OneOf, Range
 from models.images.patches import gaussian_window, restore
 
@@ -203,7 +204,7 @@ class Restorer:
         try:
             state = checkpoint.numbers(groups, "model")
             inputs, outputs = said.coding.sizes(said.patch * said.patch)
-            network = SSDA(inputs, said.hidden, outputs, rng=nn.Zeros.for_state(state))
+            network = SSDA(inputs, said.hidden, outputs, rng=Zeros.for_state(state))
             network.load_state(state)
         except ValueError as error:
             raise checkpoint.CheckpointError(
