@@ -8,13 +8,14 @@ CODE = $(wildcard minidl models tests benchmarks tutorials docs/book)
 STAMPS = .venv/.core .venv/.test .venv/.dev .venv/.notebooks
 INSTALL = rm -f $(STAMPS) && $(BIN)/python -m pip install -q --disable-pip-version-check -e
 
-.PHONY: help demo test lint bench tutorials book clean
+.PHONY: help demo test lint attack bench tutorials book clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo    train two small models for about two minutes, then repair photographs"
 	@echo "make test    run the tests                     (make test ARGS=\"-k ops\")"
 	@echo "make lint    check style and types"
+	@echo "make attack  attack files, commands and kernels for five minutes (ARGS=\"--minutes 60\")"
 	@echo "make bench   time kernels, training and pictures for about five minutes, into bench-out/"
 	@echo "make tutorials   run the lessons and write their notebooks (ARGS=04: one; CHECK=1: only run)"
 	@echo "make book    write a page about every op and layer, from the source, into book-out/"
@@ -30,7 +31,10 @@ lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(CODE)
 
-INTO = --json bench-out/$(1).json --chart bench-out/$(1).png
+attack: .venv/.test
+	$(BIN)/python -m tests.attacks $(ARGS)
+
+INTO = --json bench-out/$(1).json --chart bench-out/$(1).png --force
 bench: .venv/.core
 	$(BIN)/python -m benchmarks.kernels --quick $(call INTO,kernels) $(ARGS)
 	$(BIN)/python -m benchmarks.training --quick $(call INTO,training) $(ARGS)
