@@ -37,6 +37,7 @@ OPPONENT = np.array(
 Patch = Annotated[int, Range(2, 1024)]  # pixels to a side
 Hidden = Annotated[tuple[Annotated[int, Range(1, 10**6)], ...], Range(1, 64)]  # units of each layer
 
+
 def _steps(progress: Progress | None, count: int) -> list[Progress]:
     """A progress for each of so many steps that follow each other, all of which count as many
     patches as the first."""
