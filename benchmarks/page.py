@@ -10,6 +10,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from minidl.files import check_absent
+
 from .harness import Result
 
 
@@ -61,7 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS.json")
     parser.add_argument("--chart", type=Path, metavar="FILE")
+    parser.add_argument("--force", action="store_true", help="replace the chart if it exists")
     chosen = parser.parse_args(arguments)
+    if chosen.chart:
+        try:
+            check_absent(chosen.chart, force=chosen.force)
+        except OSError as error:
+            parser.error(str(error))
     runs = [read(path) for path in chosen.results]
     print(table(runs))
     if memory := memory_table(runs):

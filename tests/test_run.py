@@ -50,6 +50,11 @@ def test_columns_are_numbers(run: Run) -> None:
     assert np.isnan(run.column("loss")[1])
 
 
+def test_a_log_may_begin_before_the_first_step(run: Run) -> None:
+    (run.folder / "log.csv").write_text("step,loss\n0,1\n1,0\n")
+    assert [row["step"] for row in Run.open(run.folder).rows] == [0, 1]
+
+
 def test_rewind_then_report(run: Run) -> None:
     opened = Run.open(run.folder)
     opened.rewind(9)
@@ -77,7 +82,7 @@ def test_a_run_that_stopped_at_once_can_begin_again(tmp_path: Path) -> None:
 
 
 def test_a_config_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
-    for content in ('{"name": "a web page"}', "[1]", "no JSON"):
+    for content in ('{"name": "a web page"}', '{"model": "x"}', "[1]", "no JSON"):
         (tmp_path / "config.json").write_text(content)
         with pytest.raises(TrainingError, match="holds a run already"):
             Run.create(tmp_path, CONFIG)

@@ -230,7 +230,7 @@ def _chunks(content: bytes) -> list[tuple[bytes, bytes]]:
 @functools.cache
 def _zeros(mebibytes: int) -> bytes:
     """So many zeros, compressed."""
-    packer = zlib.compressobj(9)
+    packer = zlib.compressobj(1)
     return b"".join(packer.compress(bytes(1 << 20)) for _ in range(mebibytes)) + packer.flush()
 
 

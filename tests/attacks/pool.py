@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 MOST_SECONDS, MOST_MEBIBYTES = 20.0, 2048.0
+PATIENCE = 10.0  # seconds beyond the limit, after which a case is ended
 KEPT = Path("attack-failures")  # where the files of failed cases are moved to
 
 
@@ -87,10 +88,10 @@ def run(
                 except EOFError:
                     worker.process.join()
                     problems = [f"the process died, exit code {worker.process.exitcode}"]
-            elif time.monotonic() - worker.since > limit + 10:
+            elif time.monotonic() - worker.since > limit + PATIENCE:
                 os.kill(worker.process.pid, signal.SIGKILL)
                 worker.process.join()
-                problems = [f"no end within {limit + 10:.0f} seconds"]
+                problems = [f"no end within {limit + PATIENCE:.0f} seconds"]
             if problems is None:
                 continue
             tally.cases += 1
@@ -179,6 +180,3 @@ def _most_memory(*, reset: bool = True) -> float:
                 return int(line.split()[1]) / 1024
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
-Case = Callable[[Any, Path, random.Random], tuple[str, list[str]]]
