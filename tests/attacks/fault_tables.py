@@ -1,0 +1,83 @@
+"""The tests of each part of the code, and the faults that no test can see."""
+
+from __future__ import annotations
+
+# folder: the test files of all its files, in the order in which they run
+TESTS: dict[str, str] = {
+    "minidl": "tensor op_properties checkpoint device optim lbfgs losses gradcheck gpu_graph"
+    " gpu_random gpu_data ops nn ssda_training",
+    "minidl/ops": "ops op_properties convolution tensor gradcheck nn losses",
+    "minidl/nn": "nn nn_layers gradcheck ssda context_encoder convolution",
+    "minidl/kernels": "kernels guards dense convolution gpu_kernels gpu_products"
+    " gpu_compiles gpu_faults",
+    "minidl/kernels/cpu": "kernels convolution matrix dense guards threads compiling simd nn_layers"
+    " optim ops",
+    "minidl/kernels/gpu": "gpu_kernels gpu_products gpu_random gpu_cupy gpu_graph"
+    " gpu_faults gpu_compiles",
+    "minidl/draw": "draw book",
+    "models": "run plots zoo ssda_fit cli cli_refusals cli_training context_encoder_training",
+    "models/images": "images noise restoring cli cli_refusals gpu_data",
+    "models/ssda": "ssda ssda_training ssda_fit restoring erasing cli cli_training cli_refusals"
+    " reproduce_choices",
+    "models/context_encoder": "context_encoder masks membrane filling context_encoder_training"
+    " context_encoder_beyond gpu_data context_encoder_reproduce cli_refusals",
+    "models/cli": "cli cli_refusals cli_training gpu_command filling context_encoder_training noise"
+    " demo",
+}
+
+# file: its own test files, which run before those of its folder
+NEAREST: dict[str, str] = {
+    "minidl/checkpoint.py": "checkpoint",
+    "minidl/device.py": "device gpu_random",
+    "minidl/gradcheck.py": "gradcheck",
+    "minidl/graph.py": "gpu_graph",
+    "minidl/losses.py": "losses",
+    "minidl/optim.py": "optim lbfgs",
+    "minidl/ops/convolution.py": "convolution",
+    "minidl/nn/summary.py": "nn_layers",
+    "minidl/kernels/cpu/board.py": "threads",
+    "minidl/kernels/cpu/threads.py": "threads",
+    "minidl/kernels/cpu/compiling.py": "compiling",
+    "minidl/kernels/cpu/convolution.py": "convolution",
+    "minidl/kernels/cpu/correlation.py": "convolution",
+    "minidl/kernels/cpu/fourfold.py": "convolution",
+    "minidl/kernels/cpu/halving.py": "convolution",
+    "minidl/kernels/cpu/packing.py": "convolution",
+    "minidl/kernels/cpu/quads.py": "convolution",
+    "minidl/kernels/cpu/upsampling.py": "convolution",
+    "minidl/kernels/cpu/dense.py": "dense",
+    "minidl/kernels/cpu/panels.py": "dense",
+    "minidl/kernels/cpu/strassen.py": "dense",
+    "minidl/kernels/cpu/matrix.py": "matrix",
+    "minidl/kernels/cpu/blas.py": "matrix",
+    "minidl/kernels/cpu/memory.py": "matrix nn_layers",
+    "minidl/kernels/cpu/patches.py": "images",
+    "minidl/kernels/cpu/tiles.py": "simd",
+    "minidl/kernels/gpu/philox.py": "gpu_random",
+    "minidl/kernels/gpu/products.py": "gpu_products",
+    "models/plots.py": "plots",
+    "models/run.py": "run",
+    "models/zoo.py": "zoo",
+    "models/images/noise.py": "noise",
+    "models/ssda/training.py": "ssda_training",
+    "models/ssda/fit.py": "ssda_fit",
+    "models/ssda/restoring.py": "restoring",
+    "models/ssda/erasing.py": "erasing",
+    "models/ssda/ablation.py": "reproduce_choices ssda",
+    "models/context_encoder/masks.py": "masks",
+    "models/context_encoder/membrane.py": "membrane",
+    "models/context_encoder/filling.py": "filling",
+    "models/context_encoder/crops.py": "filling",
+    "models/context_encoder/texture.py": "filling",
+    "models/context_encoder/critics.py": "context_encoder_beyond",
+    "models/context_encoder/training.py": "context_encoder_training",
+    "models/context_encoder/fit.py": "context_encoder_training",
+    "models/context_encoder/data.py": "context_encoder_training gpu_data",
+    "models/context_encoder/scores.py": "context_encoder_reproduce filling",
+    "models/cli/demo.py": "demo",
+    "models/cli/doctor.py": "cli gpu_command",
+    "models/cli/train.py": "cli_training",
+}
+
+# (path, before, after) of a fault: why no test can see it
+UNSEEN: dict[tuple[str, str, str], str] = {}
