@@ -4,10 +4,11 @@ from __future__ import annotations
 
 # folder: the test files of all its files, in the order in which they run
 TESTS: dict[str, str] = {
-    "minidl": "tensor op_properties checkpoint device optim lbfgs losses gradcheck gpu_graph"
-    " gpu_random gpu_data ops nn ssda_training",
+    "minidl": "tensor changes op_properties files schema checkpoint descriptions device losses"
+    " gradcheck gpu_graph gpu_random gpu_data ops nn modules ssda_training",
+    "minidl/optim": "optim lbfgs changes ssda_training",
     "minidl/ops": "ops op_properties convolution tensor gradcheck nn losses",
-    "minidl/nn": "nn nn_layers gradcheck ssda context_encoder convolution",
+    "minidl/nn": "nn modules nn_layers gradcheck ssda context_encoder convolution",
     "minidl/kernels": "kernels guards dense convolution gpu_kernels gpu_products"
     " gpu_compiles gpu_faults",
     "minidl/kernels/cpu": "kernels convolution matrix dense guards threads compiling simd nn_layers"
@@ -15,7 +16,7 @@ TESTS: dict[str, str] = {
     "minidl/kernels/gpu": "gpu_kernels gpu_products gpu_random gpu_cupy gpu_graph"
     " gpu_faults gpu_compiles",
     "minidl/draw": "draw book",
-    "models": "run plots zoo ssda_fit cli cli_refusals cli_training context_encoder_training",
+    "models": "run signals terminal zoo ssda_fit cli cli_refusals cli_training context_encoder_training",
     "models/images": "images noise restoring cli cli_refusals gpu_data",
     "models/ssda": "ssda ssda_training ssda_fit restoring erasing cli cli_training cli_refusals"
     " reproduce_choices",
@@ -32,8 +33,14 @@ NEAREST: dict[str, str] = {
     "minidl/gradcheck.py": "gradcheck",
     "minidl/graph.py": "gpu_graph",
     "minidl/losses.py": "losses",
-    "minidl/optim.py": "optim lbfgs",
+    "minidl/changes.py": "changes",
+    "minidl/lift.py": "tensor ops",
+    "minidl/files.py": "files checkpoint run",
+    "minidl/schema.py": "schema descriptions",
+    "minidl/optim/lbfgs.py": "lbfgs",
     "minidl/ops/convolution.py": "convolution",
+    "minidl/nn/module.py": "modules nn",
+    "minidl/nn/lost.py": "modules",
     "minidl/nn/summary.py": "nn_layers",
     "minidl/kernels/cpu/board.py": "threads",
     "minidl/kernels/cpu/threads.py": "threads",
