@@ -242,3 +242,14 @@ def test_a_network_shows_its_layers() -> None:
     assert repr(nn.Sequential(net, net)).startswith("Sequential: 5,120 parameters")
     assert str(linear()) == "Linear, w (2, 2), b (2,): 6 parameters"
     assert repr(Net({"a": linear()})) == "Net: 0 parameters"  # to look at it must be possible
+
+
+def test_containers_that_hold_themselves_are_looked_into_once() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            self.notes: dict[str, Any] = {"layers": []}
+            self.notes["itself"] = self.notes
+            self.notes["layers"] += [self.notes, self.notes["layers"]]
+            self.layer = nn.LeakyReLU()
+
+    assert [type(m) for m in Net().modules()] == [Net, nn.LeakyReLU]
