@@ -4,11 +4,11 @@ from __future__ import annotations
 
 # folder: the test files of all its files, in the order in which they run
 TESTS: dict[str, str] = {
-    "minidl": "tensor changes op_properties files schema checkpoint descriptions device losses"
+    "minidl": "tensor defaults changes op_properties files schema checkpoint descriptions device losses"
     " gradcheck gpu_graph gpu_random gpu_data ops nn modules ssda_training",
-    "minidl/optim": "optim lbfgs changes ssda_training",
-    "minidl/ops": "ops op_properties convolution tensor gradcheck nn losses",
-    "minidl/nn": "nn modules nn_layers gradcheck ssda context_encoder convolution",
+    "minidl/optim": "optim lbfgs defaults changes ssda_training",
+    "minidl/ops": "ops defaults op_properties convolution tensor gradcheck nn losses",
+    "minidl/nn": "nn defaults modules nn_layers gradcheck ssda context_encoder convolution",
     "minidl/kernels": "kernels guards dense convolution gpu_kernels gpu_products"
     " gpu_compiles gpu_faults",
     "minidl/kernels/cpu": "kernels convolution matrix dense guards threads compiling simd nn_layers"
