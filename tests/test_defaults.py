@@ -1,4 +1,4 @@
-"""A default is a promise: each one of the library's is written down here, and changes on purpose."""
+"""A default is a promise: each of the library's defaults is written down here."""
 
 from __future__ import annotations
 
