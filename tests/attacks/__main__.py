@@ -19,6 +19,7 @@ os.environ.setdefault("MINIDL_THREADS", "1")  # the cases share the processors
 # (name, its share of the time)
 PARTS = {
     "pictures": 1.0, "checkpoints": 1.0, "runs": 1.0, "commands": 1.0, "kills": 1.5, "kernels": 1.0,
+    "faults": 1.0,
 }  # fmt: skip
 
 
@@ -45,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if part == "kernels":  # which has guarded memory, and a loop, of its own
             failures = attack.main(seconds, seed)
             tally = pool.Tally(part, failures=int(failures), slowest=time.monotonic() - began)
+        elif part == "faults":  # those that no test sees are told, not failures: tests are missing
+            seen = [seen for _, seen in attack.plant(250, seed, seconds=seconds)]
+            tally = pool.Tally(part, cases=len(seen), slowest=time.monotonic() - began)
+            tally.outcomes = {"seen": sum(seen), "not seen": len(seen) - sum(seen)}
         else:
             with tempfile.TemporaryDirectory(prefix="attack") as folder:
                 tally = pool.run(

@@ -23,8 +23,8 @@ TESTS: dict[str, str] = {
     " reproduce_choices",
     "models/context_encoder": "context_encoder masks membrane filling context_encoder_training"
     " context_encoder_beyond gpu_data context_encoder_reproduce cli_refusals",
-    "models/cli": "cli cli_refusals cli_odd cli_training gpu_command filling context_encoder_training noise"
-    " demo",
+    "models/cli": "cli cli_refusals cli_odd cli_training gpu_command filling noise"
+    " context_encoder_training demo",
 }
 
 # file: its own test files, which run before those of its folder
