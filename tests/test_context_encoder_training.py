@@ -402,6 +402,35 @@ def test_what_does_not_fit_into_memory_gives_the_same_batches(monkeypatch: pytes
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
+def test_places_beyond_the_border_are_mirrored_there():
+    places = np.array([-13.6, -1.0, -0.25, 0.0, 7.5, 135.0, 135.25, 148.6])
+    expected = [13.6, 1.0, 0.25, 0.0, 7.5, 135.0, 134.75, 121.4]
+    np.testing.assert_allclose(data._mirrored(places, 135), expected)
+
+
+def test_contrast_and_colours_leave_grey_where_it_is(monkeypatch: pytest.MonkeyPatch):
+    """A factor around the middle, and a little of each colour, the same in a whole square."""
+    photographs = _Noise(1)
+    photographs.pixels[:] = [51, 153, 204]
+    batches = Batches(photographs, Holes("random", 128, 64, 4), 1, np.random.default_rng(0))  # type: ignore[arg-type]
+    which, places = np.zeros(1, np.int64), np.linspace(3, 130, 128)[None]
+    light = np.array([[1.25, 0.0, 0.0625, -0.125]], np.float32)
+    holes = batches.holes.choose(1, np.random.default_rng(0))
+    batch = batches._make(which, places, places, light, *holes)
+    clean = np.array([51, 153, 204]) / 255
+    expected = 0.5 + 1.25 * (clean - 0.5) + [0.0, 0.0625, -0.125]
+    found = (batch.target + 1) / 2
+    np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), atol=1e-6)
+
+
+def test_at_most_so_many_photographs_are_held_out(folder: Path):
+    paths = sorted(folder.iterdir())
+    for share, most in ((2, 3), (3, 128), (1, 2)):
+        training, held_out = split(folder, share=share, most=most)
+        assert held_out and len(held_out) <= most and paths[-1] in held_out
+        assert sorted([*training, *held_out]) == paths
+
+
 LIES: list[Any] = [
     lambda groups, about: about.clear(),
     lambda groups, about: about["progress"].update(step=7),

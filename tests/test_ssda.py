@@ -162,7 +162,7 @@ def test_coding_may_leave_pixels_as_they_are(rng: Rng) -> None:
     x, y = batch(rng)
     plain = Coding(centre=None)
     centres = plain.centres(x)
-    assert centres.shape == (5, 1)
+    assert centres.shape == (5, 1) and not centres.any()
     np.testing.assert_array_equal(plain.input(x, centres), x)
     np.testing.assert_array_equal(plain.target(x, y, centres), y)
     np.testing.assert_array_equal(plain.pixels(y, centres), y)
@@ -246,6 +246,26 @@ def test_text_lies_between_the_clean_patch_and_a_colour(
     touched = np.abs(damaged - clean) > 1e-6
     assert 0.1 < touched.mean() < 0.4
     assert 0.2 < np.isin(damaged[touched], (0, 1)).mean() < 0.9  # the others are rims, and greys
+
+
+def test_letters_stand_upright(rng: Rng, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Photographs are turned and mirrored for training, text is not."""
+
+    def sheet(shape: tuple[int, int], *_: Any, **__: Any) -> np.ndarray:
+        slope = np.broadcast_to(np.arange(shape[1], dtype=np.float32) / shape[1], shape)
+        return np.stack([slope, np.ones_like(slope)], axis=-1)  # coverage, and white letters
+
+    monkeypatch.setattr(damage, "text_sheet", sheet)
+    black = [np.zeros((40, 50), np.float32)]
+    damaged = Text().draw_from(black, 8, rng, CPU)(200, rng)[0].reshape(200, 8, 8)
+    assert (np.diff(damaged, axis=2) > 0).all() and (np.diff(damaged, axis=1) == 0).all()
+
+
+def test_text_as_faint_as_the_limit_is_none() -> None:
+    coding = TextCoding(inner=2, visible=0.25)
+    y = np.zeros((1, 4))
+    target = coding.target(np.array([[0.25, 0.375, 0.125, 0.5]]), y, np.zeros((1, 1)))
+    assert target[0, :4].tolist() == [0.02, 0.98, 0.02, 0.98]
 
 
 def test_noise_is_fresh_and_of_its_level(rng: Rng) -> None:

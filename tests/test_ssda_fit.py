@@ -231,3 +231,84 @@ def test_steps_that_fit_into_some_minutes() -> None:
 
     few, many = fit.steps_in(0.001, make), fit.steps_in(1, make)
     assert 3 <= few < many and made == [60, 60]
+
+
+# --- before the first step ------------------------------------------------------------------------
+
+
+def test_some_pictures_are_held_out() -> None:
+    """One in twenty from the end on, of many at most twenty, evenly; one alone is both."""
+    for count, every, held in ((1, 20, 1), (20, 20, 1), (21, 20, 2), (400, 20, 20), (450, 23, 20)):
+        images = [np.full((1, 1), i, np.float32) for i in range(count)]
+        training, validation = fit.split(images)
+        expected = [float(i) for i in range(count - 1, -1, -every)][:20]
+        assert [float(image[0, 0]) for image in validation] == expected
+        assert len(validation) == held
+        left = sorted({float(i) for i in range(count)} - {*expected})
+        assert [float(image[0, 0]) for image in training] == (left or [0.0])
+
+
+def test_the_fingerprint_is_of_every_picture() -> None:
+    first, second = pictures("camera", "coins")
+    assert fit.fingerprint([first, second]).startswith("2 pictures, ")
+    found = {
+        fit.fingerprint(images)
+        for images in ([first, second], [second, first], [second, second], [first, first + 1e-6])
+    }
+    assert len(found) == 4
+    assert fit.fingerprint([first[:, ::2]]) == fit.fingerprint([first[:, ::2].copy()])
+
+
+def test_the_middle_is_validated() -> None:
+    image = np.add.outer(1000 * np.arange(300), np.arange(200)).astype(np.float32)
+    middle = fit._centre(image)
+    assert middle.shape == (192, 192) and middle[0, 0] == 1000 * 54 + 4
+    assert fit._centre(image[:100, :90]).shape == (100, 90)
+
+
+def test_as_many_steps_as_fit_into_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of the stages take 1, 2 and 4 seconds here, a fifth, a fifth and three of them."""
+    now = 0.0
+
+    class Trial(Trainer):
+        def _take_step(self, stage: Any) -> None:
+            nonlocal now
+            now += 2.0**self.stage
+            self.step += 1
+
+    monkeypatch.setattr(fit.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(fit, "TRIAL_SECONDS", 3.0)
+
+    def make(count: int) -> Trainer:
+        rng = np.random.default_rng(0)
+        restorer = TINY.untrained(Noise(25), rng)
+        draw = Noise(25).draw_from(pictures(), TINY.patch, rng, CPU)
+        return Trial(restorer, TINY, draw, steps=count, rng=rng, device=CPU)
+
+    assert fit.steps_in(10.0, make) == int(0.95 * 600 / (0.2 + 0.4 + 0.6 * 4))
+    assert fit.steps_in(1e-3, make) == 3  # one of each stage
+    now = 0.0
+    assert fit.steps_in(10.0, make) > 0 and now < 60 * (1 + 2 + 4) / 3  # not all of the trial
+
+
+def test_seconds_go_on_where_a_run_stopped(tmp_path: Path, no_plots: None, at_step: Any) -> None:
+    at_step(12, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        start(tmp_path / "run")
+    log = tmp_path / "run/log.csv"
+    names, *rows = log.read_text().splitlines()
+    cells = rows[-1].split(",")
+    cells[1] = "1000.5"
+    log.write_text("\n".join([names, *rows[:-1], ",".join(cells)]) + "\n")
+    resume(tmp_path / "run")
+    assert all(row["seconds"] >= 1000.5 for row in Run.open(tmp_path / "run").rows[len(rows) - 1 :])
+
+
+def test_too_many_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(2):
+        write(tmp_path / f"{i}.png", np.zeros((30, 40), np.float32))
+    monkeypatch.setattr(fit, "MOST_PIXELS", 2400)
+    assert len(fit.read_folder(tmp_path)) == 2
+    monkeypatch.setattr(fit, "MOST_PIXELS", 2399)
+    with pytest.raises(PictureError, match="have more than 0 million pixels together; expected"):
+        fit.read_folder(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from models.ssda import (
     Text,
     Trainer,
     damage,
+    training,
 )
 from models.ssda.fit import Validation
 
@@ -243,6 +245,25 @@ def test_the_rate_warms_up_and_falls(steps: int, warmup: int) -> None:
         else:
             expected = stage.rate * (1 + np.cos(np.pi * (step - warmup) / (steps - warmup))) / 2
         assert trainer.optimizer.rate == pytest.approx(expected)
+
+
+def test_the_mean_loss_is_of_the_steps_of_one_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the losses of the steps are 1, 2, 3 ..., and the stages have 10, 5 and 5 of them."""
+    monkeypatch.setattr(training, "CHECK_EVERY", 3)
+    begin, losses = Trainer._begin, itertools.count(1)
+
+    def begun(trainer: Trainer, stage: int) -> None:
+        begin(trainer, stage)
+        zeros = [np.zeros_like(p.data) for p in trainer.stages[stage].parameters]
+        trainer._learn = lambda *_: (np.float32(next(losses)), zeros)
+
+    monkeypatch.setattr(Trainer, "_begin", begun)
+    trainer = trainer_of(replace(TINY, shares=(0.5, 0.25, 0.25)), steps=20)
+    assert np.isnan(trainer.mean_loss())
+    means = [trainer.mean_loss() for _ in trainer.run() if trainer.done in (6, 8, 12)]
+    assert means == [3.5, 7.5, 11.5]
+    assert isinstance(trainer.optimizer, optim.Adam)
+    assert (trainer.optimizer.beta1, trainer.optimizer.beta2) == (0.9, 0.99)
 
 
 LIES: list[Callable[[dict[str, State], dict[str, Any]], Any]] = [
