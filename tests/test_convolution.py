@@ -356,6 +356,18 @@ def test_same_as_in_keras(size: int, window: int, stride: int, pad: tuple[int, i
     assert ops.conv2d(x, w, b, stride=stride, pad="same").shape == (1, out, out, 1)
 
 
+@pytest.mark.parametrize("side", range(4))
+def test_every_pad_makes_room_for_the_window(side: int) -> None:
+    """Pictures of 2x2 and a window of 3x3: one more row and one more column, on whichever side."""
+    x, w, b = np.ones((1, 2, 2, 1)), np.ones((3, 3, 1, 1)), np.ones(1)
+    rows, columns = divmod(side, 2)
+    fits = (1 - rows, rows, 1 - columns, columns)
+    assert ops.conv2d(x, w, b, pad=fits).data.tolist() == [[[[5]]]]
+    for short, size in (((0, 0, *fits[2:]), "2x3"), ((*fits[:2], 0, 0), "3x2")):
+        with pytest.raises(ValueError, match=f"3x3 is larger than the padded picture {size}"):
+            ops.conv2d(x, w, b, pad=short)
+
+
 def test_sizes_of_conv_transpose2d() -> None:
     x, w, b = draw(np.float32, (2, 5, 7, 3), (4, 4, 6, 3), (6,))
     assert ops.conv_transpose2d(x, w, b, stride=2, pad=1).shape == (2, 10, 14, 6)

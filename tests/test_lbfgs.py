@@ -125,6 +125,46 @@ def test_a_cubic_tells_its_minimum(
     assert _between(low, high) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        ((0, -1), (loss, slope))
+        for loss, slope in [(np.nan, 1), (np.inf, 1), (1, np.nan), (1, np.inf)]
+    ]
+    + [((0, 1), (4 / 3, 1)), ((0, -1), (-2, -1))],  # no minimum, and a straight line
+)
+def test_where_no_cubic_tells_it_is_the_middle(low: Any, high: Any):
+    for ends in ((1.0, 3.0), (3.0, 1.0)):
+        points = [_Point(t, f, g, np.zeros(1)) for t, (f, g) in zip(ends, (low, high), strict=True)]
+        if ends == (3.0, 1.0):  # the same curve from the other side
+            points = [p._replace(slope=-p.slope) for p in points]
+        assert _between(*points) == 2
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ([(-1, 0.95), (-2, -0.95)], lambda second, third: 0 < second < third < 1),
+        ([(1, 1.0), (-0.5, -0.95)], lambda second, third: 0 < second < third < 1),
+        ([(-1, -0.95), (-2, 0.95)], lambda second, third: 1 < third < second == 2),
+        ([(-1, -0.95), (-2, -0.95)], lambda second, third: (second, third) == (2, 4)),
+    ],
+)
+def test_line_search_looks_where_it_goes_down(seen: list[tuple[float, float]], expected: Any):
+    """At 1 first; after two looks, of these losses and slopes, where there must be a minimum."""
+    asked: list[float] = []
+
+    def along(t: float) -> _Point:
+        asked.append(t)
+        return _Point(t, *[*seen, (-9, 0)][len(asked) - 1], np.zeros(1))
+
+    optimizer = LBFGS([Tensor(np.zeros(1))])
+    end = optimizer._line_search(along, _Point(0.0, 0.0, -1.0, np.zeros(1)), 1.0)
+    first, second, third = asked
+    assert first == 1 and end.t == third
+    assert expected(second, third), asked
+
+
 @pytest.mark.parametrize("first", [1e-3, 1.0, 1e3])
 @pytest.mark.parametrize("name", SEARCHED)
 @pytest.mark.parametrize("c2", [0.9, 0.1])
