@@ -152,12 +152,14 @@ class Tensor:
         return OPS["negative"](self)
 
     def __pow__(self, exponent: float) -> Tensor:
+        if isinstance(exponent, Tensor):
+            exponent.__rpow__(self)
         return OPS["power"](self, exponent=exponent)
 
     def __rpow__(self, base: Operand) -> Tensor:
         raise TypeError(
             f"power: the exponent is {described(self)}, expected a number;"
-            " b ** x is ops.exp(x * math.log(b))"
+            " b ** x is ops.exp(x * log(b))"
         )
 
     def __getitem__(self, at: Any) -> Tensor:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minidl import changes, kernels
 from minidl import device as devices
-from minidl import kernels
 from minidl.device import DeviceError, of
 from minidl.kernels import reference
 from minidl.kernels.gpu import convolution, launch, philox, products
@@ -192,3 +192,19 @@ def test_what_does_not_fit_is_refused(put: Put) -> None:
         kernels.sigmoid_grad(x, put(np.ones((1, 4, 4, 1))))
     with pytest.raises(DeviceError, match="inputs on two devices"):
         kernels.sigmoid_grad(x, np.ones((1, 4, 4, 3)))
+
+
+def test_changes_are_known_by_memory(put: Put) -> None:
+    """Of CuPy's arrays and their views, as of NumPy's."""
+    a, other = put(np.zeros((3, 4))), put(np.zeros((3, 4)))
+    seen = changes.watch([a, 2.0, a[1:], a.T[::2], other])
+    now = next(changes.clock)
+    assert changes.changed_since(now, seen) is None
+    changes.changed([other.reshape(-1)])
+    assert changes.changed_since(now, seen) == 4
+    changes.changed([a[:1]])
+    assert changes.changed_since(now, seen[1:]) == 1
+    known = len(changes._changes)
+    del a, other
+    assert len(changes._changes) == known - 2
+    assert changes.changed_since(now, seen) is None

@@ -310,8 +310,10 @@ def test_one_number_is_formatted_as_one():
          lambda x: gradients(x.sum(), 3)),  # type: ignore[arg-type]
         (TypeError, "concatenate: expected Tensors one by one, concatenate(a, b), got a list of",
          lambda x: ops.concatenate([x, x])),
-        (TypeError, "power: exponent is Tensor x (2,) float32, of which no gradient would be taken",
+        (TypeError, "power: the exponent is Tensor x (2,) float32, expected a number; b ** x is o",
          lambda x: x**x),
+        (TypeError, "power: exponent is Tensor x (2,) float32, of which no gradient would be taken",
+         lambda x: ops.power(x, exponent=x)),
         (TypeError, "power: the exponent is Tensor x (2,) float32, expected a number; b ** x is o",
          lambda x: 2**x),
         (ValueError, "power: the exponent is of shape (2,), expected one number",
