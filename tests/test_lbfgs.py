@@ -115,6 +115,7 @@ SEARCHED: dict[str, tuple[Function, Function]] = {  # phi, phi'
         ((1, 0, -3, 2), (0, 3), 1),
         ((1, 0, -3, 2), (3, 0), 1),
         ((1, 0, -3, 2), (0.9, 30), 3.81),  # the minimum is too near an end: kept off by a tenth
+        ((1, 0, -3, 2), (-30, 1.1), -2.01),
     ],
 )
 def test_a_cubic_tells_its_minimum(
