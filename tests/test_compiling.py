@@ -99,7 +99,6 @@ def twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
     """() -> a function that doubles, to be compiled, or read from the folder tmp_path / "kept"."""
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "kept"))
     monkeypatch.setattr(compiling._Cache, "told", False)
-    monkeypatch.delenv("MINIDL_SIMD", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "source.py").write_text("def twice(x):\n    return 2 * x\n")
 

@@ -12,38 +12,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 INSIDE = '''
-import ctypes, importlib, mmap
+import ctypes
 import numpy as np
 from minidl.kernels import cpu, reference
-from minidl.kernels.cpu import convolution, dense, halving, memory, quads, threads
-
-PAGE, system, kept = mmap.PAGESIZE, ctypes.CDLL(None, use_errno=True), []
-system.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-
-def guarded(values, at_end):
-    """A copy that ends, or begins, where a forbidden page does."""
-    pages = -(-values.nbytes // PAGE) * PAGE
-    room = mmap.mmap(-1, pages + 2 * PAGE)
-    kept.append(room)
-    start = ctypes.addressof(ctypes.c_char.from_buffer(room))
-    for page in (start, start + PAGE + pages):
-        assert system.mprotect(page, PAGE, 0) == 0
-    first = PAGE + (pages - values.nbytes if at_end else 0)
-    array = np.frombuffer(room, values.dtype, values.size, first).reshape(values.shape)
-    array[...] = values
-    return array
+from minidl.kernels.cpu import dense, memory, threads
+from tests.guarded import choose, everywhere, guarded
 
 def check(found, expected):
     assert np.abs(found - expected).max() <= 40 * np.finfo(found.dtype).eps * np.abs(expected).max()
 
 def run(at_end, dtype):
-    def empty(shape, dtype):  # no number may be used before it is written
-        return guarded(np.full(shape, np.nan, dtype), at_end)
-
     def draw(*shape):
         return guarded(rng.standard_normal(shape).astype(dtype), at_end)
 
-    memory.empty = empty
+    everywhere(at_end)
     for (N, H, W, C), (K, L, O), stride, pad in CONVOLUTIONS:
         x, w, b = draw(N, H, W, C), draw(K, L, C, O), draw(O)
         y = reference.conv2d(x, w, b, stride, pad)
@@ -62,7 +44,7 @@ def run(at_end, dtype):
     for (M, K, N), dense.BY_QUARTERS, dense.FEW in PRODUCTS:
         for a in draw(M, K), draw(K, M).T:
             for b in draw(K, N), draw(N, K).T:
-                y, bias = empty((M, N), dtype), draw(N)
+                y, bias = memory.empty((M, N), dtype), draw(N)
                 dense.product(a, b, bias, y)
                 check(y, reference.matmul(a, b, bias))
 
@@ -78,12 +60,7 @@ CONVOLUTIONS = [
 ]
 DOUBLED = [(2, 3, 4, 3, 5), (1, 1, 1, 20, 33), (3, 5, 1, 1, 2), (1, 4, 4, 64, 32), (2, 8, 7, 9, 40)]
 rng = np.random.default_rng(0)
-convolution.PIXELS, quads.QUADS, quads.SUMMED, quads.ROOM, dense.BLOCK = 16, 4, 4, 1, 1 << 12
-halving.LEAST = halving.FULL = 1
-for file in convolution, dense, quads:
-    file.WORTH = 1
-for file in dense, quads:
-    file.GRAIN = 1
+choose(small=True)
 for count in (1, 3):
     threads.use(count)
     run(AT_END, DTYPE)

@@ -5,7 +5,8 @@ division by zero stops vectorisation), an exponential without branches or calls,
 a wider type (`0.5 * x` is float64; hence `T(0.5)`, with T the type of the array).
 
 Numba keeps compiled code on disk, and compiles anew what stands in a file that has changed, but not
-what calls it from another file. So every loop bears a mark of all files of this folder in its name.
+what calls it from another file, nor for another tile (MINIDL_SIMD). So every loop bears a mark of
+all files of this folder and of that setting in its name.
 Where a file on that disk is damaged, or cannot be written, a loop is compiled in memory.
 """
 
@@ -34,7 +35,10 @@ intrinsic: Any = extending.intrinsic  # calls pass one argument less than the fu
 # absent).
 FAST = {"contract", "nsz", "arcp"}
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST}
-MARK = zlib.crc32(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py"))))
+MARK = zlib.crc32(
+    b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))
+    + os.environ.get("MINIDL_SIMD", "").encode()
+)
 
 
 class _Uncollected(event.Listener):
@@ -170,11 +174,10 @@ def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
     """Numba's `njit`, its result kept on disk where there is a folder that can be written."""
     loop.__qualname__ = f"{loop.__name__}_{MARK:08x}"
     made: Any = njit(pipeline_class=_OfWhole, **OPTIONS)(loop)
-    if "MINIDL_SIMD" not in os.environ:  # which the cache knows nothing of
-        try:
-            made._cache = _Cache(loop)
-        except RuntimeError as error:  # neither the package's folder nor the user's can be written
-            _Cache.tell(error)
+    try:
+        made._cache = _Cache(loop)
+    except RuntimeError as error:  # neither the package's folder nor the user's can be written
+        _Cache.tell(error)
     return made
 
 
