@@ -93,10 +93,14 @@ def test_text_in_any_channel_is_taken_out_of_all(alone: bool, rng: Rng) -> None:
 
 
 @pytest.mark.parametrize("sigma", [5, 12.5, 20, 25, 50, 100])
-def test_other_noise_is_scaled_to_the_level_that_is_known(sigma: float, rng: Rng) -> None:
-    image = 0.4 + 0.2 * rng.random((20, 15), dtype=np.float32)
+@pytest.mark.parametrize(("contrast", "largest"), [(0.99, 1.6), (0.4, 3.2), (0.06, 25.6)])
+def test_other_noise_is_scaled_to_the_level_that_is_known(
+    contrast: float, largest: float, sigma: float, rng: Rng
+) -> None:
+    """By as much as the picture's contrast leaves room for."""
+    image = contrast * rng.random((20, 15), dtype=np.float32)
     restorer = restorer_of()
-    window, scale = gaussian_window(6, spread=0.25), min(25 / sigma, 1.6)
+    window, scale = gaussian_window(6, spread=0.25), min(25 / sigma, largest)
     by_hand = restore(scale * image, restorer.repair_patches, size=6, stride=3, window=window)
     expected = (by_hand / scale)[..., None]
     if sigma < 25:

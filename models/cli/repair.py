@@ -16,7 +16,7 @@ from minidl import device
 from minidl.files import check_absent
 from models import zoo
 from models.images.files import FORMATS, PictureError, find, read, write
-from models.images.noise import NoiseCurve
+from models.images.noise import NoiseCurve, rounding_step
 from models.ssda import Noise, Restorer, Text
 from models.ssda.restoring import Progress
 from models.terminal import shown
@@ -41,7 +41,7 @@ def denoise(options: argparse.Namespace) -> int:
         about: dict[str, Any] = {"sigma": round(sigma, 1)}
         if noise.uneven:
             about |= {"black": round(noise.black, 1), "white": round(noise.white, 1)}
-        if sigma < QUIET:
+        if sigma < QUIET * rounding_step(pixels):
             return pixels, {**about, "weights": None}
         path = zoo.chosen(options.weights) if options.weights else zoo.denoiser(sigma)
         if path not in loaded:
@@ -57,7 +57,7 @@ def denoise(options: argparse.Namespace) -> int:
     return each(options, repair)
 
 
-QUIET = 0.5  # grey levels: weaker noise is below the rounding of 8 bits
+QUIET = 0.5  # of the rounding step of the picture's numbers: weaker noise is below it
 
 
 def remove_text(options: argparse.Namespace) -> int:

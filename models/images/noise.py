@@ -93,6 +93,13 @@ class NoiseCurve:
         return x, np.append(0, np.cumsum((slope[1:] + slope[:-1]) / 2 * np.diff(x)))
 
 
+def rounding_step(pixels: np.ndarray) -> float:
+    """How far the numbers of a picture (H, W, C) lie apart, in grey levels of 255: 1 where 8 bits
+    hold all of them, as in most files, else 1 / 257, as 16 bits do."""
+    levels = pixels * 255
+    return 1.0 if np.abs(levels - np.rint(levels)).max(initial=0) < 1e-3 else 1 / 257
+
+
 def _fitted(pixels: np.ndarray, even: float) -> tuple[float, float] | None:
     """(b, w) in [0, 1] that fit the noise in parts of one brightness; None if too little tells."""
     if min(pixels.shape[:2]) < NEIGHBOURHOOD:

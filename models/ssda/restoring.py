@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import reprlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ from .erasing import Progress, fill, keep_untouched, uncover
 from .network import SSDA
 
 STRIDE = 3  # pixels between patches when a picture is repaired
-LARGEST_SCALE = 1.6  # contrasts enlarged by more would leave what the coding can express
+LARGEST_SCALE = 1.6  # contrasts of [0, 1] enlarged by more leave what the coding can express
 TRUST_WINDOW = 11  # pixels to a side of the neighbourhood in which a repair is judged
 WINDOW_SPREAD = 0.25  # deviation of the window that merges patches, in parts of a patch
 
@@ -64,6 +65,13 @@ def trust(noisy: np.ndarray, repaired: np.ndarray, sigma: float) -> np.ndarray:
     around = uniform_filter(taken, (TRUST_WINDOW, TRUST_WINDOW, 1))
     weight = np.minimum(1, (sigma / 255) ** 2 / np.maximum(around, 1e-12))
     return noisy + weight * (repaired - noisy)
+
+
+def _headroom(pixels: np.ndarray) -> float:
+    """By what power of 2 a picture's contrasts can be multiplied until it fills [0, 1]: 1 for most,
+    16 for 12 bits in a file of 16."""
+    contrast = float(np.ptp(pixels))
+    return 2.0 ** -math.ceil(math.log2(contrast)) if 0 < contrast < 1 else 1.0
 
 
 class Restorer:
@@ -154,7 +162,8 @@ class Restorer:
             raise ValueError(f"sigma {sigma:g}: expected more than 0, at most 255 grey levels")
         mixing = OPPONENT if pixels.shape[-1] == 3 else np.eye(1, dtype=np.float32)
         noisy = pixels @ mixing.T
-        repaired = self._repair_channels(noisy, min(known / sigma, LARGEST_SCALE), stride, progress)
+        scale = min(known / sigma, LARGEST_SCALE * _headroom(pixels))
+        repaired = self._repair_channels(noisy, scale, stride, progress)
         if sigma < known:
             repaired = trust(noisy, repaired, sigma)
         return np.clip(repaired @ mixing, 0, 1)
