@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shlex
@@ -18,10 +19,22 @@ from PIL import Image
 
 from minidl import checkpoint
 from models import cli
+from models.cli import train
+from models.cli.arguments import complain
 from models.images.samples import photograph
 from models.run import Run
 from models.signals import ASKING
-from models.ssda import SSDA, Coding, Noise, Restorer, Text, Trainer, damage
+from models.ssda import (
+    RECIPES,
+    SSDA,
+    Coding,
+    Noise,
+    Recipe,
+    Restorer,
+    Text,
+    Trainer,
+    damage,
+)
 
 pytestmark = pytest.mark.usefixtures("ctrl_c")
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,6 +90,35 @@ def test_train_against_text(
     answer = json.loads(capsys.readouterr().out)
     assert Restorer.load(answer["model"]).damage == Text(18, 24)
     assert minidl(f"remove-text photos/0.png -o c.png --weights {answer['model']}") == 0
+
+
+def asked(line: str) -> Recipe:
+    """The recipe that a command line asks for."""
+    return train._recipe(cli.parser().parse_args(["train", "ssda", "--out", "x", *line.split()]))
+
+
+def test_recipes_are_changed_as_asked() -> None:
+    assert asked("") == RECIPES["working"] and asked("--text 18-24") == RECIPES["text"]
+    assert asked("--sigma 100").coding.gain == 3.0
+    assert asked("--patch 9 --hidden 50").hidden == (50, 50) and asked("--patch 9").patch == 9
+    assert asked("--rate 0.002").rates == (1e-3, 1e-3, 2e-3)
+    lbfgs = asked("--optimizer lbfgs")
+    assert (lbfgs.optimizer, lbfgs.batch, lbfgs.renew) == ("lbfgs", 10_000, 20)
+    assert asked("--optimizer lbfgs --batch 99").batch == 99
+    adam = asked("--recipe paper --optimizer adam")
+    assert (adam.optimizer, adam.batch, adam.renew) == ("adam", 256, 1)
+    assert asked("--recipe paper --optimizer lbfgs") == RECIPES["paper"]
+
+
+def test_what_full_memory_advises(capsys: pytest.CaptureFixture[str]) -> None:
+    smaller = "; a smaller batch needs less: --batch "
+    for options, advice in (
+        ({"batch": 48}, f"{smaller}24"), ({"batch": 2}, f"{smaller}1"), ({"batch": 1}, ""),
+        ({"batch": None, "resume": "a"}, "; a new run with a smaller --batch needs less"), ({}, ""),
+        ({"device": "gpu"}, "; --device cpu may have more"), ({"device": "cpu"}, ""),
+    ):  # fmt: skip
+        complain(argparse.Namespace(command="train", **options), MemoryError("no room"))
+        assert capsys.readouterr().err == f"minidl train: no room{advice}\n"
 
 
 @pytest.mark.parametrize("recipe", ["working", "paper", "naive"])

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from minidl import Tensor, gradients, nn, ops
-from models.context_encoder import Holes, build, losses
+from models.context_encoder import Holes, build, losses, networks
 from models.context_encoder.data import with_holes
-from models.context_encoder.networks import ARCHITECTURES
+from models.context_encoder.networks import ARCHITECTURES, channels
 
 # The shapes after each layer that changes them, as the paper's authors and the report have them.
 SHAPES = {
@@ -207,3 +207,37 @@ def test_both_players_gradients(net: str, whole: bool):
                 p.data += step * d
             values.append(loss().item())
         assert (values[0] - values[1]) / 2e-7 == pytest.approx(slope, rel=1e-4)
+
+
+# --- what the layers are made with ----------------------------------------------------------------
+
+
+def test_channels_are_rounded_and_never_none():
+    assert [channels(0.3)(n) for n in (24, 64, 5, 1)] == [7, 19, 2, 1]
+
+
+def test_a_compact_generator_begins_as_the_membrane(rng: np.random.Generator):
+    generator = networks.CompactGenerator(channels(1.0), rng, False)
+    last = generator.last.layers[-2].w.data
+    assert last.std() == pytest.approx(0.01, rel=0.15)
+
+
+def test_links_may_be_left_out_and_change_nothing_else():
+    def made(linked: bool) -> networks.CompactGenerator:
+        rng = np.random.default_rng(0)
+        return networks.CompactGenerator(channels(1 / 12), rng, False, linked=linked)
+
+    with_links, without = made(True).state(), made(False).state()
+    assert (
+        {name for name in with_links if name not in without}
+        == {name for name in with_links if name.startswith("links.")}
+        != set()
+    )
+    for name, array in without.items():
+        np.testing.assert_array_equal(array, with_links[name])
+
+
+def test_half_of_the_report_is_dropped(rng: np.random.Generator):
+    generator, _ = build("report", rng=rng, width=1 / 64)
+    drops = [layer for layer in generator.modules() if isinstance(layer, nn.Dropout)]
+    assert [drop.rate for drop in drops] == [0.5]

@@ -431,6 +431,41 @@ def test_at_most_so_many_photographs_are_held_out(folder: Path):
         assert sorted([*training, *held_out]) == paths
 
 
+def test_the_middle_of_a_photograph_is_kept():
+    wide = np.broadcast_to(np.arange(90, dtype=np.float32) / 255, (40, 90))[..., None]
+    for picture in (wide, wide.transpose(1, 0, 2)):
+        middle = data.squared(picture, 40)
+        assert middle.shape == (40, 40, 3) and middle.min() == 25 and middle.max() == 64
+
+
+def test_the_players_learn_as_the_settings_say(folder: Path):
+    t = trainer(folder, replace(TINY, beta1=0.75, discriminator_rate=0.125))
+    assert (t.g_optimizer.beta1, t.g_optimizer.beta2) == (0.75, 0.999)
+    assert (t.d_optimizer.beta1, t.d_optimizer.rate) == (0.5, 0.125)
+
+
+def test_as_many_steps_as_fit_into_the_time(monkeypatch: pytest.MonkeyPatch):
+    """The first two steps, which compile, take a minute here, the others two seconds."""
+    now, made = 0.0, []
+
+    class Trial:
+        device = CPU
+
+        def run(self) -> Any:
+            nonlocal now
+            for step in range(fit.TRIAL):
+                now += 60.0 if step < 2 else 2.0
+                yield step
+
+    def make(count: int) -> Any:
+        made.append(count)
+        return Trial()
+
+    monkeypatch.setattr(fit.time, "perf_counter", lambda: now)
+    assert fit.steps_in(10.0, make) == int(0.97 * 600 / 2) and made == [fit.TRIAL]
+    assert fit.steps_in(1e-6, make) == 1
+
+
 LIES: list[Any] = [
     lambda groups, about: about.clear(),
     lambda groups, about: about["progress"].update(step=7),

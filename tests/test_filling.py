@@ -11,7 +11,7 @@ import pytest
 from minidl import checkpoint
 from minidl.device import Device
 from models.cli import main
-from models.context_encoder import Filler
+from models.context_encoder import Filler, filling
 from models.context_encoder.crops import fitted, mirrored, windows
 from models.images.files import read, write
 from models.images.samples import photograph
@@ -231,3 +231,11 @@ def test_without_weights_there_is_a_clear_line(place: Path, capsys: pytest.Captu
     arguments = [f"{place}/pictures/a.png", "--mask", "1,1,5,5", "-o", f"{place}/out.png"]
     assert main(["fill", *arguments]) == 2
     assert "give --weights FILE" in capsys.readouterr().err
+
+
+def test_the_least_hole_is_still_one_where_it_shrinks():
+    mask = np.zeros((256, 256), bool)
+    mask[100, 60] = True
+    small = filling._shrunk(mask, 128)
+    assert small[50, 30] and small.sum() < 30
+    assert not filling._shrunk(np.zeros((256, 256), bool), 128).any()

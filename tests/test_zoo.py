@@ -83,6 +83,14 @@ def test_a_run_becomes_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "--sigma 10 --patch 6 --hidden 9 --batch 16" in card and "--seed 3" in card
     assert "Trained on two photographs" in card and "31.50" in card
     assert b"someone" not in path.read_bytes() and "someone" not in card
+    before = checkpoint.about(path)
+    with pytest.raises(FileExistsError, match=r"small\.safetensors: exists already; name another"):
+        zoo.publish(tmp_path / "run", "small", data="others", scores=[])
+    path.unlink()
+    with pytest.raises(FileExistsError, match=r"small\.md: exists already"):
+        zoo.publish(tmp_path / "run", "small", data="others", scores=[])
+    zoo.publish(tmp_path / "run", "small", data="two photographs", scores=[], force=True)
+    assert checkpoint.about(path) == before
 
 
 def test_weights_with_a_part_in_common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +100,7 @@ def test_weights_with_a_part_in_common(tmp_path: Path, monkeypatch: pytest.Monke
     filler, _ = Filler.new("compact", "centre", overlap=4, width=1 / 12, rng=rng)
     config = {
         "data": "x", "pictures": "1 picture, 0", "steps": 1, "seed": 0, "device": "cpu",
-        "settings": Settings().as_dict() | {"adversarial": 0.0},
+        "settings": Settings().as_dict() | {"adversarial": 0.0}, "begin": "/home/someone/a.st",
     }  # fmt: skip
     log = {"seconds": 1.0, "psnr": 15.0}
 
@@ -109,6 +117,7 @@ def test_weights_with_a_part_in_common(tmp_path: Path, monkeypatch: pytest.Monke
     assert zoo.chosen("elsewhere/x.safetensors") == Path("elsewhere/x.safetensors")
     with pytest.raises(zoo.NoWeightsError, match=r"blunt: no such file; .* other, sharp"):
         zoo.chosen("blunt")
+    assert checkpoint.about(sharp)["config"]["begin"] == "a.st"
     assert "that of sharp.safetensors" in other.with_suffix(".md").read_text()
     expected, both = filler.generator.state(), Filler.load(zoo.chosen("other")).generator.state()
     assert expected.keys() == both.keys()

@@ -120,7 +120,7 @@ def split(folder: str | Path, *, share: int = 40, most: int = 128) -> tuple[list
     """
     paths = [path for path, _ in find([folder])]
     every = max(share, -(-len(paths) // most))
-    held_out = set(paths[::-every][:most])
+    held_out = set(paths[::-every])
     return [path for path in paths if path not in held_out] or paths, sorted(held_out)
 
 

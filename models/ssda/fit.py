@@ -117,7 +117,7 @@ def usable(images: Sequence[np.ndarray], patch: int, data: str = "") -> list[np.
 def split(images: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """(training, validation) pictures; a single picture has to be both."""
     every = max(VALIDATION_SHARE, -(-len(images) // VALIDATION_COUNT))
-    held_out = range(len(images) - 1, -1, -every)[:VALIDATION_COUNT]
+    held_out = range(len(images) - 1, -1, -every)
     training = [image for i, image in enumerate(images) if i not in held_out]
     return training or list(images), [images[i] for i in held_out]
 
