@@ -188,8 +188,14 @@ REFUSED = [
     ("train ssda --out new --sigma 256", "--sigma: '256': expected at most 255 grey levels"),
     ("train ssda --out new --sigma 25 --text", "not allowed with argument"),
     ("train ssda --out new --text 40-20", "--text: '40-20': expected heights from 6 to 200"),
-    ("train ssda --out new --text 5-20", "--text: '5-20': expected heights from 6 to 200"),
-    ("train ssda --out new --text 20-201", "--text: '20-201': expected heights from 6 to 200"),
+    (
+        "train ssda --data none --out new --text 5-20",
+        "--text: '5-20': expected heights from 6 to 200",
+    ),
+    (
+        "train ssda --data none --out new --text 20-201",
+        "--text: '20-201': expected heights from 6 to 200",
+    ),
     ("train ssda --out new --text -5", "--text: '-5': expected heights from 6 to 200"),
     ("train ssda --out new --minutes 0", "--minutes: '0': expected a number greater than 0"),
     ("train ssda --out new --minutes 5 --steps 5", "not allowed with argument"),

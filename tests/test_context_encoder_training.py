@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from models.context_encoder.networks import ARCHITECTURES
 from models.context_encoder.scores import hole_scores, picture_scores
 from models.images.files import PictureError, write
 from models.images.samples import NAMES, photograph
-from models.run import TrainingError
+from models.run import Run, TrainingError
+from models.signals import Stopped
 
 TINY = Settings(width=1 / 12, batch=4, alone=0.0)
 
@@ -333,6 +335,31 @@ def test_resume_is_exact(folder: Path, tmp_path: Path, settings: Settings):
         for name, array in arrays.items():
             np.testing.assert_array_equal(array, b[group][name], err_msg=f"{group} {name}")
     assert about_a == about_b
+
+
+def test_a_run_that_was_stopped_goes_on_with_its_seconds(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ctrl_c: None
+):
+    take = Trainer.take_step
+
+    def interrupted(t: Trainer, *given: Any) -> Any:
+        signal.raise_signal(signal.SIGTERM)
+        return take(t, *given)
+
+    monkeypatch.setattr(fit, "_draw", lambda *_: None)
+    monkeypatch.setattr(Trainer, "take_step", interrupted)
+    small = replace(TINY, batch=1, adversarial=0.0)
+    with pytest.raises(Stopped):
+        fit.start(tmp_path / "run", folder, small, steps=2, quiet=True)
+    monkeypatch.undo()
+    log = tmp_path / "run/log.csv"
+    names, row = log.read_text().splitlines()
+    step, _, *cells = row.split(",")
+    assert step == "1"
+    log.write_text("\n".join([names, ",".join([step, "1000.5", *cells])]) + "\n")
+    fit.resume(tmp_path / "run", quiet=True)
+    rows = Run.open(tmp_path / "run").rows
+    assert [r["step"] for r in rows] == [1, 2] and rows[1]["seconds"] >= 1000.5
 
 
 # --- what a batch is made of ----------------------------------------------------------------------
