@@ -66,6 +66,19 @@ def test_every_hole_pixel_belongs_to_one_window():
     np.testing.assert_array_equal(seen, mask)
 
 
+@pytest.mark.parametrize(("overlap", "seen"), [(4, 56), (1, 60), (0, 60)])
+@pytest.mark.parametrize("reach", [7, 20])
+def test_a_hole_takes_up_what_is_predicted(overlap: int, seen: int, reach: int):
+    """But for the overlap, or two pixels of the network's; in the middle of the window."""
+    mask = np.zeros((200, 200), bool)
+    mask[60 : 60 + reach, 90 : 90 + reach] = True
+    (window,) = windows(mask, filler(overlap=overlap).holes)
+    least = int(np.ceil(reach * 128 / seen))
+    assert window.side == least + (least - reach) % 2
+    around = (window.side - reach) // 2
+    assert (window.top, window.left) == (60 - around, 90 - around)
+
+
 def test_the_seam_closes():
     """A prediction that is right but for its brightness is mended, and its texture stays."""
     rows, columns = np.mgrid[:64, :64]

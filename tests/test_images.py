@@ -727,9 +727,10 @@ def test_arrays_stay_on_their_device(
     noisy = corruptions.gaussian_noise(x, 25, device.rng)
     peppered = corruptions.salt_and_pepper(x, 0.2, device.rng)
     drawn = patches.PatchSampler([host[..., 0]] * 2, 8, like=x).sample(50, device.rng)
+    as_given = patches.PatchSampler([x[..., 0]], 8).sample(50, device.rng)
     merged = patches.restore(x[..., 0], lambda p: p, size=8, stride=3, batch=50)
     padded = patches.restore(x[:3, :5, 0], lambda p: p, size=8, stride=3)
-    for array in (noisy, peppered, drawn, merged, padded, samples.grey(x)):
+    for array in (noisy, peppered, drawn, as_given, merged, padded, samples.grey(x)):
         assert isinstance(array, device.kind) and array.dtype == np.float32
     np.testing.assert_array_equal(device.back(merged), host[..., 0])
     np.testing.assert_array_equal(device.back(padded), host[:3, :5, 0])

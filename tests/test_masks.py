@@ -9,7 +9,15 @@ import pytest
 from scipy import ndimage
 
 from models.context_encoder import KINDS, Holes
-from models.context_encoder.masks import RIM_WEIGHT, cut, from_box, from_picture, grown, sampled
+from models.context_encoder.masks import (
+    RIM_WEIGHT,
+    blocks,
+    cut,
+    from_box,
+    from_picture,
+    grown,
+    sampled,
+)  # fmt: skip
 from models.images.files import Picture, PictureError, write
 
 SIZE, SIDE = 128, 64
@@ -48,6 +56,20 @@ def test_blocks_cover_up_to_a_quarter():
     assert drawn("block", 1000)[:, 4:-4, 4:-4].any(axis=0).all()
 
 
+def test_blocks_are_of_all_sizes_and_in_all_places():
+    rng = np.random.default_rng(0)
+    drawn = np.concatenate([blocks(16, rng) for _ in range(3000)])
+    drawn = drawn[drawn[:, 2] > 0]  # the others are empty
+    sides = drawn[:, 2:] - drawn[:, :2]
+    for axis in (0, 1):
+        assert set(sides[:, axis]) == {2, 3, 4, 5}
+        for side in (2, 3, 4, 5):
+            first = drawn[sides[:, axis] == side, axis]
+            assert set(first) == set(range(16 - side + 1))
+    counts = [(blocks(16, rng)[:, 2] > 0).sum() for _ in range(300)]
+    assert set(counts) == {1, 2, 3, 4, 5}
+
+
 def test_regions_cover_a_fifth_to_three_tenths_in_arbitrary_shapes():
     masks = drawn("region")
     area = masks.mean(axis=(1, 2))
@@ -55,6 +77,10 @@ def test_regions_cover_a_fifth_to_three_tenths_in_arbitrary_shapes():
     # Smooth: a hole's border is short. Noise of 128 x 128 pixels would change at every third.
     assert (masks[:, :, 1:] != masks[:, :, :-1]).mean() < 0.08
     assert masks.mean(axis=0).min() > 0.1 and masks.mean(axis=0).max() < 0.45  # everywhere alike
+
+
+def test_the_rim_weighs_ten_times_as_in_the_paper():
+    assert Holes("centre", 128, 64, 4).rim == RIM_WEIGHT == 10
 
 
 def test_weights_of_the_loss():

@@ -26,6 +26,14 @@ def test_a_skin_is_the_mean_of_its_neighbours():
     np.testing.assert_allclose(skin(np.where(hole[..., None], 9, slope), hole, ~hole), slope)
 
 
+def test_one_known_pixel_tells_all():
+    """However few pixels of a square are known, its colour is their mean."""
+    pixels, masks = np.full((1, 8, 8, 1), 0.75), np.ones((1, 8, 8), bool)
+    pixels[masks] = 0.1
+    pixels[0, 5, 2], masks[0, 5, 2] = 0.75, False
+    np.testing.assert_allclose(bridged(pixels, masks), 0.75)
+
+
 def squares(side: int = 64) -> np.ndarray:
     """Squares (3, side, side, 3) of a photograph."""
     pixels = photograph("astronaut")

@@ -12,7 +12,7 @@ import pytest
 from minidl import checkpoint
 from minidl.checkpoint import CheckpointError
 from models.images.patches import gaussian_window, restore
-from models.ssda import SSDA, Coding, Noise, Restorer, Text, TextCoding
+from models.ssda import SSDA, Coding, Noise, Restorer, Text, TextCoding, restoring
 from models.ssda.erasing import fill, uncover
 from models.ssda.restoring import OPPONENT, _steps, trust
 
@@ -59,6 +59,28 @@ def test_repair_of_any_size(
     assert repaired.min() >= 0 and repaired.max() <= 1
     np.testing.assert_array_equal(pixels, before)
     assert calls[-1][0] == calls[-1][1] and calls == sorted(calls)
+
+
+@pytest.mark.parametrize("trained", [Noise(25), Text()])
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("finds", [False, True])
+def test_what_leaves_the_range_is_clipped(
+    trained: Noise | Text, alone: bool, finds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network may say anything; a picture is in [0, 1], and reaches both ends."""
+    if finds:
+        trained = Text()
+    restorer = restorer_of(trained, FINDING if finds else PLAIN)
+
+    def anything(image: np.ndarray, *, find: bool = False, **_: Any) -> np.ndarray:
+        sides = np.repeat(np.array([[-2, 3]], image.dtype), 4, axis=1)
+        return np.where(find, 1, np.broadcast_to(sides, image.shape)).astype(image.dtype)
+
+    monkeypatch.setattr(restorer, "repair_channel", anything)
+    monkeypatch.setattr(restoring, "fill", lambda x, text, progress: 5 * x - 2)
+    pixels = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8, 1)
+    found = restorer.repair(pixels, alone=alone)
+    assert (found.min(), found.max()) == (0, 1)
 
 
 def test_opponent_colours_are_orthonormal(rng: Rng) -> None:
