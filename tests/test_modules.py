@@ -108,6 +108,11 @@ def test_settings_may_be_anything(plain: Any) -> None:
     assert Net(plain).parameters() == []
 
 
+def test_single_numbers_are_settings_and_no_state() -> None:
+    net = Net(np.float64(0.5), other=np.array(3.0), kept=np.ones(1))
+    assert list(net.state()) == ["kept"]
+
+
 @pytest.mark.parametrize("point", [lambda p: p, weakref.proxy, weakref.ref, lambda p: {"up": p}])
 def test_a_child_may_know_its_parent(point: Callable[[Any], Any]) -> None:
     child = Net(linear())

@@ -237,6 +237,12 @@ def test_summary() -> None:
     assert not any("forward" in vars(m) for m in net.modules())
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_summary_takes_the_networks_type(dtype: Any) -> None:
+    assert nn.summary(small_net().astype(dtype), (8, 8, 3)).endswith("617")
+    assert nn.summary(nn.Flatten(), (2, 3)).split()[4:7] == ["Flatten", "6", "0"]
+
+
 def test_summary_leaves_nothing_behind_after_an_error() -> None:
     net = small_net()
     with pytest.raises(ValueError, match="conv2d: x has 5 channels, w expects 3"):
