@@ -42,12 +42,12 @@ Hidden = Annotated[tuple[Annotated[int, Range(1, 10**6)], ...], Range(1, 64)]  #
 def _steps(progress: Progress | None, count: int) -> list[Progress]:
     """A progress for each of so many steps that follow each other, all of which count as many
     patches as the first."""
-    patches = 1
+    of_first: list[int] = []
 
     def step(k: int, done: int, total: int) -> None:
-        nonlocal patches
-        if k == 0:
-            patches = total
+        if not of_first:
+            of_first.append(total)
+        (patches,) = of_first
         if progress:
             progress(k * patches + patches * done // max(1, total), count * patches)
 

@@ -61,7 +61,7 @@ def _setting(simd: str, way: str, seconds: float, seed: int, *, emulated: bool) 
         last, wrong, more = _child(simd, way, seed, "--first", str(first), "--seconds", str(left))
         first, failures = last + 1, failures + wrong
         counts.update(more)
-    note = " (the processor lacks it: the compiler splits its vectors)" if emulated else ""
+    note = " (another processor's tile, which the compiler makes fit)" if emulated else ""
     each = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
     print(f"kernels: {simd}, {way}{note}: {first} cases, {failures} failures; {each}", flush=True)
     return failures
