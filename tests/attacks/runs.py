@@ -42,10 +42,9 @@ def case(folder: Path, work: Path, random: random.Random) -> tuple[str, list[str
     model = random.choice(["ssda", "ssda", "ssda", "context-encoder"])
     run = work / "run"
     shutil.copytree(folder / model, run)
-    for _ in range(random.choice([1, 1, 1, 2])):
-        file = run / random.choice(["config.json", "log.csv", "log.csv", "checkpoint.safetensors"])
-        if file.exists():
-            _spoil(random, file)
+    files = ["config.json", "log.csv", "checkpoint.safetensors"]
+    for name in random.sample(files, random.choice([1, 1, 1, 2])):
+        _spoil(random, run / name)
     before = _contents(run)
     said, complaint = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complaint):
