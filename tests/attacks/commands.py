@@ -53,6 +53,7 @@ SAFE = {
     "doctor": "",
 }
 REPAIRS = ("denoise", "remove-text", "fill")
+PICTURE_BY_PICTURE = (*REPAIRS, "evaluate")  # these may complain of each picture, then of all
 SMALL_VALUES = {"steps": "3", "hidden": "8", "batch": "2", "minutes": "1e-9"}
 
 
@@ -132,8 +133,9 @@ def case(state: State, work: Path, random: random.Random) -> tuple[str, list[str
     if code not in (0, 1, 2):
         problems.append(f"exit code {code}")
     lines = [line for line in complaint.getvalue().split("\n") if line.startswith("minidl")]
-    if code == 2 and not lines:  # there may be one for each picture, and one for all
-        problems.append("refused without a complaint")
+    most = len(lines) if words[0] in PICTURE_BY_PICTURE else 1
+    if code == 2 and not 1 <= len(lines) <= most:
+        problems.append(f"{len(lines)} complaints: {lines[:3]}")
     if "Traceback" in complaint.getvalue():
         problems.append("a traceback")
     shown = said.getvalue() + complaint.getvalue()
