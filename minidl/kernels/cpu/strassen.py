@@ -84,7 +84,8 @@ def multiply_seven(upper, lower, left_sums, panels, bias, y_upper, y_lower, room
         s1, s2 = (s[0, r * K :], of_s, 1), (s[1, r * K :], of_s, 1)
         s3, s4 = (s[2, r * K :], of_s, 1), (s[3, r * K :], of_s, 1)
         left, right = p * wide, (half + p) * wide
-        used = max(0, min(wide, N - right))  # of the right half's panel
+        used_left = min(wide, N - left)  # columns of a panel in y: a narrow y fills not even one
+        used = max(0, min(wide, N - right))  # the same of the right half's panel
         of_y, of_room = offsets(count, length, N), offsets(count, length, wide)
         y11, y12 = (y_upper[r * N + left :], of_y), (y_upper[r * N + right :], of_y)
         y21, y22 = (y_lower[r * N + left :], of_y), (y_lower[r * N + right :], of_y)
@@ -95,11 +96,11 @@ def multiply_seven(upper, lower, left_sums, panels, bias, y_upper, y_lower, room
             change[q] = bias[right + q] - bias[left + q]
 
         add_product((bias[left:], of_one_row), a11, b11, wide, u)  # p1
-        add_product(u, a12, b21, wide, y11)  # p1 + p2
+        add_product(u, a12, b21, used_left, y11)  # p1 + p2
         add_product(u, s2, t2, wide, u)  # p1 + p4
         add_product((change, of_one_row), s1, t1, wide, p3)
         _add(u, p3, wide, both)
         add_product(both, s4, b22, used, y12)  # u + p3 + p6
         add_product(u, s3, t3, wide, v)  # u + p5
-        add_product(v, a22, t4, wide, y21)  # v + p7
+        add_product(v, a22, t4, used_left, y21)  # v + p7
         _add(v, p3, used, y22)
