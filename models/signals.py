@@ -52,14 +52,22 @@ class Asked:
 def heeded() -> Iterator[None]:
     """Within, each of the signals raises Stopped where it would have ended the process at once.
 
-    A signal that is ignored, as SIGHUP is under nohup, or is another's business, stays so.
+    A signal that is ignored, as SIGHUP is under nohup, or is another's business, stays so. Code
+    that was interrupted may report an error of its own, as NumPy's import does: that, too, ends
+    as Stopped.
     """
+    asked = Asked()
 
     def strike(number: int, _: Any) -> None:
+        asked.number = number
         raise Stopped.by(number)
 
     with _handled(strike):
-        yield
+        try:
+            yield
+        except Exception:
+            asked.stop()
+            raise
 
 
 @contextlib.contextmanager

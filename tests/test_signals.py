@@ -54,6 +54,18 @@ def test_commands_end_by_an_exception(number: signal.Signals) -> None:
     assert exit_code(KeyboardInterrupt()) == 130
 
 
+def test_an_error_of_interrupted_code_is_the_interrupt() -> None:
+    """As where NumPy, interrupted while it is imported, reports that it is not installed."""
+    with pytest.raises(Stopped) as caught, heeded():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise ImportError("a bad install") from None
+    assert exit_code(caught.value) == 128 + signal.SIGTERM
+    with pytest.raises(ImportError), heeded():
+        raise ImportError("no signal has come")
+
+
 @pytest.mark.parametrize("number", ASKING)
 def test_what_is_ignored_stays_ignored(number: signal.Signals) -> None:
     """As nohup does with SIGHUP, and a shell with SIGINT of what runs in the background."""

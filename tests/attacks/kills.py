@@ -29,10 +29,13 @@ ROOT = Path(__file__).resolve().parents[2]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
 # The real command line, without the plots of each report, which would take most of the time.
 CODE = (
-    "import sys, models.plots as p\n"
-    "p.filters = p.curves = p.side_by_side = lambda *a, **k: None\n"
-    "from models.cli import main\n"
-    "sys.exit(main())"
+    "import sys, models.cli as cli\n"
+    "def run(options, run=cli._run):\n"
+    "    import models.plots as p\n"
+    "    p.filters = p.curves = p.side_by_side = lambda *a, **k: None\n"
+    "    return run(options)\n"
+    "cli._run = run\n"
+    "sys.exit(cli.main())"
 )
 TRAININGS = {
     "ssda": "train ssda --data photos --steps 3000 --hidden 16 --patch 6 --batch 16 --every 0.1",
