@@ -27,10 +27,11 @@ from minidl.files import UNFINISHED
 SECONDS = 400.0  # for a whole run of several kills
 ROOT = Path(__file__).resolve().parents[2]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
-# The real command line, without the plots of each report, which would take most of the time.
+# The real command line without the plots of each report, which would take most of the time.
 CODE = (
-    "import sys, models.cli as cli\n"
+    "import signal, sys, models.cli as cli\n"
     "def run(options, run=cli._run):\n"
+    "    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})\n"
     "    import models.plots as p\n"
     "    p.filters = p.curves = p.side_by_side = lambda *a, **k: None\n"
     "    return run(options)\n"
@@ -124,11 +125,15 @@ def _repair(work: Path, random: random.Random) -> list[str]:
 
 
 def started(line: str, work: Path, log: Path) -> subprocess.Popen[bytes]:
-    """The command in a process of its own, its words in `log`."""
+    """Start the command in a process of its own, its words in `log`.
+
+    SIGINT waits until the command runs: before, Python's own start would print a traceback.
+    """
 
     def fresh() -> None:
         for number in SIGNALS[:3]:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
     with log.open("w") as words:
         return subprocess.Popen(
