@@ -72,7 +72,7 @@ def rows(scale: int = 1) -> dict[str, Row]:
         "squared_distance_grad": Row(ELEMENTS, (numbers(), x, g)),
         "adam": Row(ELEMENTS, ([p], [dp], [m], [v], 1e-3, 0.9, 0.999, 1e-8)),
         "matmul": Row(PRODUCTS, (numbers(500, side), numbers(side, side)), 1000.0 * side * side),
-        "lay_patches": Row(PATCHES, (*picture, cut, places, places, window)),
+        "fold": Row(PATCHES, (*picture, cut, places, places, window)),
         "conv2d": Row(CONVOLUTIONS, (pictures, w, b, 2, pad), flops),
         "conv2d_grad_x": Row(CONVOLUTIONS, (half, w, (S, S), 2, pad), flops),
         "conv2d_grad_w": Row(CONVOLUTIONS, (pictures, half, (3, 3), 2, pad), flops),
@@ -83,7 +83,7 @@ def rows(scale: int = 1) -> dict[str, Row]:
         "channel_sum": Row(CHANNELS, (pictures,)),
         "moments": Row(CHANNELS, (pictures, 1.0)),
         "normalize": Row(CHANNELS, (pictures, c, c, c, 1.0)),
-        "channel_sums": Row(CHANNELS, (more, pictures, c, 1.0)),
+        "batch_norm_sums": Row(CHANNELS, (more, pictures, c, 1.0)),
         "batch_norm_grad": Row(CHANNELS, (more, pictures, c, c, c, c, 1.0)),
     }
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import minidl
 from minidl.device import CPU
 from minidl.files import check_absent
-from minidl.kernels.cpu import threads as cpu_threads
+from minidl.kernels.cpu.runtime import threadpool as cpu_threads
 
 from . import gpu
 
@@ -90,7 +90,7 @@ def use_threads(count: int, *, torch: bool) -> None:
 
         library.set_num_threads(count)
     threadpool_limits(count, user_api="blas")
-    cpu_threads.use(count)
+    cpu_threads.set_num_threads(count)
 
 
 def header(threads: int, *, torch: bool) -> str:

@@ -50,7 +50,7 @@ def denoising(size: int, *, patch: int = 16, hidden: int = 1280) -> Work:
 
     def ours(place: Device = CPU) -> Step:
         made = restorer()
-        made.network.to(place).read_only()
+        made.network.to(place).freeze_weights()
         return lambda: made.repair_channel(image)
 
     def theirs(mode: Mode) -> Step:

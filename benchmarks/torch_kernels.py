@@ -156,6 +156,6 @@ KERNELS: dict[str, Callable[..., dict[str, Call]]] = {
     "upsample_conv2d_grad_w": _pictures(_upsample_conv2d_grad_w),
     "channel_sum": _plain(lambda x: x.sum((0, 1, 2))),
     "moments": _moments,
-    "channel_sums": _pictures(_channel_sums),
+    "batch_norm_sums": _pictures(_channel_sums),
     "normalize": _plain(lambda x, mean, a, b, slope: torch.addcmul(b - mean * a, x, a)),
 }

@@ -16,7 +16,7 @@ import torch._inductor.config
 from torch import nn as tn
 
 from minidl import nn
-from minidl.ops.convolution import padding
+from minidl.ops.convolution import pads_of
 from models.context_encoder import networks
 
 Step = Callable[[], Any]
@@ -194,22 +194,22 @@ def _layers(layer: nn.Module, mode: Mode) -> list[tn.Module]:
             return [Mixing(tn.Sequential(*_layers(layer.added, mode)), layer.leaky.slope)]
         case nn.Conv2D():
             return _convolution(layer, mode)
-        case nn.UpSampleConv2D():
+        case nn.UpsampleConv2D():
             inputs, outputs = layer.w.shape[2:]
             convolution = tn.Conv2d(inputs, outputs, 3, padding=1)
             w = layer.w.data.transpose(3, 2, 0, 1)
             return [tn.Upsample(scale_factor=2), _filled(convolution, w, layer.b.data)]
         case nn.ConvTranspose2D():
             window, _, outputs, inputs = layer.w.shape
-            assert isinstance(layer.pad, int)
-            transposed = tn.ConvTranspose2d(inputs, outputs, window, layer.stride, layer.pad)
+            assert isinstance(layer.padding, int)
+            transposed = tn.ConvTranspose2d(inputs, outputs, window, layer.stride, layer.padding)
             return [_filled(transposed, layer.w.data.transpose(3, 2, 0, 1), layer.b.data)]
         case nn.BatchNorm():
             norm = tn.BatchNorm2d(len(layer.mean), eps=layer.eps, momentum=1 - layer.momentum)
             before = [] if layer.slope == 1 else [tn.LeakyReLU(layer.slope)]
             return [*before, _filled(norm, layer.gamma.data, layer.beta.data)]
         case nn.Dropout():
-            return [tn.Dropout(layer.rate)]
+            return [tn.Dropout(layer.p)]
         case nn.LeakyReLU():
             return [tn.LeakyReLU(layer.slope)]
         case nn.ReLU():
@@ -225,7 +225,7 @@ def _layers(layer: nn.Module, mode: Mode) -> list[tn.Module]:
 
 def _convolution(layer: nn.Conv2D, mode: Mode) -> list[tn.Module]:
     window, _, inputs, outputs = layer.w.shape
-    pads = top, bottom, left, right = padding(layer.pad, EVEN, (window, window), layer.stride)
+    pads = top, bottom, left, right = pads_of(layer.padding, EVEN, (window, window), layer.stride)
     before: list[tn.Module] = []
     pad = max(pads)
     if mode.exact and min(pads) != pad:

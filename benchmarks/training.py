@@ -61,7 +61,7 @@ def plain(compute: Step, place: Device) -> Step:
 def _learning(
     loss_of: Callable[[], Tensor], parameters: list[Tensor], record: Record, place: Device
 ) -> Step:
-    adam = optim.Adam(parameters, rate=RATE)
+    adam = optim.Adam(parameters, lr=RATE)
 
     def compute() -> tuple[Any, list[Any]]:
         loss = loss_of()
@@ -138,7 +138,7 @@ def both_players(settings: Settings) -> Work:
     def ours(place: Device = CPU) -> Step:
         rng = np.random.default_rng(0)
         trainer = Trainer(settings, _NoPhotographs(), steps=1, rng=rng, device=place)
-        trainer.g_optimizer.rate, trainer.d_optimizer.rate = rates
+        trainer.g_optimizer.lr, trainer.d_optimizer.lr = rates
         batch = _batch(settings).on(place)
         return lambda: trainer.take_step(batch, settings.adversarial)[:3]  # recorded, on a GPU
 
@@ -160,7 +160,7 @@ def in_use(settings: Settings) -> Work:
     """A generator at inference."""
 
     def ours(place: Device = CPU, record: Record = plain) -> Step:
-        generator = _pair(settings)[0].train(False).to(place).read_only()
+        generator = _pair(settings)[0].train(False).to(place).freeze_weights()
         context = place.put(_batch(settings).context)
 
         def step() -> tuple[Any]:

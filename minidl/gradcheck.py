@@ -138,7 +138,7 @@ def _layer(
 
 def _conv(
     name: str,
-    window: int,
+    kernel_size: int,
     pictures: tuple[int, int, int],
     *,
     op: Any = ops.conv2d,
@@ -146,7 +146,7 @@ def _conv(
 ) -> Case:
     """A convolution of (N, H, W) pictures, from 2 channels to 3; a transposed one back again."""
     inputs, outputs = (3, 2) if op is ops.conv_transpose2d else (2, 3)
-    shapes = (*pictures, inputs), (window, window, 2, 3), (outputs,)
+    shapes = (*pictures, inputs), (kernel_size, kernel_size, 2, 3), (outputs,)
     return _case(name, lambda *xs: op(*xs, **options), *shapes)
 
 
@@ -207,15 +207,20 @@ OP_CASES: list[Case] = [
     _conv("conv2d, 5x5, wider than the picture", 5, (1, 3, 4)),
     _conv("conv2d, stride 2, even", 3, (2, 6, 4), stride=2),
     _conv("conv2d, stride 2, odd", 3, (1, 5, 7), stride=2),
-    _conv("conv2d, 4x4, stride 2, pad 1", 4, (1, 6, 8), stride=2, pad=1),
-    _conv("conv2d, 4x4 to 1x1", 4, (2, 4, 4), pad=0),
-    _conv("conv2d, stride 3 over 2x2 windows", 2, (1, 7, 6), stride=3, pad=0),
-    _conv("conv2d, four pads", 3, (1, 4, 5), stride=2, pad=(2, 0, 1, 3)),
-    _conv("conv_transpose2d, doubled", 4, (2, 3, 2), stride=2, pad=1, op=ops.conv_transpose2d),
-    _conv("conv_transpose2d, from 1x1", 4, (2, 1, 1), stride=1, pad=0, op=ops.conv_transpose2d),
-    _conv("conv_transpose2d, stride 3", 2, (1, 2, 3), stride=3, pad=0, op=ops.conv_transpose2d),
+    _conv("conv2d, 4x4, stride 2, padding 1", 4, (1, 6, 8), stride=2, padding=1),
+    _conv("conv2d, 4x4 to 1x1", 4, (2, 4, 4), padding=0),
+    _conv("conv2d, stride 3 over 2x2 windows", 2, (1, 7, 6), stride=3, padding=0),
+    _conv("conv2d, four paddings", 3, (1, 4, 5), stride=2, padding=(2, 0, 1, 3)),
+    _conv("conv_transpose2d, doubled", 4, (2, 3, 2), stride=2, padding=1, op=ops.conv_transpose2d),
+    _conv("conv_transpose2d, from 1x1", 4, (2, 1, 1), stride=1, padding=0, op=ops.conv_transpose2d),
+    _conv("conv_transpose2d, stride 3", 2, (1, 2, 3), stride=3, padding=0, op=ops.conv_transpose2d),
     _conv(
-        "conv_transpose2d, pads", 3, (1, 3, 2), stride=2, pad=(1, 0, 0, 2), op=ops.conv_transpose2d
+        "conv_transpose2d, paddings",
+        3,
+        (1, 3, 2),
+        stride=2,
+        padding=(1, 0, 0, 2),
+        op=ops.conv_transpose2d,
     ),
     _case("upsample2d", ops.upsample2d, (2, 3, 2, 3)),
     _case("upsample2d, factor 3", lambda x: ops.upsample2d(x, factor=3), (1, 2, 1, 2)),
@@ -261,10 +266,10 @@ LAYER_CASES: list[Case] = [
     _layer(
         nn.Sequential(nn.Linear(4, 5, rng=_rng), nn.Sigmoid(), nn.Linear(5, 2, rng=_rng)), (3, 4)
     ),
-    _layer(nn.Conv2D(2, 3, window=3, stride=2, rng=_rng), (2, 5, 4, 2)),
-    _layer(nn.ConvTranspose2D(2, 3, window=4, stride=2, pad=1, rng=_rng), (1, 3, 2, 2)),
-    _layer(nn.UpSample2D(), (2, 3, 2, 3)),
-    _layer(nn.UpSampleConv2D(2, 3, rng=_rng), (1, 3, 4, 2)),
+    _layer(nn.Conv2D(2, 3, kernel_size=3, stride=2, rng=_rng), (2, 5, 4, 2)),
+    _layer(nn.ConvTranspose2D(2, 3, kernel_size=4, stride=2, padding=1, rng=_rng), (1, 3, 2, 2)),
+    _layer(nn.Upsample2D(), (2, 3, 2, 3)),
+    _layer(nn.UpsampleConv2D(2, 3, rng=_rng), (1, 3, 4, 2)),
     _layer(nn.ChannelwiseLinear(3, 2, rng=_rng), (2, 2, 2, 3)),
     _layer(nn.BatchNorm(3), (5, 3)),
     _layer(nn.BatchNorm(3), (2, 3, 2, 3), what=", pictures"),

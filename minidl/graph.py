@@ -25,9 +25,10 @@ def captured(compute: Callable[..., R], device: Device) -> Callable[..., R]:
     it replay the recording: each copies its arguments to where they were at the recording, and
     writes its result over the one before.
 
-    All else is as it was at the recording: numbers that Python handed over, such as a rate, and
-    draws of NumPy's; `Device.generator` on the GPU draws anew. Therefore an optimiser's step, whose
-    rate changes, stays outside. Parameters are read where they are: change them in place.
+    Everything else stays as it was at the recording: numbers that Python passed, such as a learning
+    rate, and draws of NumPy's generators; `Device.generator` on the GPU draws new ones. So an
+    optimiser's step, whose learning rate changes, stays outside. Parameters are read where they
+    are: change them in place.
 
     compute must not wait for the GPU: no `loss.item()` inside. CuPy raises an error if it does.
     """

@@ -193,7 +193,7 @@ def _of_ssda(about: dict[str, Any], scores: Sequence[dict[str, Any]]) -> Facts:
     hidden = recipe["hidden"][0]
     command = (
         f"minidl train ssda {_asked(damage)} --patch {recipe['patch']} --hidden {hidden} "
-        f"--batch {recipe['batch']} --rate {recipe['rates'][-1]:g}"
+        f"--batch {recipe['batch']} --lr {recipe['rates'][-1]:g}"
     )
     facts = [
         f"A stacked sparse denoising auto-encoder against {_said(damage)}.",
@@ -245,7 +245,7 @@ def _of_context_encoder(about: dict[str, Any], scores: Sequence[dict[str, Any]])
         for method, row in score["scores"].items()
     ]
     options = " ".join(f"--{k} {settings[k]}" for k in ("net", "mask", "adversarial", "batch"))
-    options += f" --rate {settings['generator_rate']:g}"
+    options += f" --lr {settings['generator_rate']:g}"
     begun = " --begin FILE" if "begin" in about["config"] else ""
     if settings.get("freeze_encoder"):
         begun += " --freeze-encoder"

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minidl.kernels.gpu import launch, products
+from minidl.kernels.gpu import gemm, launch
 
 SHIM = Path(__file__).parent / "cuda" / "shim.h"
 COMPILER = os.environ.get("CXX", "g++")
@@ -114,4 +114,4 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
     monkeypatch.setattr(launch, "contiguous", np.ascontiguousarray)
     monkeypatch.setattr(launch, "address", lambda array: array.ctypes.data)
     monkeypatch.setattr(launch, "numbers", lambda array: array)
-    monkeypatch.setattr(products, "is_recording", lambda: True)  # so that cuBLAS is not asked
+    monkeypatch.setattr(gemm, "is_recording", lambda: True)  # so that cuBLAS is not asked

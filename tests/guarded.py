@@ -5,23 +5,22 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib
 import mmap
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from minidl.kernels.cpu import memory
+from minidl.kernels.cpu import tuning
+from minidl.kernels.cpu.runtime import buffer_pool
 
 PAGE, system = mmap.PAGESIZE, ctypes.CDLL(None, use_errno=True)
 kept: list[mmap.mmap] = []  # until `clear`
 SMALL = {  # so small that every array is cut in many
-    ("convolution", "PIXELS"): 16, ("quads", "QUADS"): 4, ("quads", "SUMMED"): 4,
-    ("quads", "ROOM"): 1, ("dense", "BLOCK"): 1 << 12, ("halving", "LEAST"): 1,
-    ("halving", "FULL"): 1, ("convolution", "WORTH"): 1, ("quads", "WORTH"): 1,
-    ("dense", "WORTH"): 1, ("dense", "GRAIN"): 1, ("quads", "GRAIN"): 1,
+    "DIRECT_MIN_PIXELS": 16, "WINOGRAD_MIN_TILES": 4, "WINOGRAD_MIN_TILES_GRAD_W": 4,
+    "WINOGRAD_MAX_SCRATCH": 1, "GEMM_BLOCK_BYTES": 1 << 12, "STRIDE2_MIN_TILES": 1,
+    "STRIDE2_MIN_PANELS": 1, "MIN_MULTIPLIES": 1, "GRAIN_SIZE": 1,
 }  # fmt: skip
+ORIGINAL = {name: getattr(tuning, name) for name in SMALL}
 
 
 def guarded(values: np.ndarray, at_end: bool) -> np.ndarray:
@@ -39,13 +38,13 @@ def guarded(values: np.ndarray, at_end: bool) -> np.ndarray:
 
 
 def empty(shape: tuple[int, ...], dtype: Any, at_end: bool) -> np.ndarray:
-    """Like `memory.empty`, guarded, of NaN: no number may be used before it is written."""
+    """Like `buffer_pool.empty`, guarded, of NaN: no number may be used before it is written."""
     return guarded(np.full(shape, np.nan, dtype), at_end)
 
 
 def everywhere(at_end: bool) -> None:
     """Let all memory that kernels work in be guarded from now on."""
-    memory.empty = functools.partial(empty, at_end=at_end)
+    buffer_pool.empty = functools.partial(empty, at_end=at_end)
 
 
 def clear() -> None:
@@ -55,12 +54,5 @@ def clear() -> None:
 
 def choose(small: bool) -> None:
     """Let kernels cut their arrays in many, or in what they take by themselves."""
-    for (file, name), value in (SMALL if small else ORIGINAL).items():
-        setattr(_file(file), name, value)
-
-
-def _file(name: str) -> ModuleType:
-    return importlib.import_module(f"minidl.kernels.cpu.{name}")
-
-
-ORIGINAL = {(file, name): getattr(_file(file), name) for file, name in SMALL}
+    for name, value in (SMALL if small else ORIGINAL).items():
+        setattr(tuning, name, value)

@@ -33,8 +33,8 @@ def by_loading(w: Tensor) -> None:
 
 
 STEPS: dict[str, Callable[[Tensor], Any]] = {
-    "SGD": lambda w: optim.SGD([w], rate=0.1).step([w.data]),
-    "Adam": lambda w: optim.Adam([w], rate=0.1).step([w.data.copy()]),
+    "SGD": lambda w: optim.SGD([w], lr=0.1).step([w.data]),
+    "Adam": lambda w: optim.Adam([w], lr=0.1).step([w.data.copy()]),
     "LBFGS": by_lbfgs,
     "by hand": by_hand,
     "load_state": by_loading,
@@ -97,7 +97,7 @@ def test_running_statistics_that_move_are_seen(rng: np.random.Generator) -> None
 def test_two_players_take_turns(rng: np.random.Generator) -> None:
     """A prediction made before the other one's step, and judged after it, is as good as new."""
     player, critic = nn.Linear(2, 2, rng=rng), nn.Linear(2, 1, rng=rng)
-    players, critics = (optim.SGD(m.parameters(), rate=0.1) for m in (player, critic))
+    players, critics = (optim.SGD(m.parameters(), lr=0.1) for m in (player, critic))
     x = rng.standard_normal((4, 2)).astype(np.float32)
     for _ in range(2):
         shown = player(x)
@@ -157,5 +157,5 @@ def test_a_copy_is_memory_of_its_own(rng: np.random.Generator) -> None:
     net = nn.Linear(2, 2, rng=rng)
     twin = copy.deepcopy(net)
     loss = ops.mean(net(np.ones((3, 2), np.float32)))
-    optim.SGD(twin.parameters(), rate=1).step([np.ones_like(p.data) for p in twin.parameters()])
+    optim.SGD(twin.parameters(), lr=1).step([np.ones_like(p.data) for p in twin.parameters()])
     assert len(gradients(loss, net.parameters())) == 2

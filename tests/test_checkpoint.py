@@ -72,7 +72,7 @@ def test_a_group_is_one_name(path: Path):
 @pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
 def test_an_optimiser_goes_on_from_a_file(kind: Any, path: Path):
     def start() -> optim.Optimizer:
-        return kind([Tensor(np.ones((2, 3), np.float32))], rate=0.1)
+        return kind([Tensor(np.ones((2, 3), np.float32))], lr=0.1)
 
     first, second = start(), start()
     first.step([np.full((2, 3), 0.5, np.float32)])

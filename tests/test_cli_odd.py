@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from minidl.kernels.cpu import threads
+from minidl.kernels.cpu.runtime import threadpool
 from models import cli
 from tests.test_cli_refusals import complaints, here, minidl, originals
 
@@ -94,7 +94,7 @@ def test_ctrl_c_while_the_command_line_is_read(
 def test_a_bad_number_of_threads(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINIDL_THREADS", value)
     with pytest.raises(ValueError, match=r"^MINIDL_THREADS is '.*'; expected a number of threads"):
-        threads._available()
+        threadpool._available()
 
 
 def test_doctor_names_bad_settings(

@@ -101,7 +101,7 @@ def test_recipes_are_changed_as_asked() -> None:
     assert asked("") == RECIPES["working"] and asked("--text 18-24") == RECIPES["text"]
     assert asked("--sigma 100").coding.gain == 3.0
     assert asked("--patch 9 --hidden 50").hidden == (50, 50) and asked("--patch 9").patch == 9
-    assert asked("--rate 0.002").rates == (1e-3, 1e-3, 2e-3)
+    assert asked("--lr 0.002").rates == (1e-3, 1e-3, 2e-3)
     lbfgs = asked("--optimizer lbfgs")
     assert (lbfgs.optimizer, lbfgs.batch, lbfgs.renew) == ("lbfgs", 10_000, 20)
     assert asked("--optimizer lbfgs --batch 99").batch == 99

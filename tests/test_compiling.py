@@ -15,13 +15,13 @@ import pytest
 from numba import config, njit, types
 from numba.core.errors import TypingError
 
-from minidl.kernels.cpu import compiling
-from minidl.kernels.cpu.compiling import compiled, inner, intrinsic
+from minidl.kernels.cpu.runtime import jit as compiling
+from minidl.kernels.cpu.runtime.jit import device_function, intrinsic, jit
 
 searched: list[bool] = []  # whether for garbage, while `watch` was compiled
 
 
-@inner
+@device_function
 def times(x, factor):
     return x * factor
 
@@ -37,7 +37,7 @@ def some(x, y):
     return times(x, 2) + times(x, 3) + times(x, y)
 
 
-@inner
+@device_function
 def refused(x):
     if x < 0:
         raise ValueError("below zero")
@@ -104,7 +104,7 @@ def twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
 
     def make() -> Any:
         monkeypatch.delitem(sys.modules, "source", raising=False)
-        return compiled(importlib.import_module("source").twice)
+        return jit(importlib.import_module("source").twice)
 
     return make
 

@@ -71,7 +71,7 @@ def test_layers_of_the_report():
     """3x3 'same' convolutions, order convolution, LeakyReLU(0.2), BatchNorm(momentum=0.8)."""
     generator, discriminator = build("report", rng=np.random.default_rng(0), width=1 / 64)
     assert isinstance(generator, nn.Sequential)
-    down, up = ["Conv2D", "BatchNorm"], ["UpSampleConv2D", "BatchNorm"]
+    down, up = ["Conv2D", "BatchNorm"], ["UpsampleConv2D", "BatchNorm"]
     names = [type(layer).__name__ for layer in generator.layers]
     bottom = ["Conv2D", "LeakyReLU", "Dropout"]
     assert names == 5 * down + bottom + 4 * up + ["Conv2D", "Tanh"]
@@ -81,11 +81,11 @@ def test_layers_of_the_report():
     for before, layer in itertools.pairwise(layers):
         if isinstance(layer, nn.BatchNorm):
             assert layer.momentum == 0.8
-            assert layer.slope == (0 if isinstance(before, nn.UpSampleConv2D) else 0.2)
+            assert layer.slope == (0 if isinstance(before, nn.UpsampleConv2D) else 0.2)
         if isinstance(layer, nn.LeakyReLU):
             assert layer.slope == 0.2
         if isinstance(layer, nn.Conv2D):
-            assert layer.pad == "same" and layer.stride in (1, 2)
+            assert layer.padding == "same" and layer.stride in (1, 2)
 
 
 @pytest.mark.parametrize("net", ARCHITECTURES)
@@ -171,7 +171,7 @@ def test_both_players_gradients(net: str, whole: bool):
     G, D = build(net, rng=rng, whole=whole, width=width)
     for layer in G.modules():
         if isinstance(layer, nn.Dropout):
-            layer.rate = 0.0  # its chance would differ between the two sides
+            layer.p = 0.0  # its chance would differ between the two sides
     G.astype(np.float64), D.astype(np.float64)
     holes = Holes("region" if whole else "centre", ARCHITECTURES[net].size, 64, 0 if whole else 4)
     pixels = rng.random((3, holes.size, holes.size, 3), dtype=np.float32)
@@ -240,4 +240,4 @@ def test_links_may_be_left_out_and_change_nothing_else():
 def test_half_of_the_report_is_dropped(rng: np.random.Generator):
     generator, _ = build("report", rng=rng, width=1 / 64)
     drops = [layer for layer in generator.modules() if isinstance(layer, nn.Dropout)]
-    assert [drop.rate for drop in drops] == [0.5]
+    assert [drop.p for drop in drops] == [0.5]

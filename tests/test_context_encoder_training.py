@@ -47,7 +47,7 @@ def trainer(folder: Path, settings: Settings, steps: int = 6, seed: int = 0) -> 
 def test_each_step_moves_its_own_player(folder: Path):
     """The discriminator by the gradient of its loss alone, then the generator by that of both."""
     t = trainer(folder, replace(TINY, adversarial=0.5))
-    t.g_optimizer.rate = t.d_optimizer.rate = 1e-3
+    t.g_optimizer.lr = t.d_optimizer.lr = 1e-3
     t.discriminator.layers[0].w.data += 0.1  # something to learn from
     batch, moved = t.batches.next(), []
     for optimizer, player in ((t.d_optimizer, "D"), (t.g_optimizer, "G")):
@@ -147,7 +147,7 @@ def test_rates_are_constant_then_fall(folder: Path):
         t.step += 1
     assert shares[:20] == [1.0] * 20 and shares[-1] == pytest.approx(0.1)
     assert (np.diff(shares[21:]) < 0).all()
-    assert t.d_optimizer.rate == TINY.discriminator_rate
+    assert t.d_optimizer.lr == TINY.discriminator_rate
     assert REPORT.generator_rate == REPORT.discriminator_rate == 2e-4
     assert TINY.generator_rate == 10 * TINY.discriminator_rate
 
@@ -165,7 +165,7 @@ def test_a_small_batch_is_over_fitted(folder: Path):
     masks, corners = holes.draw(16, rng)
     batch = with_holes(pixels, masks, corners, holes)
     while t.step < t.steps:
-        t.g_optimizer.rate = settings.generator_rate * t.rate_share()
+        t.g_optimizer.lr = settings.generator_rate * t.rate_share()
         t.take_step(batch, 0.0)
         t.step += 1
     filled = t.filler.complete(pixels, masks, corners)
@@ -468,7 +468,7 @@ def test_the_middle_of_a_photograph_is_kept():
 def test_the_players_learn_as_the_settings_say(folder: Path):
     t = trainer(folder, replace(TINY, beta1=0.75, discriminator_rate=0.125))
     assert (t.g_optimizer.beta1, t.g_optimizer.beta2) == (0.75, 0.999)
-    assert (t.d_optimizer.beta1, t.d_optimizer.rate) == (0.5, 0.125)
+    assert (t.d_optimizer.beta1, t.d_optimizer.lr) == (0.5, 0.125)
 
 
 def test_as_many_steps_as_fit_into_the_time(monkeypatch: pytest.MonkeyPatch):

@@ -14,9 +14,13 @@ import numpy as np
 import pytest
 
 from minidl import Tensor, device, ops
-from minidl.kernels import cpu, doubling, gpu, reference
-from minidl.kernels.cpu import convolution, halving, packing, quads, threads, upsampling
-from minidl.ops import padding
+from minidl.kernels import cpu, gpu, reference
+from minidl.kernels.algorithms import winograd as algorithm
+from minidl.kernels.cpu import tuning
+from minidl.kernels.cpu.conv import direct, filter_transform, winograd
+from minidl.kernels.cpu.conv.winograd import Transform
+from minidl.kernels.cpu.runtime import threadpool
+from minidl.ops.convolution import pads_of
 from tests import emulated_gpu
 
 DTYPES = [np.float32, np.float64]
@@ -60,10 +64,15 @@ def sibling(request: pytest.FixtureRequest) -> Any:
 
 
 SMALL = {  # so small that every array is cut in many
-    "cpu.convolution": {"PIXELS": 3, "ROOM": 40, "SMALL": 60},
-    "cpu.quads": {"QUADS": 3, "SUMMED": 3, "ROOM": 40, "SMALL": 60},
-    "cpu.matrix": {"WORTH": 1},
-    "gpu.products": {"SHORTEST": 8},
+    "cpu.tuning": {
+        "DIRECT_MIN_PIXELS": 3,
+        "DIRECT_MAX_SCRATCH": 40,
+        "WINOGRAD_MIN_TILES": 3,
+        "WINOGRAD_MIN_TILES_GRAD_W": 3,
+        "WINOGRAD_MAX_SCRATCH": 40,
+        "MAX_PRIVATE_GRADIENT": 60,
+    },
+    "gpu.gemm": {"SHORTEST": 8},
     "gpu.launch": {"CHUNK": 400},
     "gpu.normalisation": {"ROWS": 1},
 }
@@ -71,20 +80,19 @@ SMALL = {  # so small that every array is cut in many
 
 @pytest.fixture(params=["whole", "blocks", "threads"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The kernels as they are, in small blocks, and in small blocks over three threads; quads of
-    outputs wherever they can be."""
-    for name in ("LEAST", "FULL"):
-        monkeypatch.setattr(halving, name, 1)
+    """The kernels as they are, in small blocks, and in small blocks over three threads; 2x2 output
+    tiles wherever they fit."""
+    monkeypatch.setattr(tuning, "STRIDE2_MIN_TILES", 1)
+    monkeypatch.setattr(tuning, "STRIDE2_MIN_PANELS", 0)
     if request.param != "whole":
         for file, values in SMALL.items():
             module = importlib.import_module(f"minidl.kernels.{file}")
             for name, value in values.items():
                 monkeypatch.setattr(module, name, value)
     if request.param == "threads":
-        monkeypatch.setattr(threads, "_count", 3)
-        monkeypatch.setattr(convolution, "WORTH", 1)
-        for name in ("WORTH", "GRAIN"):
-            monkeypatch.setattr(quads, name, 1)
+        monkeypatch.setattr(threadpool, "_count", 3)
+        monkeypatch.setattr(tuning, "MIN_MULTIPLIES", 1)
+        monkeypatch.setattr(tuning, "GRAIN_SIZE", 1)
     yield
 
 
@@ -159,29 +167,61 @@ def test_conv2d_kernels(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("C", "O"), [(1, 1), (3, 5), (40, 33)])
-@pytest.mark.parametrize("turned", [False, True])
-def test_factors_of_a_window(C: int, O: int, turned: bool, dtype: Any) -> None:
-    """Packed in one pass they are what the algebra says; and so the way back."""
-    w, U = draw(dtype, (3, 3, O, C) if turned else (3, 3, C, O), (3, 3, C, O))
-    panels = quads.panels_of(w, upsampling.TERMS, upsampling.TERMS, turned=turned)
-    found = panels.reshape(-1, 9, C, panels.shape[2]).transpose(1, 2, 0, 3).reshape(9, C, -1)
-    close(found[..., :O], doubling.of_window(w.transpose(0, 1, 3, 2) if turned else w))
-    dw, factors = np.empty_like(U), upsampling.TERMS.factors.T.copy()
-    threads.split(packing.windows_of_factors, C, 1, U, factors, factors, dw)
-    close(dw, doubling.to_window(U.reshape(9, C, O)))
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_packed_filter(C: int, O: int, transposed: bool, dtype: Any) -> None:
+    """The chosen taps one after another, in any order, with zeros beyond the last channel."""
+    (w,) = draw(dtype, (4, 3, O, C) if transposed else (4, 3, C, O))
+    down, across = range(3, -1, -2), range(3)
+    panels = direct.pack(w, down, across, transposed=transposed)
+    found = panels.reshape(len(panels), 2, 3, C, -1).transpose(1, 2, 3, 0, 4).reshape(2, 3, C, -1)
+    expected = w[list(down)]
+    close(found[..., :O], expected.swapaxes(2, 3) if transposed else expected)
+    assert not found[..., O:].any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("C", "O"), [(1, 1), (3, 5), (40, 33)])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("name", ["upsample", 3, 4])
+def test_the_filter_transform(name: Any, C: int, O: int, transposed: bool, dtype: Any) -> None:
+    """Packed in one pass it is G w G^T, each distinct row of G once; and so is its adjoint."""
+    matrices = algorithm.UPSAMPLE_2 if name == "upsample" else algorithm.STRIDE_2[name]
+    transform, taps = Transform(*matrices), len(matrices.G[0])
+    n = len(transform.taps)
+    w, dU = draw(dtype, (taps, taps, O, C) if transposed else (taps, taps, C, O), (n, n, C, O))
+    panels = winograd.pack(w, transform, transform, transposed=transposed)
+    found = panels.reshape(len(panels), n, n, C, -1).transpose(1, 2, 3, 0, 4).reshape(n, n, C, -1)
+    distinct = matrices._replace(G=transform.taps.tolist())
+    expected = algorithm.transform_filter(w.swapaxes(2, 3) if transposed else w, *[distinct] * 2)
+    close(found[..., :O], expected.astype(dtype))
+    dw, G = np.empty((taps, taps, C, O), dtype), transform.taps.astype(dtype)
+    GT = transform.taps.T.copy()
+    threadpool.parallel_for(filter_transform.filter_gradient, C, 1, dU, GT, GT, dw)
+    close(dw, np.einsum("ak,abco,bl->klco", G, dU, G))
 
 
 @pytest.mark.parametrize("taps", [3, 4])
-def test_terms_of_a_pair(taps: int) -> None:
-    """The terms of both outputs, and of either, add up to what the window says at stride 2."""
-    x, w = np.random.default_rng(0).standard_normal(taps + 2), np.arange(1.0, taps + 1)
-    found = halving.FORWARD[taps]
-    assert (len(found.terms), len(found.factors)) == {3: (5, 4), 4: (6, 6)}[taps]
-    sums = np.zeros(3)
-    for i, j, sign, factor, group in found.terms:
-        sums[group] += (x[i] + sign * x[j]) * (found.factors[factor] @ w)
-    assert math.isclose(sums[0] + sums[1], x[:taps] @ w)
-    assert math.isclose(sums[0] + sums[2], x[2:] @ w)
+def test_the_algebra_of_stride_2(taps: int) -> None:
+    """A tile by the three matrices is four outputs of the plain convolution."""
+    x, w = draw(np.float64, (taps + 2, taps + 2, 3), (taps, taps, 3, 2))
+    expected = reference.conv2d(x[None], w, None, 2, (0, 0, 0, 0))[0]
+    close(algorithm.tile(x, w, *[algorithm.STRIDE_2[taps]] * 2), expected)
+    assert len(algorithm.STRIDE_2[taps].G) == {3: 5, 4: 6}[taps]
+
+
+def test_the_algebra_of_a_doubled_picture() -> None:
+    x, w = draw(np.float64, (3, 3, 4), (3, 3, 4, 2))
+    expected = reference.upsample_conv2d(x[None], w, np.zeros(2))[0, 2:4, 2:4]
+    close(algorithm.tile(x, w, *[algorithm.UPSAMPLE_2] * 2), expected)
+
+
+def test_products_of_a_transform() -> None:
+    """The rows that compiled loops read are the matrices' own: input, input, sign, tap, group."""
+    transform = Transform(*algorithm.UPSAMPLE_2)
+    assert transform.products.tolist() == [[1, 1, 0, 0, 0], [1, 0, -1, 1, 1], [2, 1, -1, 2, 2]]
+    assert Transform(*algorithm.UPSAMPLE_2_BACK).products[0].tolist() == [1, 2, 1, 0, 0]
+    stride_2 = Transform(*algorithm.STRIDE_2[3])
+    assert stride_2.products[:, 3].tolist() == [0, 1, 2, 3, 2] and len(stride_2.taps) == 4
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -220,7 +260,7 @@ def test_statistics_kernels(sibling: Any, shape: tuple[int, ...], slope: float, 
     for name, arguments, bounds in (
         ("squared_distance", (g, x), [sums(squares, 4, None)]),
         ("channel_sum", (g,), [sums(np.abs(g), 1)]),
-        ("channel_sums", (g, x, mean, slope), [sums(np.abs(g), 1), sums(weighted, 4)]),
+        ("batch_norm_sums", (g, x, mean, slope), [sums(np.abs(g), 1), sums(weighted, 4)]),
         (
             "moments",
             (x, slope),
@@ -300,7 +340,7 @@ def test_kernels_take_views(sibling: Any, kernel: str) -> None:
         ("upsample_conv2d_grad_x", [(1, 8, 8, 4), (3, 3, 3, 5)], ()),
         ("upsample_conv2d_grad_w", [(1, 4, 4, 3), (1, 8, 6, 5)], ()),
         ("squared_distance", [(5, 3), (3, 5)], ()),
-        ("channel_sums", [(5, 3), (4, 3), (3,)], (1.0,)),
+        ("batch_norm_sums", [(5, 3), (4, 3), (3,)], (1.0,)),
         ("normalize", [(5, 3), (3,), (3,), (2,)], (1.0,)),
         ("batch_norm_grad", [(5, 3), (5, 3), (3,), (3,), (1,), (3,)], (1.0,)),
         ("moments", [(0, 3)], (1.0,)),
@@ -342,9 +382,9 @@ def test_ops_on_the_gpu(dtype: Any) -> None:
     x, w, b = draw(dtype, (3, 9, 8, 5), (3, 3, 5, 6), (6,))
     calls: list[Any] = [
         lambda *at: ops.conv2d(*at, stride=2),
-        lambda *at: ops.conv2d(*at, pad=(0, 2, 1, 0)),
+        lambda *at: ops.conv2d(*at, padding=(0, 2, 1, 0)),
         lambda x, w, b: ops.conv_transpose2d(
-            x, ops.transpose(w, axes=(0, 1, 3, 2)), b, stride=2, pad=1
+            x, ops.transpose(w, axes=(0, 1, 3, 2)), b, stride=2, padding=1
         ),
         ops.upsample_conv2d,
         lambda *at: ops.upsample2d(at[0]),
@@ -378,10 +418,10 @@ def test_ops_on_the_gpu(dtype: Any) -> None:
     ],
 )
 def test_same_as_in_keras(size: int, window: int, stride: int, pad: tuple[int, int]) -> None:
-    assert padding("same", (size, size), (window, window), stride) == pad * 2
+    assert pads_of("same", (size, size), (window, window), stride) == pad * 2
     x, w, b = draw(np.float32, (1, size, size, 1), (window, window, 1, 1), (1,))
     out = math.ceil(size / stride)
-    assert ops.conv2d(x, w, b, stride=stride, pad="same").shape == (1, out, out, 1)
+    assert ops.conv2d(x, w, b, stride=stride, padding="same").shape == (1, out, out, 1)
 
 
 @pytest.mark.parametrize("side", range(4))
@@ -390,25 +430,25 @@ def test_every_pad_makes_room_for_the_window(side: int) -> None:
     x, w, b = np.ones((1, 2, 2, 1)), np.ones((3, 3, 1, 1)), np.ones(1)
     rows, columns = divmod(side, 2)
     fits = (1 - rows, rows, 1 - columns, columns)
-    assert ops.conv2d(x, w, b, pad=fits).data.tolist() == [[[[5]]]]
+    assert ops.conv2d(x, w, b, padding=fits).data.tolist() == [[[[5]]]]
     for short, size in (((0, 0, *fits[2:]), "2x3"), ((*fits[:2], 0, 0), "3x2")):
         with pytest.raises(ValueError, match=f"3x3 is larger than the padded picture {size}"):
-            ops.conv2d(x, w, b, pad=short)
+            ops.conv2d(x, w, b, padding=short)
 
 
 def test_sizes_of_conv_transpose2d() -> None:
     x, w, b = draw(np.float32, (2, 5, 7, 3), (4, 4, 6, 3), (6,))
-    assert ops.conv_transpose2d(x, w, b, stride=2, pad=1).shape == (2, 10, 14, 6)
+    assert ops.conv_transpose2d(x, w, b, stride=2, padding=1).shape == (2, 10, 14, 6)
     one = x[:, :1, :1]
-    assert ops.conv_transpose2d(one, w, b, stride=1, pad=0).shape == (2, 4, 4, 6)
-    assert ops.conv_transpose2d(x, w, b, stride=3, pad=(0, 1, 2, 3)).shape == (2, 15, 17, 6)
+    assert ops.conv_transpose2d(one, w, b, stride=1, padding=0).shape == (2, 4, 4, 6)
+    assert ops.conv_transpose2d(x, w, b, stride=3, padding=(0, 1, 2, 3)).shape == (2, 15, 17, 6)
 
 
 def test_conv_transpose2d_is_the_transpose() -> None:
     """<conv_transpose(x), z> = <x, conv(z)>, with the same window."""
     x, w, z = draw(np.float64, (2, 3, 4, 3), (4, 4, 2, 3), (2, 6, 8, 2))
-    y = ops.conv_transpose2d(x, w, np.zeros(2), stride=2, pad=1)
-    back = ops.conv2d(z, w, np.zeros(3), stride=2, pad=1)
+    y = ops.conv_transpose2d(x, w, np.zeros(2), stride=2, padding=1)
+    back = ops.conv2d(z, w, np.zeros(3), stride=2, padding=1)
     assert math.isclose((y.data * z).sum(), (x * back.data).sum(), rel_tol=1e-12)
 
 
@@ -417,8 +457,8 @@ def test_whole_numbers_of_numpy_do(one: Any) -> None:
     x, w, b = draw(np.float32, (2, 5, 7, 3), (3, 3, 3, 3), (3,))
     for op in (ops.conv2d, ops.conv_transpose2d):
         for pad in (one, (one,) * 4):
-            assert op(x, w, b, stride=one, pad=pad).shape == x.shape
-    assert padding(one, (5, 7), (3, 3), one) == (1, 1, 1, 1)
+            assert op(x, w, b, stride=one, padding=pad).shape == x.shape
+    assert pads_of(one, (5, 7), (3, 3), one) == (1, 1, 1, 1)
 
 
 def test_upsample2d_repeats() -> None:
@@ -454,36 +494,36 @@ X, W, B = (2, 5, 5, 3), (3, 3, 3, 6), (6,)
         (lambda *a: ops.conv2d(*a, stride=0), (X, W, B), "conv2d: stride is 0"),
         (lambda *a: ops.conv2d(*a, stride=(2, 2)), (X, W, B), "conv2d: stride is (2, 2), expected"),
         (lambda *a: ops.conv2d(*a, stride=1.5), (X, W, B), "conv2d: stride is 1.5, expected a"),
-        (lambda *a: ops.conv2d(*a, pad=1.5), (X, W, B), "conv2d: pad is 1.5, expected"),
-        (lambda *a: ops.conv2d(*a, pad="valid"), (X, W, B), 'conv2d: pad is "valid"'),
-        (lambda *a: ops.conv2d(*a, pad=(1, 2)), (X, W, B), "conv2d: pad is (1, 2)"),
-        (lambda *a: ops.conv2d(*a, pad=-1), (X, W, B), "conv2d: pad is -1"),
+        (lambda *a: ops.conv2d(*a, padding=1.5), (X, W, B), "conv2d: padding is 1.5, expected"),
+        (lambda *a: ops.conv2d(*a, padding="valid"), (X, W, B), 'conv2d: padding is "valid"'),
+        (lambda *a: ops.conv2d(*a, padding=(1, 2)), (X, W, B), "conv2d: padding is (1, 2)"),
+        (lambda *a: ops.conv2d(*a, padding=-1), (X, W, B), "conv2d: padding is -1"),
         (
-            lambda *a: ops.conv2d(*a, pad=0),
+            lambda *a: ops.conv2d(*a, padding=0),
             ((2, 2, 5, 3), W, B),
-            "conv2d: the window 3x3 is larger than the padded picture 2x5",
+            "conv2d: the filter 3x3 is larger than the padded picture 2x5",
         ),
         (
-            lambda *a: ops.conv_transpose2d(*a, stride=2, pad=1),
+            lambda *a: ops.conv_transpose2d(*a, stride=2, padding=1),
             (X, (4, 4, 6, 2), B),
             "conv_transpose2d: x has 3 channels, w expects 2",
         ),
         (
-            lambda *a: ops.conv_transpose2d(*a, stride=(2, 2), pad=1),
+            lambda *a: ops.conv_transpose2d(*a, stride=(2, 2), padding=1),
             (X, (4, 4, 6, 3), B),
             "conv_transpose2d: stride is (2, 2), expected a whole number",
         ),
         (
-            lambda *a: ops.conv_transpose2d(*a, stride=2, pad="same"),
+            lambda *a: ops.conv_transpose2d(*a, stride=2, padding="same"),
             (X, (3, 3, 6, 3), B),
-            'conv_transpose2d: pad is "same"',
+            'conv_transpose2d: padding is "same"',
         ),
         (
-            lambda *a: ops.conv_transpose2d(*a, stride=1, pad=2),
+            lambda *a: ops.conv_transpose2d(*a, stride=1, padding=2),
             ((2, 1, 1, 3), (3, 3, 6, 3), B),
-            "conv_transpose2d: pad 2 leaves nothing",
+            "conv_transpose2d: padding 2 leaves nothing",
         ),
-        (ops.upsample_conv2d, (X, (4, 4, 3, 6), B), "upsample_conv2d: the window is 4x4"),
+        (ops.upsample_conv2d, (X, (4, 4, 3, 6), B), "upsample_conv2d: the filter is 4x4"),
         (ops.upsample2d, ((2, 3),), "upsample2d: x is (2, 3)"),
         (ops.batch_norm, (X, (3,), (4,)), "batch_norm: x has 3 channels, beta is (4,)"),
         (ops.channelwise_linear, (X, (3, 9, 9), (3, 9)), "channelwise_linear: x has 3 maps of 5x5"),

@@ -52,7 +52,7 @@ def last(x: Any) -> Any:
 )
 def test_conv2d(size: int, window: int, stride: int, pad: int) -> None:
     compare(
-        lambda x, w, b: ops.conv2d(x, w, b, stride=stride, pad=pad),
+        lambda x, w, b: ops.conv2d(x, w, b, stride=stride, padding=pad),
         lambda x, w, b: last(F.conv2d(first(x), w.permute(3, 2, 0, 1), b, stride, pad)),
         draw((2, size, size + 1, 5), (window, window, 5, 7), (7,)),
     )
@@ -63,7 +63,7 @@ def test_conv2d_same_at_stride_2(size: int) -> None:
     """Keras' padding, given to PyTorch by hand."""
     ends = (0, 1) if size % 2 == 0 else (1, 1)
     compare(
-        lambda x, w, b: ops.conv2d(x, w, b, stride=2, pad="same"),
+        lambda x, w, b: ops.conv2d(x, w, b, stride=2, padding="same"),
         lambda x, w, b: last(
             F.conv2d(F.pad(first(x), ends * 2), w.permute(3, 2, 0, 1), b, stride=2)
         ),
@@ -76,7 +76,7 @@ def test_conv2d_same_at_stride_2(size: int) -> None:
 )
 def test_conv_transpose2d(size: int, window: int, stride: int, pad: int) -> None:
     compare(
-        lambda x, w, b: ops.conv_transpose2d(x, w, b, stride=stride, pad=pad),
+        lambda x, w, b: ops.conv_transpose2d(x, w, b, stride=stride, padding=pad),
         lambda x, w, b: last(F.conv_transpose2d(first(x), w.permute(3, 2, 0, 1), b, stride, pad)),
         draw((2, size, size, 5), (window, window, 7, 5), (7,)),
     )

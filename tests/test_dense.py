@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 from minidl import kernels
-from minidl.kernels import reference, strassen
-from minidl.kernels.cpu import dense, matrix, threads, tiles
-from minidl.kernels.cpu.tiles import TILE
+from minidl.kernels import reference
+from minidl.kernels.algorithms import strassen
+from minidl.kernels.cpu import matrix, tuning
+from minidl.kernels.cpu.gemm import gemm, register_tile
+from minidl.kernels.cpu.gemm.register_tile import TILE
+from minidl.kernels.cpu.runtime import threadpool
 
 ODD = [(1, 1, 1), (7, 5, 3), (9, 31, 33), (37, 16, 70), (65, 40, 129), (200, 17, 40)]  # M, K, N
 
@@ -22,10 +25,12 @@ ODD = [(1, 1, 1), (7, 5, 3), (9, 31, 33), (37, 16, 70), (65, 40, 129), (200, 17,
 @pytest.fixture(autouse=True)
 def forced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every product is the micro-kernel's, cut into many blocks and parts."""
-    monkeypatch.setattr(tiles, "DENSE", True)
-    monkeypatch.setattr(dense, "BLOCK", 1 << 12)
-    for name in "MANY", "SMALLEST", "FEW", "WORTH", "GRAIN":
-        monkeypatch.setattr(dense, name, 1)
+    monkeypatch.setattr(register_tile, "DENSE", True)
+    monkeypatch.setattr(tuning, "GEMM_BLOCK_BYTES", 1 << 12)
+    for name in (
+        "GEMM_MIN_ROWS", "GEMM_MIN_SIDE", "GEMM_MAX_COLUMN_READ", "MIN_MULTIPLIES", "GRAIN_SIZE"
+    ):  # fmt: skip
+        monkeypatch.setattr(tuning, name, 1)
     yield
 
 
@@ -40,11 +45,11 @@ def factors(
 
 def quarters(dtype: Any) -> list[tuple[int, int, int]]:
     """Sizes that can be cut."""
-    wide = 2 * TILE.columns(dtype)
+    wide = 2 * TILE.NR(dtype)
     return [
         (2, 2, wide),
-        (2 * TILE.rows + 6, 30, 2 * wide),
-        (10 * TILE.rows, 64, wide),
+        (2 * TILE.MR + 6, 30, 2 * wide),
+        (10 * TILE.MR, 64, wide),
         (21, 30, wide - 3),  # an odd row, the last panel not full
         (2, 4, 2 * wide + 1),  # nor the one before
         (1, 2, wide // 4),
@@ -60,14 +65,14 @@ def test_products(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Of any size and order of memory, and the same bits from one thread and from three."""
-    monkeypatch.setattr(dense, "BY_QUARTERS", 1 if cut else 10**9)
+    monkeypatch.setattr(tuning, "STRASSEN_MIN_SIDE", 1 if cut else 10**9)
     for i, sizes in enumerate(quarters(dtype) if cut else ODD):
-        monkeypatch.setattr(dense, "FEW", 1 if cut or i % 2 else 10**9)
+        monkeypatch.setattr(tuning, "GEMM_MAX_COLUMN_READ", 1 if cut or i % 2 else 10**9)
         a, b = factors(rng, sizes, dtype, left, right)
         bias = rng.standard_normal(sizes[2]).astype(dtype)
         found = []
         for count in (1, 3):
-            monkeypatch.setattr(threads, "_count", count)
+            monkeypatch.setattr(threadpool, "_count", count)
             found.append(kernels.matmul(a, b, bias))
         expected = reference.matmul(a.astype(np.float64), b.astype(np.float64), bias)
         eps = np.finfo(dtype).eps
@@ -90,7 +95,7 @@ def test_what_the_seven_products_lose(
     a, b = factors(rng, (256, 512, 256), np.float32, False, False)
     exact = a.astype(np.float64) @ b
     for least in (1, 10**9):
-        monkeypatch.setattr(dense, "BY_QUARTERS", least)
+        monkeypatch.setattr(tuning, "STRASSEN_MIN_SIDE", least)
         errors.append(float(np.sqrt(np.mean((kernels.matmul(a, b) - exact) ** 2))))
     assert errors[1] < errors[0] < 2**1.5 * errors[1]
 
@@ -101,14 +106,14 @@ def test_which_sizes_are_cut(
 ) -> None:
     """Large ones of an even depth, but for an odd row; the others are computed whole."""
     cut: list[tuple[int, ...]] = []
-    by_quarters = dense._by_quarters
+    by_quarters = gemm._multiply_quarters
 
     def noted(*arguments: Any) -> None:
         cut.append(arguments[3].shape)
         by_quarters(*arguments)
 
-    monkeypatch.setattr(dense, "BY_QUARTERS", 64)
-    monkeypatch.setattr(dense, "_by_quarters", noted)
+    monkeypatch.setattr(tuning, "STRASSEN_MIN_SIDE", 64)
+    monkeypatch.setattr(gemm, "_multiply_quarters", noted)
     for sizes in ((64, 64, 64), (65, 64, 64), (64, 65, 64), (64, 64, 66), (62, 64, 64)):
         a, b = factors(rng, sizes, np.float32, left, False)
         np.testing.assert_allclose(kernels.matmul(a, b), a @ b, atol=1e-4)
@@ -119,13 +124,13 @@ def test_which_sizes_are_cut(
 def test_panels_of_what_cannot_change_are_kept(
     cut: bool, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dense, "BY_QUARTERS", 1 if cut else 10**9)
+    monkeypatch.setattr(tuning, "STRASSEN_MIN_SIDE", 1 if cut else 10**9)
     a, b = factors(rng, quarters(np.float32)[1], np.float32, False, False)
     expected = kernels.matmul(a, b)
     b.flags.writeable = a.flags.writeable = False
     for _ in range(2):
         np.testing.assert_array_equal(kernels.matmul(a, b), expected)
-        monkeypatch.setattr(dense, "pack_rows", None)  # is not called again
+        monkeypatch.setattr(gemm, "pack_b", None)  # is not called again
 
 
 def test_what_lies_scattered_is_copied(rng: np.random.Generator) -> None:
@@ -136,9 +141,9 @@ def test_what_lies_scattered_is_copied(rng: np.random.Generator) -> None:
 
 
 def test_small_products_and_batches_are_left_to_blas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dense, "product", None)
-    monkeypatch.setattr(dense, "SMALLEST", 8)
-    monkeypatch.setattr(dense, "MANY", 9)
+    monkeypatch.setattr(gemm, "gemm", None)
+    monkeypatch.setattr(tuning, "GEMM_MIN_SIDE", 8)
+    monkeypatch.setattr(tuning, "GEMM_MIN_ROWS", 9)
     assert matrix.matmul(np.ones((9, 7)), np.ones((7, 8)))[0, 0] == 7
     assert matrix.matmul(np.ones((8, 8)), np.ones((8, 8)), np.ones(8))[0, 0] == 9
     assert matrix.matmul(np.ones((2, 8, 8)), np.ones((2, 8, 8)))[0, 0, 0] == 8
@@ -155,7 +160,7 @@ def test_an_unknown_choice_is_refused() -> None:
 
 def told(wanted: str) -> subprocess.CompletedProcess[str]:
     """What a program finds that is started with this choice."""
-    code = "from minidl.kernels.cpu import tiles; print(tiles.DENSE)"
+    code = "from minidl.kernels.cpu.gemm import register_tile; print(register_tile.DENSE)"
     return subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "MINIDL_DENSE": wanted},
         capture_output=True, text=True, check=False,

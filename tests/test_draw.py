@@ -44,8 +44,8 @@ def drawn(**options: Any) -> Drawing:
 
 def network(rng: np.random.Generator) -> tuple[nn.Module, Callable[[], Tensor]]:
     net = nn.Sequential(
-        nn.Conv2D(3, 4, window=3, stride=2, rng=rng), nn.BatchNorm(4), nn.LeakyReLU(),
-        nn.UpSampleConv2D(4, 3, rng=rng), nn.Sigmoid(),
+        nn.Conv2D(3, 4, kernel_size=3, stride=2, rng=rng), nn.BatchNorm(4), nn.LeakyReLU(),
+        nn.UpsampleConv2D(4, 3, rng=rng), nn.Sigmoid(),
     )  # fmt: skip
     x = rng.random((2, 6, 6, 3)).astype(np.float32)
     return net, lambda: losses.mean_squared_error(net(x), x)

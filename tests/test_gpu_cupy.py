@@ -15,7 +15,7 @@ from minidl import changes, kernels
 from minidl import device as devices
 from minidl.device import DeviceError, of
 from minidl.kernels import reference
-from minidl.kernels.gpu import convolution, launch, philox, products
+from minidl.kernels.gpu import convolution, gemm, launch, philox
 from tests import emulated_gpu
 
 pytestmark = pytest.mark.skipif(
@@ -50,7 +50,7 @@ def put(emulator: emulated_gpu.Emulator, monkeypatch: pytest.MonkeyPatch) -> Ite
 
     monkeypatch.setattr(launch, "function", emulator.function)
     monkeypatch.setattr(launch, "numbers", to_cpu)
-    monkeypatch.setattr(products, "is_recording", lambda: True)
+    monkeypatch.setattr(gemm, "is_recording", lambda: True)
     before = cupy.cuda.get_allocator()
     cupy.cuda.set_allocator(allocate)
     yield put
@@ -77,13 +77,13 @@ SHAPES: dict[str, tuple[list[tuple[int, ...]], tuple[Any, ...]]] = {
     "channel_sum": ([(6, 7, 5)], ()),
     "moments": ([(6, 7, 5)], (0.2,)),
     "normalize": ([(6, 7, 5), (5,), (5,), (5,)], (0.2,)),
-    "channel_sums": ([(6, 7, 5), (6, 7, 5), (5,)], (0.2,)),
+    "batch_norm_sums": ([(6, 7, 5), (6, 7, 5), (5,)], (0.2,)),
     "batch_norm_grad": ([(6, 7, 5), (6, 7, 5), (5,), (5,), (5,), (5,)], (0.2,)),
 }
 
 
 def test_every_kernel_is_here() -> None:
-    assert set(SHAPES) | {"adam", "lay_patches"} == set(kernels.NAMES)
+    assert set(SHAPES) | {"adam", "fold"} == set(kernels.NAMES)
 
 
 def check(name: str, dtype: Any, put: Put, get: Put) -> None:
@@ -105,7 +105,7 @@ def check(name: str, dtype: Any, put: Put, get: Put) -> None:
 def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sums in parts and pictures in chunks, or neither."""
     if request.param:
-        monkeypatch.setattr(products, "SHORTEST", 8)
+        monkeypatch.setattr(gemm, "SHORTEST", 8)
         monkeypatch.setattr(launch, "CHUNK", 400)
 
 
@@ -122,7 +122,7 @@ def test_kernels(put: Put, small: None, name: str, dtype: Any) -> None:
 def test_kernels_on_the_gpu(
     small: None, name: str, dtype: Any, recording: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(products, "is_recording", lambda: recording)
+    monkeypatch.setattr(gemm, "is_recording", lambda: recording)
     check(name, dtype, devices.choose("gpu").put, devices.to_cpu)
 
 
@@ -166,8 +166,8 @@ def test_lay_patches(put: Put, dtype: Any, rng: np.random.Generator) -> None:
     arrays: Any = [*rng.random((2, 7, 9)), rng.standard_normal((12, 3, 3)).astype(dtype), *places,
                    rng.random((3, 3)).astype(np.float32)]  # fmt: skip
     given = [put(a) for a in arrays]
-    kernels.lay_patches(*given)
-    reference.lay_patches(*arrays)
+    kernels.fold(*given)
+    reference.fold(*arrays)
     for i, (one, other) in enumerate(zip(given, arrays, strict=True)):
         np.testing.assert_allclose(to_cpu(one), other, rtol=1e-12 * (i < 2))
 

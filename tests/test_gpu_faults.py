@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from minidl.kernels import gpu, reference
-from minidl.kernels.gpu import launch, products
+from minidl.kernels.gpu import gemm, launch
 from tests import emulated_gpu
 from tests.test_convolution import close, draw
 
@@ -43,7 +43,7 @@ def test_faults_are_seen(fault: str, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     names = ["conv2d<float, 16>", "add_parts<float>"]
     emulator = emulated_gpu.Emulator(tmp_path, source, names)
     emulated_gpu.stand_in(monkeypatch, emulator)
-    monkeypatch.setattr(products, "SHORTEST", 30)
+    monkeypatch.setattr(gemm, "SHORTEST", 30)
     x, w = draw(np.float32, (2, 9, 8, 7), (3, 3, 7, 5))
     seen = 0
     for emulator.backwards in (False, True):

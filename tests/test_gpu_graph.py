@@ -127,8 +127,9 @@ def test_gradients_of_a_recording(device: Device, rng: np.random.Generator) -> N
     the running statistics once."""
     net, other = (
         nn.Sequential(
-            nn.Conv2D(3, 8, window=3, rng=np.random.default_rng(1)), nn.BatchNorm(8), nn.ReLU(),
-            nn.Conv2D(8, 3, window=3, rng=np.random.default_rng(2)),
+            nn.Conv2D(3, 8, kernel_size=3, rng=np.random.default_rng(1)),
+            nn.BatchNorm(8), nn.ReLU(),
+            nn.Conv2D(8, 3, kernel_size=3, rng=np.random.default_rng(2)),
         ).to(device)
         for _ in range(2)
     )  # fmt: skip

@@ -119,7 +119,7 @@ def test_statistics(
     close(gpu.channel_sum(g), reference.channel_sum(g), 200)
     for found, expected in zip(gpu.moments(x, slope), reference.moments(x, slope), strict=True):
         close(found, expected, 200)
-    sums = gpu.channel_sums(g, x, mean, slope), reference.channel_sums(g, x, mean, slope)
+    sums = gpu.batch_norm_sums(g, x, mean, slope), reference.batch_norm_sums(g, x, mean, slope)
     for found, expected in zip(*sums, strict=True):
         close(found, expected, 200)
     for name, given in (
@@ -139,8 +139,8 @@ def test_lay_patches(emulated: Any, of_window: Any, dtype: Any, rng: np.random.G
     patches = rng.standard_normal((20, 7, 7)).astype(dtype)
     window = rng.random((7, 7)).astype(of_window)
     found, expected = (np.ones((2, 47, 51)) for _ in range(2))
-    gpu.lay_patches(found[0], found[1], patches, rows, columns, window)
-    reference.lay_patches(expected[0], expected[1], patches, rows, columns, window)
+    gpu.fold(found[0], found[1], patches, rows, columns, window)
+    reference.fold(expected[0], expected[1], patches, rows, columns, window)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -161,8 +161,8 @@ def test_patches_stay_inside(emulated: Any, which: int, value: np.ndarray) -> No
         np.zeros((3, 3)),
     ]
     arguments[which] = value
-    with pytest.raises(ValueError, match="lay_patches"):
-        gpu.lay_patches(*arguments)
+    with pytest.raises(ValueError, match="fold"):
+        gpu.fold(*arguments)
 
 
 # --- what does not fit ----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 
 from minidl.device import is_recording, recording, tf32
 from minidl.kernels import gpu, reference
-from minidl.kernels.gpu import convolution, launch, products
+from minidl.kernels.gpu import convolution, gemm, launch
 from tests import emulated_gpu
 from tests.test_convolution import CONVOLUTIONS, DTYPES, close, close_convolutions, draw
 
@@ -30,7 +30,7 @@ def test_products(
     emulated: Any, monkeypatch: pytest.MonkeyPatch, shortest: int, left: Any, right: Any,
     transposed: str, dtype: Any,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(products, "SHORTEST", shortest)
+    monkeypatch.setattr(gemm, "SHORTEST", shortest)
     a, b = draw(dtype, left, right)
     if transposed in ("left", "both"):
         a = np.swapaxes(np.swapaxes(a, -1, -2).copy(), -1, -2)
@@ -49,15 +49,15 @@ def by_a_library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[A
         asked.append((a.shape, b.shape))
         return np.matmul(a, b, out=out)
 
-    monkeypatch.setattr(products, "is_recording", lambda: False)
+    monkeypatch.setattr(gemm, "is_recording", lambda: False)
     monkeypatch.setattr(launch, "multiply", multiply)
     return asked
 
 
 def test_products_by_a_library(by_a_library: list[Any]) -> None:
     a, b, c = draw(np.float32, (2, 6, 4), (2, 4, 3), (2, 3, 4))
-    assert products.by_cublas(a, b) and products.by_cublas(a[0].T, b[0])
-    assert not products.by_cublas(a, c.transpose(0, 2, 1))
+    assert gemm.by_cublas(a, b) and gemm.by_cublas(a[0].T, b[0])
+    assert not gemm.by_cublas(a, c.transpose(0, 2, 1))
     np.testing.assert_array_equal(gpu.matmul(a, b), a @ b)
     assert by_a_library == [(a.shape, b.shape)]
     for wrong in ((a, c), (a, b[0]), (a, b[:1]), (a, b.astype(np.float64))):
@@ -114,7 +114,7 @@ def test_tf32_is_a_choice(
         assert convolution.unrolls(np.dtype(np.float32)) == unrolled
         assert not convolution.unrolls(np.dtype(np.float64))
         a = np.ones((2, 2))
-        assert products.by_cublas(a, a) != recorded
+        assert gemm.by_cublas(a, a) != recorded
     assert not is_recording()
 
 
@@ -136,7 +136,7 @@ def test_large_convolutions(
     emulated: Any, monkeypatch: pytest.MonkeyPatch, shape: Any, window: Any, stride: int,
     pad: Any, shortest: int, dtype: Any,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(products, "SHORTEST", shortest)
+    monkeypatch.setattr(gemm, "SHORTEST", shortest)
     close_convolutions(gpu, dtype, shape, window, stride, pad, of_w=50)
 
 

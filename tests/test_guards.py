@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-INSIDE = '''
+INSIDE = """
 import ctypes
 import numpy as np
 from minidl.kernels import cpu, reference
-from minidl.kernels.cpu import dense, memory, threads
+from minidl.kernels.cpu import tuning
+from minidl.kernels.cpu.gemm import gemm
+from minidl.kernels.cpu.runtime import buffer_pool, threadpool
 from tests.guarded import choose, everywhere, guarded
 
 def check(found, expected):
@@ -41,11 +43,11 @@ def run(at_end, dtype):
         check(cpu.upsample_conv2d_grad_x(g, w), reference.upsample_conv2d_grad_x(g, w))
         check(cpu.upsample_conv2d_grad_w(x, g), reference.upsample_conv2d_grad_w(x, g))
 
-    for (M, K, N), dense.BY_QUARTERS, dense.FEW in PRODUCTS:
+    for (M, K, N), tuning.STRASSEN_MIN_SIDE, tuning.GEMM_MAX_COLUMN_READ in PRODUCTS:
         for a in draw(M, K), draw(K, M).T:
             for b in draw(K, N), draw(N, K).T:
-                y, bias = memory.empty((M, N), dtype), draw(N)
-                dense.product(a, b, bias, y)
+                y, bias = buffer_pool.empty((M, N), dtype), draw(N)
+                gemm.gemm(a, b, bias, y)
                 check(y, reference.matmul(a, b, bias))
 
 PRODUCTS = [((1, 1, 1), 9, 0), ((9, 20, 33), 99, 0), ((70, 35, 64), 99, 9999),
@@ -62,9 +64,9 @@ DOUBLED = [(2, 3, 4, 3, 5), (1, 1, 1, 20, 33), (3, 5, 1, 1, 2), (1, 4, 4, 64, 32
 rng = np.random.default_rng(0)
 choose(small=True)
 for count in (1, 3):
-    threads.use(count)
+    threadpool.set_num_threads(count)
     run(AT_END, DTYPE)
-'''
+"""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs mmap and mprotect as Linux has them")

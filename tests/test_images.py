@@ -721,7 +721,7 @@ def test_arrays_stay_on_their_device(
 ) -> None:
     device = make()
     if device.kind is Foreign:  # a device without kernels: what they mean must do
-        monkeypatch.setattr(kernels, "lay_patches", kernels.reference.lay_patches)
+        monkeypatch.setattr(kernels, "fold", kernels.reference.fold)
     host = samples.photograph("camera")[200:264, 200:280]
     x = device.to(host)
     noisy = corruptions.gaussian_noise(x, 25, device.rng)

@@ -15,7 +15,7 @@ import pytest
 from minidl import kernels
 from minidl.device import Device, DeviceError, of, to_cpu
 from minidl.kernels import NAMES, reference
-from minidl.kernels.subnormal import least
+from minidl.kernels.flush_to_zero import least
 
 Shape = tuple[int, ...]
 Rng = np.random.Generator
@@ -48,9 +48,9 @@ ARGUMENTS: dict[str, Callable[[Rng, Any, Shape], Arguments]] = {
     ],
 }
 ELSEWHERE = {  # what is not element by element: tests/test_matrix.py, test_convolution.py
-    "matmul", "lay_patches", "conv2d", "conv2d_grad_x", "conv2d_grad_w",
+    "matmul", "fold", "conv2d", "conv2d_grad_x", "conv2d_grad_w",
     "upsample_conv2d", "upsample_conv2d_grad_x", "upsample_conv2d_grad_w",
-    "channel_sum", "moments", "normalize", "channel_sums", "batch_norm_grad", "squared_distance",
+    "channel_sum", "moments", "normalize", "batch_norm_sums", "batch_norm_grad", "squared_distance",
 }  # fmt: skip
 IN_PLACE = {"adam": (0, 2, 3)}  # the arguments that a kernel changes; they lie in one piece
 
@@ -171,7 +171,7 @@ def check_relu(sibling: Any, put: Callable[[np.ndarray], Any], dtype: Any) -> No
     for found, expected in zip(sibling.moments(put(least), 0.0), (kept.mean(), kept.var()),
                                strict=True):  # fmt: skip
         np.testing.assert_allclose(to_cpu(found), expected, rtol=1e-6)
-    _, weighted = sibling.channel_sums(put(np.ones_like(least)), put(least), put(one), 0.0)
+    _, weighted = sibling.batch_norm_sums(put(np.ones_like(least)), put(least), put(one), 0.0)
     np.testing.assert_allclose(to_cpu(weighted), (kept - 1).sum(axis=0), rtol=1e-6)
 
 

@@ -49,7 +49,7 @@ def statistics(shape: tuple[int, ...]) -> Iterator[Call]:
     x, channel = ones(*shape), [ones(shape[-1])] * 5
     yield "channel_sum", [x]
     yield "normalize", [x, *channel[:3], 0.2]
-    yield "channel_sums", [x, x, channel[0], 0.2]
+    yield "batch_norm_sums", [x, x, channel[0], 0.2]
     yield "batch_norm_grad", [x, x, *channel[:4], 0.2]
     if x.size or not shape[-1]:
         yield "moments", [ones(2, shape[-1]), 0.2]
@@ -64,7 +64,7 @@ def elements(shape: tuple[int, ...]) -> Iterator[Call]:
 
 def patches(rows: int, columns: int, size: int) -> Iterator[Call]:
     picture, window = np.zeros((2, 4, 5)), ones(size, size)
-    yield "lay_patches", [picture[0], picture[1], ones(rows * columns, size, size),
+    yield "fold", [picture[0], picture[1], ones(rows * columns, size, size),
                           np.arange(rows), np.arange(columns), window]  # fmt: skip
 
 

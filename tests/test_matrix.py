@@ -13,7 +13,9 @@ import pytest
 from minidl import kernels
 from minidl.device import Device, to_cpu
 from minidl.kernels import reference
-from minidl.kernels.cpu import blas, kept, matrix, memory, threads
+from minidl.kernels.cpu import tuning
+from minidl.kernels.cpu.gemm import blas, prepacked
+from minidl.kernels.cpu.runtime import buffer_pool, threadpool
 
 SHAPES = [((3, 4), (4, 5)), ((1, 7), (7, 1)), ((40, 3), (3, 9)), ((5, 3, 2), (5, 2, 4)),
           ((2, 0), (0, 3)), ((0, 2), (2, 3))]  # fmt: skip
@@ -28,8 +30,8 @@ def test_matmul(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     if split:
-        monkeypatch.setattr(threads, "_count", 3)
-        monkeypatch.setattr(matrix, "WORTH", 1)
+        monkeypatch.setattr(threadpool, "_count", 3)
+        monkeypatch.setattr(tuning, "MIN_MULTIPLIES", 1)
     a, b = (rng.standard_normal(shape).astype(dtype) for shape in (left, right))
     if transposed:
         a, b = (np.swapaxes(np.swapaxes(m, -1, -2).copy(), -1, -2) for m in (a, b))
@@ -63,7 +65,7 @@ def test_a_bias_that_does_not_fit_is_refused(bias: Any) -> None:
 
 
 def laid(dtype: Any, rng: np.random.Generator) -> list[np.ndarray]:
-    """Arguments of lay_patches: 3 x 3 patches at 2 x 4 places of a picture 7 x 9."""
+    """Arguments of fold: 3 x 3 patches at 2 x 4 places of a picture 7 x 9."""
     rows, columns = np.array([0, 4]), np.array([0, 1, 3, 6])
     patches = rng.standard_normal((8, 3, 3)).astype(dtype)
     window = rng.random((3, 3)).astype(np.float32)
@@ -74,9 +76,9 @@ def laid(dtype: Any, rng: np.random.Generator) -> list[np.ndarray]:
 def test_lay_patches(dtype: Any, device: Device, rng: np.random.Generator) -> None:
     arguments = laid(dtype, rng)
     expected = [a.copy() for a in arguments]
-    reference.lay_patches(*expected)
+    reference.fold(*expected)
     given = [device.put(a.copy()) for a in arguments]
-    kernels.lay_patches(*given)
+    kernels.fold(*given)
     for i, (one, other) in enumerate(zip(given, expected, strict=True)):
         np.testing.assert_allclose(to_cpu(one), other, rtol=1e-12 * (i < 2))
 
@@ -89,56 +91,56 @@ def test_lay_patches(dtype: Any, device: Device, rng: np.random.Generator) -> No
 def test_patches_stay_inside(which: int, value: np.ndarray, rng: np.random.Generator) -> None:
     arguments = laid(np.float64, rng)
     arguments[which] = value
-    with pytest.raises(ValueError, match="lay_patches"):
-        kernels.lay_patches(*arguments)
+    with pytest.raises(ValueError, match="fold"):
+        kernels.fold(*arguments)
 
 
 # --- memory ---------------------------------------------------------------------------------------
 
-LARGE = (memory.SMALLEST // 4 + 7,)
+LARGE = (buffer_pool.SMALLEST // 4 + 7,)
 
 
 def test_memory_is_used_again_only_when_the_last_view_is_gone() -> None:
-    x = memory.empty(LARGE, np.float32)
+    x = buffer_pool.empty(LARGE, np.float32)
     place, view = x.ctypes.data, x[3:].reshape(-1, 1)
     del x
     gc.collect()
-    other = memory.empty(LARGE, np.float32)
+    other = buffer_pool.empty(LARGE, np.float32)
     assert other.ctypes.data != place
     view[:] = 1  # still ours
     del view
-    assert memory.empty(LARGE, np.float32).ctypes.data == place
+    assert buffer_pool.empty(LARGE, np.float32).ctypes.data == place
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(), (0,), (3, 4), LARGE, (700, 0, 900), (70, 90, 50)])
 def test_memory_is_of_the_asked_kind(shape: tuple[int, ...], dtype: Any) -> None:
-    x = memory.empty(shape, dtype)
+    x = buffer_pool.empty(shape, dtype)
     assert (x.shape, x.dtype) == (shape, dtype)
     assert x.flags.c_contiguous
     assert x.flags.writeable
-    if x.nbytes >= memory.SMALLEST:
-        assert x.ctypes.data % memory.LINE == 0
+    if x.nbytes >= buffer_pool.SMALLEST:
+        assert x.ctypes.data % buffer_pool.LINE == 0
 
 
 def on_shelves() -> int:
-    return sum(size * len(shelf) for size, shelf in memory._shelves.items())
+    return sum(size * len(shelf) for size, shelf in buffer_pool._shelves.items())
 
 
 def test_shelves_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_shelves", {})
-    monkeypatch.setattr(memory, "KEPT", 3 * memory.SMALLEST)
-    blocks = [memory.empty((memory.SMALLEST,), np.uint8) for _ in range(10)]
+    monkeypatch.setattr(buffer_pool, "_shelves", {})
+    monkeypatch.setattr(buffer_pool, "KEPT", 3 * buffer_pool.SMALLEST)
+    blocks = [buffer_pool.empty((buffer_pool.SMALLEST,), np.uint8) for _ in range(10)]
     del blocks
-    assert on_shelves() == memory.KEPT  # as many of one size as there is room for
-    huge = memory.empty((memory.KEPT + 1,), np.uint8)
+    assert on_shelves() == buffer_pool.KEPT  # as many of one size as there is room for
+    huge = buffer_pool.empty((buffer_pool.KEPT + 1,), np.uint8)
     del huge
-    assert on_shelves() == memory.KEPT  # it has no place there, and takes none
-    others = [memory.empty((2 * memory.SMALLEST,), np.uint8) for _ in range(2)]
+    assert on_shelves() == buffer_pool.KEPT  # it has no place there, and takes none
+    others = [buffer_pool.empty((2 * buffer_pool.SMALLEST,), np.uint8) for _ in range(2)]
     del others
-    assert on_shelves() > memory.KEPT
-    memory.empty(LARGE, np.float32)
-    assert on_shelves() <= memory.KEPT  # sizes of the past have made room
+    assert on_shelves() > buffer_pool.KEPT
+    buffer_pool.empty(LARGE, np.float32)
+    assert on_shelves() <= buffer_pool.KEPT  # sizes of the past have made room
 
 
 def test_an_interrupt_is_never_lost_when_memory_goes_back() -> None:
@@ -147,8 +149,8 @@ def test_an_interrupt_is_never_lost_when_memory_goes_back() -> None:
     traced: list[str] = []
     w = np.ones(LARGE)
     w.setflags(write=False)
-    kept.packed(w, "test", lambda w: memory.empty(LARGE, np.float32))
-    x, before = memory.empty(LARGE, np.float32), sys.gettrace()
+    prepacked.prepacked(w, "test", lambda w: buffer_pool.empty(LARGE, np.float32))
+    x, before = buffer_pool.empty(LARGE, np.float32), sys.gettrace()
     sys.settrace(lambda frame, event, _: traced.append(frame.f_code.co_name))
     del x, w
     sys.settrace(before)

@@ -220,7 +220,7 @@ def test_a_sequence_takes_layers_one_by_one(layers: Any, words: str) -> None:
 def test_a_generator_is_asked_for(rng: Any) -> None:
     for make in (
         lambda: nn.Linear(2, 2, rng=rng),
-        lambda: nn.Conv2D(2, 2, window=3, rng=rng, std=0.1),
+        lambda: nn.Conv2D(2, 2, kernel_size=3, rng=rng, std=0.1),
         lambda: nn.Dropout(0.5, rng=rng),
     ):
         with pytest.raises(TypeError, match=f"rng is of type {type(rng).__name__}, expected a gen"):
@@ -229,19 +229,19 @@ def test_a_generator_is_asked_for(rng: Any) -> None:
 
 def test_a_network_shows_its_layers() -> None:
     net = nn.Sequential(
-        nn.Conv2D(3, 4, window=3, stride=2, rng=RNG),
+        nn.Conv2D(3, 4, kernel_size=3, stride=2, rng=RNG),
         nn.LeakyReLU(),
         nn.BatchNorm(4, momentum=0.8),
         Net([nn.Sequential(nn.Dropout(0.5, rng=RNG), nn.Linear(4, 1000, rng=RNG))]),
     )
     assert repr(net.train(False)).splitlines() == [
         "Sequential: 5,120 parameters",
-        "  layers.0: Conv2D(stride=2, pad='same'), w (3, 3, 3, 4), b (4,)",
+        "  layers.0: Conv2D(stride=2, padding='same'), w (3, 3, 3, 4), b (4,)",
         "  layers.1: LeakyReLU(slope=0.2)",
         "  layers.2: BatchNorm(momentum=0.8, eps=1e-05, slope=1.0), gamma (4,), beta (4,)",
         "  layers.3: Net",
         "    parts.0: Sequential",
-        "      layers.0: Dropout(rate=0.5)",
+        "      layers.0: Dropout(p=0.5)",
         "      layers.1: Linear, w (4, 1000), b (1000,)",
     ]
     assert repr(nn.Sequential(net, net)).startswith("Sequential: 5,120 parameters")

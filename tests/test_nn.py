@@ -118,7 +118,7 @@ def test_a_shared_layer_is_a_parameter_once(rng: np.random.Generator):
     assert network.parameters() == [layer.w, layer.b]
     assert list(network.state()) == [f"layers.{i}.{name}" for i in range(2) for name in "wb"]
     before = values(layer)
-    optimizer = optim.SGD(network.parameters(), rate=1.0)
+    optimizer = optim.SGD(network.parameters(), lr=1.0)
     optimizer.step([np.ones_like(p.data) for p in network.parameters()])
     np.testing.assert_array_equal(layer.w.data, before["w"] - 1)
 
@@ -185,7 +185,7 @@ def test_a_small_network_learns_a_small_batch_by_heart(device: Device, rng: np.r
     network = nn.Sequential(nn.Linear(4, 16, rng=rng), nn.Tanh(), nn.Linear(16, 2, rng=rng))
     network.to(device)
     x, y = (device.put(rng.standard_normal((8, n)).astype(np.float32)) for n in (4, 2))
-    optimizer = optim.Adam(network.parameters(), rate=0.02)
+    optimizer = optim.Adam(network.parameters(), lr=0.02)
     history = []
     for _ in range(200):
         loss = losses.mean_squared_error(network(x), y)

@@ -10,7 +10,7 @@ import pytest
 
 from minidl import Tensor, gradients, kernels, nn, ops, optim
 from minidl.kernels import reference
-from minidl.kernels.cpu import kept
+from minidl.kernels.cpu.gemm import prepacked
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -24,11 +24,11 @@ def pictures(*shape: int) -> np.ndarray:
 def small_net() -> nn.Sequential:
     r = rng()
     return nn.Sequential(
-        nn.Conv2D(3, 4, window=3, stride=2, rng=r),
+        nn.Conv2D(3, 4, kernel_size=3, stride=2, rng=r),
         nn.LeakyReLU(),
         nn.BatchNorm(4, momentum=0.8),
         nn.Dropout(0.5, rng=r),
-        nn.UpSampleConv2D(4, 3, rng=r),
+        nn.UpsampleConv2D(4, 3, rng=r),
         nn.Flatten(),
         nn.Linear(8 * 8 * 3, 2, rng=r),
     )
@@ -129,9 +129,9 @@ def test_dropout() -> None:
     assert not np.array_equal(layer(x).data, layer(x).data)
     assert layer.train(False)(x) is x
     assert nn.Dropout(0, rng=rng())(x) is x
-    for rate in (-0.1, 1):
-        with pytest.raises(ValueError, match="Dropout: rate is"):
-            nn.Dropout(rate, rng=rng())
+    for p in (-0.1, 1):
+        with pytest.raises(ValueError, match="Dropout: p is"):
+            nn.Dropout(p, rng=rng())
 
 
 def test_dropout_drops_the_gradient_too() -> None:
@@ -188,26 +188,27 @@ def test_astype_converts_running_statistics() -> None:
 
 
 def test_first_values_of_the_weights() -> None:
-    wide = nn.Conv2D(8, 64, window=5, rng=rng(), std=0.02)
+    wide = nn.Conv2D(8, 64, kernel_size=5, rng=rng(), std=0.02)
     assert abs(wide.w.data.std() - 0.02) < 1e-3
-    glorot = nn.Conv2D(8, 64, window=5, rng=rng())
+    glorot = nn.Conv2D(8, 64, kernel_size=5, rng=rng())
     bound = np.sqrt(6 / (25 * (8 + 64)))
     assert 0.95 * bound < np.abs(glorot.w.data).max() <= bound
     assert not wide.b.data.any()
-    assert np.array_equal(glorot.w.data, nn.Conv2D(8, 64, window=5, rng=rng()).w.data)
+    assert np.array_equal(glorot.w.data, nn.Conv2D(8, 64, kernel_size=5, rng=rng()).w.data)
 
 
 @pytest.mark.parametrize(
     ("layer", "given", "made"),
     [
-        (nn.Conv2D(3, 6, window=3, stride=2, rng=rng()), (2, 7, 8, 3), (2, 4, 4, 6)),
-        (nn.Conv2D(3, 6, window=4, stride=2, pad=1, rng=rng()), (2, 8, 8, 3), (2, 4, 4, 6)),
-        (nn.ConvTranspose2D(3, 6, window=4, stride=2, pad=1, rng=rng()), (2, 4, 5, 3),
-         (2, 8, 10, 6)),
-        (nn.ConvTranspose2D(3, 6, window=4, stride=1, pad=0, rng=rng()), (2, 1, 1, 3),
+        (nn.Conv2D(3, 6, kernel_size=3, stride=2, rng=rng()), (2, 7, 8, 3), (2, 4, 4, 6)),
+        (nn.Conv2D(3, 6, kernel_size=4, stride=2, padding=1, rng=rng()), (2, 8, 8, 3),
          (2, 4, 4, 6)),
-        (nn.UpSample2D(), (2, 4, 5, 3), (2, 8, 10, 3)),
-        (nn.UpSampleConv2D(3, 6, rng=rng()), (2, 4, 5, 3), (2, 8, 10, 6)),
+        (nn.ConvTranspose2D(3, 6, kernel_size=4, stride=2, padding=1, rng=rng()), (2, 4, 5, 3),
+         (2, 8, 10, 6)),
+        (nn.ConvTranspose2D(3, 6, kernel_size=4, stride=1, padding=0, rng=rng()), (2, 1, 1, 3),
+         (2, 4, 4, 6)),
+        (nn.Upsample2D(), (2, 4, 5, 3), (2, 8, 10, 3)),
+        (nn.UpsampleConv2D(3, 6, rng=rng()), (2, 4, 5, 3), (2, 8, 10, 6)),
         (nn.ChannelwiseLinear(3, 4, rng=rng()), (2, 4, 4, 3), (2, 4, 4, 3)),
         (nn.Flatten(), (2, 4, 4, 3), (2, 48)),
     ],
@@ -226,7 +227,7 @@ def test_summary() -> None:
         ["LeakyReLU", "4x4x4", "0"],
         ["BatchNorm", "4x4x4", "8"],
         ["Dropout", "4x4x4", "0"],
-        ["UpSampleConv2D", "8x8x3", "111"],
+        ["UpsampleConv2D", "8x8x3", "111"],
         ["Flatten", "192", "0"],
         ["Linear", "2", "386"],
         ["all", "617"],
@@ -257,14 +258,14 @@ def test_a_small_network_learns() -> None:
 
     r = rng()
     net = nn.Sequential(
-        nn.Conv2D(1, 8, window=4, stride=2, pad=1, rng=r),
+        nn.Conv2D(1, 8, kernel_size=4, stride=2, padding=1, rng=r),
         nn.BatchNorm(8),
         nn.LeakyReLU(),
         nn.ChannelwiseLinear(8, 4, rng=r),
-        nn.ConvTranspose2D(8, 1, window=4, stride=2, pad=1, rng=r),
+        nn.ConvTranspose2D(8, 1, kernel_size=4, stride=2, padding=1, rng=r),
     )
     x = pictures(4, 8, 8, 1)
-    adam, seen = optim.Adam(net.parameters(), rate=2e-2), []
+    adam, seen = optim.Adam(net.parameters(), lr=2e-2), []
     for _ in range(60):
         loss = losses.mean_squared_error(net(x), x)
         seen.append(loss.item())
@@ -272,42 +273,46 @@ def test_a_small_network_learns() -> None:
     assert seen[-1] < 0.1 * seen[0]
 
 
-@pytest.mark.parametrize("layer", ["Conv2D", "UpSampleConv2D", "ConvTranspose2D", "BatchNorm"])
+@pytest.mark.parametrize("layer", ["Conv2D", "UpsampleConv2D", "ConvTranspose2D", "BatchNorm"])
 def test_read_only_layers_compute_the_same(layer: str) -> None:
     """What kernels keep of weights is theirs, and goes with them."""
     r = rng()
     made: Any = {
-        "Conv2D": lambda: nn.Conv2D(5, 40, window=3, rng=r),
-        "UpSampleConv2D": lambda: nn.UpSampleConv2D(5, 40, rng=r),
-        "ConvTranspose2D": lambda: nn.ConvTranspose2D(5, 40, window=4, stride=2, pad=1, rng=r),
+        "Conv2D": lambda: nn.Conv2D(5, 40, kernel_size=3, rng=r),
+        "UpsampleConv2D": lambda: nn.UpsampleConv2D(5, 40, rng=r),
+        "ConvTranspose2D": lambda: nn.ConvTranspose2D(
+            5, 40, kernel_size=4, stride=2, padding=1, rng=r
+        ),
         "BatchNorm": lambda: nn.BatchNorm(5),
     }[layer]
     x = pictures(2, 6, 6, 5)
-    before = len(kept._kept)
+    before = len(prepacked._kept)
     for _ in range(3):  # a new layer's weights may lie where the last one's did
         module = made().train(False)
         expected = module(x).data
-        module.read_only()
+        module.freeze_weights()
         for _ in range(2):
             np.testing.assert_array_equal(module(x).data, expected)
         del module
-        assert len(kept._kept) == before
+        assert len(prepacked._kept) == before
 
 
 def test_two_first_calls_at_once_keep_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second begins while the first still packs; nothing is amiss when the weights go."""
     amiss: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", amiss.append)
-    weights, before = [np.ones((3, 4))], len(kept._kept)
+    weights, before = [np.ones((3, 4))], len(prepacked._kept)
     weights[0].setflags(write=False)
-    kept.packed(weights[0], "test", lambda copy: kept.packed(weights[0], "test", np.copy))
-    assert len(kept._kept) == before + 1
+    nested = lambda copy: prepacked.prepacked(weights[0], "test", np.copy)
+    prepacked.prepacked(weights[0], "test", nested)
+    assert len(prepacked._kept) == before + 1
     weights.clear()
-    assert (len(kept._kept), amiss) == (before, [])
+    assert (len(prepacked._kept), amiss) == (before, [])
 
 
-def test_read_only_is_for_good() -> None:
-    module = nn.Sequential(nn.Conv2D(2, 3, window=3, rng=rng()), nn.BatchNorm(3)).read_only()
+def test_weights_are_frozen_for_good() -> None:
+    module = nn.Sequential(nn.Conv2D(2, 3, kernel_size=3, rng=rng()), nn.BatchNorm(3))
+    module.freeze_weights()
     x = pictures(2, 6, 6, 2)
     state = {name: array + 1 for name, array in module.state().items()}
     with pytest.raises(ValueError, match="read-only"):
@@ -316,7 +321,7 @@ def test_read_only_is_for_good() -> None:
         module(x)  # in training, a batch norm's statistics move
     loss = ops.mean(module.train(False)(x))
     grads = gradients(loss, module.parameters())
-    for optimizer in (optim.SGD(module.parameters(), rate=1), optim.Adam(module.parameters())):
+    for optimizer in (optim.SGD(module.parameters(), lr=1), optim.Adam(module.parameters())):
         with pytest.raises(ValueError, match=r"read-only|writeable"):
             optimizer.step(grads)
 

@@ -48,7 +48,7 @@ def sliced(a: np.ndarray) -> np.ndarray:
     return inside
 
 
-def read_only(a: np.ndarray) -> np.ndarray:
+def freeze_weights(a: np.ndarray) -> np.ndarray:
     a = a.copy()
     a.setflags(write=False)
     return a
@@ -59,7 +59,7 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "Fortran's order": lambda a: np.array(a, order="F"),
     "backwards": lambda a: np.flip(np.flip(a).copy()),
     "sliced": sliced,
-    "read-only": read_only,
+    "read-only": freeze_weights,
 }
 
 
@@ -340,7 +340,7 @@ def test_conv2d(of: Any, seed: int, layout: str) -> None:
         windows = np.lib.stride_tricks.sliding_window_view(padded, w.shape[:2], axis=(1, 2))
         return np.einsum("nijckl,klco->nijo", windows[:, ::stride, ::stride], w) + b
 
-    agree(lambda *xs: ops.conv2d(*xs, stride=stride, pad=pad), meaning, shapes, seed, layout)
+    agree(lambda *xs: ops.conv2d(*xs, stride=stride, padding=pad), meaning, shapes, seed, layout)
 
 
 @given(st.tuples(SIZES, SIZES, SIZES, SIZES), SIZES, SEEDS, layouts)

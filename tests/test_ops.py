@@ -99,8 +99,9 @@ VALUES: list[tuple[str, Shapes, dict[str, Any], Callable[..., Any]]] = [
     ("absolute", ((3, 4),), {}, lambda x: np.maximum(x, -x)),
     ("channelwise_linear", ((2, 2, 3, 4), (4, 6, 6), (4, 6)), {}, channelwise),
     ("dropout", ((2, 3),), {"mask": np.eye(2, 3) > 0, "keep": 0.5}, lambda x: 2 * x * np.eye(2, 3)),
-    ("conv2d", ((2, 5, 4, 3), (3, 3, 3, 2), (2,)), {"pad": 0}, correlated),
-    ("conv_transpose2d", ((2, 3, 2, 3), (2, 2, 4, 3), (4,)), {"stride": 2, "pad": 0}, transposed),
+    ("conv2d", ((2, 5, 4, 3), (3, 3, 3, 2), (2,)), {"padding": 0}, correlated),
+    ("conv_transpose2d", ((2, 3, 2, 3), (2, 2, 4, 3), (4,)), {"stride": 2, "padding": 0},
+     transposed),
     ("upsample2d", ((2, 3, 2, 3),), {}, lambda x: np.kron(x, np.ones((1, 2, 2, 1)))),
     ("upsample_conv2d", ((2, 3, 2, 3), (3, 3, 3, 2), (2,)), {}, reference.upsample_conv2d),
     ("batch_norm", ((2, 3, 2, 3), (3,), (3,)), {"eps": 0.1}, lambda x, gamma, beta: (

@@ -44,11 +44,11 @@ def adam_by_hand(rate: float, beta1: float, beta2: float, eps: float) -> list[np
 
 
 STEPS: dict[str, tuple[Callable[..., optim.Optimizer], Callable[[], list[np.ndarray]]]] = {
-    "SGD": (lambda ps: SGD(ps, rate=0.1), lambda: sgd_by_hand(0.1, 0)),
-    "SGD, momentum": (lambda ps: SGD(ps, rate=0.1, momentum=0.9), lambda: sgd_by_hand(0.1, 0.9)),
+    "SGD": (lambda ps: SGD(ps, lr=0.1), lambda: sgd_by_hand(0.1, 0)),
+    "SGD, momentum": (lambda ps: SGD(ps, lr=0.1, momentum=0.9), lambda: sgd_by_hand(0.1, 0.9)),
     "Adam": (lambda ps: Adam(ps), lambda: adam_by_hand(1e-3, 0.9, 0.999, 1e-8)),
     "Adam, other options": (
-        lambda ps: Adam(ps, rate=0.1, beta1=0.5, beta2=0.9, eps=0.1),
+        lambda ps: Adam(ps, lr=0.1, beta1=0.5, beta2=0.9, eps=0.1),
         lambda: adam_by_hand(0.1, 0.5, 0.9, 0.1),
     ),
 }
@@ -99,7 +99,7 @@ def test_gradients_that_do_not_fit_move_nothing(name: str, wrong: str):
 
 W = Tensor(np.ones(2), "w")
 MAKERS: dict[str, Callable[..., Any]] = {
-    "SGD": lambda ps, **options: SGD(ps, **{"rate": 0.1, **options}),
+    "SGD": lambda ps, **options: SGD(ps, **{"lr": 0.1, **options}),
     "Adam": Adam,
     "LBFGS": LBFGS,
 }
@@ -129,9 +129,9 @@ def test_parameters_are_leaves(name: str, parameters: Any, error: type[Exception
 NO_RATES = [-1.0, -1e-9, math.nan, math.inf]
 NO_SHARES = [-0.1, 1.0, 2.0, math.nan]
 BAD: list[tuple[str, str, list[Any]]] = [
-    ("SGD", "rate", NO_RATES),
+    ("SGD", "lr", NO_RATES),
     ("SGD", "momentum", NO_SHARES),
-    ("Adam", "rate", NO_RATES),
+    ("Adam", "lr", NO_RATES),
     ("Adam", "beta1", NO_SHARES),
     ("Adam", "beta2", NO_SHARES),
     ("Adam", "eps", [0.0, -1e-8, math.nan, math.inf]),
@@ -154,13 +154,13 @@ def test_settings_out_of_range(name: str, setting: str, value: Any):
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
 def test_settings_at_the_edge(name: str):
     edge = {"momentum": 0.0} if name == "SGD" else {"beta1": 0.0, "beta2": 0.0}
-    optimizer = MAKERS[name]([Tensor(np.ones(2))], rate=0.0, **edge)
+    optimizer = MAKERS[name]([Tensor(np.ones(2))], lr=0.0, **edge)
     optimizer.step([np.ones(2)])
     assert optimizer.parameters[0].data.tolist() == [1, 1]
-    with pytest.raises(ValueError, match=f"^{name}: rate is nan, expected 0 or more"):
-        optimizer.rate = math.nan
-    assert optimizer.rate == 0
-    optimizer.rate = np.float32(0.5)
+    with pytest.raises(ValueError, match=f"^{name}: lr is nan, expected 0 or more"):
+        optimizer.lr = math.nan
+    assert optimizer.lr == 0
+    optimizer.lr = np.float32(0.5)
 
 
 def test_lbfgs_asks_for_a_function():
@@ -174,8 +174,8 @@ def test_lbfgs_asks_for_a_function():
 # --- stopping and going on -----------------------------------------------------------------------
 
 KINDS: dict[str, Callable[[list[Tensor]], Any]] = {
-    "SGD": lambda ps: SGD(ps, rate=1e-3, momentum=0.9),
-    "Adam": lambda ps: Adam(ps, rate=0.05),
+    "SGD": lambda ps: SGD(ps, lr=1e-3, momentum=0.9),
+    "Adam": lambda ps: Adam(ps, lr=0.05),
     "LBFGS": lambda ps: LBFGS(ps, memory=3),
 }
 

@@ -124,5 +124,5 @@ def test_zeros_stand_in_for_chance_until_a_file_is_used_up() -> None:
     for inputs in (5, 6, 10**12):  # the last one would not fit into any memory
         with pytest.raises(ValueError, match="of more parameters than the file has"):
             nn.Linear(inputs, 4, rng=Zeros.for_state(state))
-    convolution = nn.Conv2D(3, 4, window=3, std=0.1, rng=Zeros(3 * 4 * 9))
+    convolution = nn.Conv2D(3, 4, kernel_size=3, std=0.1, rng=Zeros(3 * 4 * 9))
     assert not convolution.w.data.any()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from minidl.kernels.cpu.tiles import TILE, TILES
+from minidl.kernels.cpu.gemm.register_tile import TILE, TILES
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -244,7 +244,7 @@ def test_the_rate_warms_up_and_falls(steps: int, warmup: int) -> None:
             expected = stage.rate * (step + 1) / warmup
         else:
             expected = stage.rate * (1 + np.cos(np.pi * (step - warmup) / (steps - warmup))) / 2
-        assert trainer.optimizer.rate == pytest.approx(expected)
+        assert trainer.optimizer.lr == pytest.approx(expected)
 
 
 def test_the_mean_loss_is_of_the_steps_of_one_stage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from minidl import Tensor, gradients, no_grad, op, ops
 from minidl.device import Device, DeviceError, to_cpu
-from minidl.ops.grads import once
+from minidl.ops.vjp import shared
 
 X = np.array([0.5, -2.0])
 with warnings.catch_warnings(action="ignore"):  # NumPy's own advice against it
@@ -167,13 +167,13 @@ def test_the_history_keeps_only_what_gradients_need(planting: None):
 
 def test_shared_work_is_done_once_for_each_g():
     calls: list[float] = []
-    shared = once(lambda g: calls.append(float(g[0])))
+    cached = shared(lambda g: calls.append(float(g[0])))
     first, second = np.ones(1), np.full(1, 2.0)
     for g in (first, first, second, first):
-        shared(g)
+        cached(g)
     assert calls == [1, 2, 1]
     gone = weakref.ref(last := np.full(1, 3.0).view(Watched))
-    shared(last)
+    cached(last)
     del last
     assert gone() is None
 

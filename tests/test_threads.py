@@ -12,71 +12,72 @@ import numpy as np
 import pytest
 
 from minidl import kernels
-from minidl.kernels.cpu import board, threads
-from minidl.kernels.cpu.board import parallel
+from minidl.kernels.cpu.runtime import parallel_for as board
+from minidl.kernels.cpu.runtime import threadpool
+from minidl.kernels.cpu.runtime.parallel_for import parallel_jit
 
-TWO = pytest.mark.skipif(threads._processors() < 2, reason="needs two processors")
+TWO = pytest.mark.skipif(threadpool._processors() < 2, reason="needs two processors")
 
 
-@parallel
-def note(found, part):
+@parallel_jit
+def note(found, chunk):
     """found[i]: which part had i."""
-    for i in range(part.first, part.last):
-        found[i] = part.which
+    for i in range(chunk.first, chunk.last):
+        found[i] = chunk.number
 
 
-@parallel
-def meet(words, met, patience, part):
+@parallel_jit
+def meet(words, met, patience, chunk):
     """met[which]: whether the other part was seen to run."""
-    board._write(words, part.which, 1)
+    board._write(words, chunk.number, 1)
     for _ in range(patience):
-        if board._read(words, 1 - part.which):
-            met[part.which] = 1
+        if board._read(words, 1 - chunk.number):
+            met[chunk.number] = 1
             return
 
 
-@parallel
-def add_up(x, sums, part):
-    for i in range(part.first, part.last):
-        sums[part.which] += x[i]
+@parallel_jit
+def add_up(x, sums, chunk):
+    for i in range(chunk.first, chunk.last):
+        sums[chunk.number] += x[i]
 
 
-@parallel
-def want_all_memory(sizes, part):
-    if part.which == 1:
+@parallel_jit
+def want_all_memory(sizes, chunk):
+    if chunk.number == 1:
         np.empty(sizes[0])[0] = 1
 
 
 @pytest.fixture
 def three(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_count", 3)
+    monkeypatch.setattr(threadpool, "_count", 3)
 
 
 def noted(length: int, parts: int) -> list[int]:
     found = np.full(length, -1)
-    threads.split(note, length, parts, found)
+    threadpool.parallel_for(note, length, parts, found)
     return found.tolist()
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 10, 100])
 def test_parts_cover_everything_once_and_in_order(three: None, length: int) -> None:
-    parts = threads.parts(length, grain=1)
+    parts = threadpool.chunk_count(length, grain=1)
     found = noted(length, parts)
     assert parts == max(1, min(3, length))
     assert found == sorted(found) and set(found) == set(range(parts if length else 0))
 
 
 def test_what_is_not_worth_a_thread_stays_whole(three: None) -> None:
-    assert threads.parts(10, grain=6) == 1
-    assert threads.parts(12, grain=6) == 2
-    assert threads.parts(12, grain=0) == 3
+    assert threadpool.chunk_count(10, grain=6) == 1
+    assert threadpool.chunk_count(12, grain=6) == 2
+    assert threadpool.chunk_count(12, grain=0) == 3
 
 
 @TWO
 def test_parts_run_at_the_same_time() -> None:
     for _ in range(20):  # a thread that sleeps is woken, and may come too late
         words, met = np.zeros(2, np.int64), np.zeros(2)
-        threads.split(meet, 2, 2, words.ctypes.data, met, 100_000_000)
+        threadpool.parallel_for(meet, 2, 2, words.ctypes.data, met, 100_000_000)
         if met.all():
             return
     raise AssertionError("one part always came after the other")
@@ -84,9 +85,9 @@ def test_parts_run_at_the_same_time() -> None:
 
 def test_nobody_waits_for_threads_that_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a single other thread the caller takes all parts."""
-    monkeypatch.setattr(threads, "_start", lambda wanted: None)
-    monkeypatch.setattr(threads, "_pool", [])
-    monkeypatch.setattr(threads, "_board", threads._Words.of(board.new()))
+    monkeypatch.setattr(threadpool, "_start", lambda wanted: None)
+    monkeypatch.setattr(threadpool, "_pool", [])
+    monkeypatch.setattr(threadpool, "_board", threadpool._Words.of(board.new()))
     assert noted(5, 3) == [0, 1, 1, 2, 2]
 
 
@@ -95,19 +96,19 @@ def test_a_thread_that_cannot_start_is_not_of_the_pool(monkeypatch: pytest.Monke
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threads, "_pool", [])
+    monkeypatch.setattr(threadpool, "_pool", [])
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(RuntimeError, match="can't start new thread"):
         noted(3, 3)
-    assert not threads._pool
+    assert not threadpool._pool
 
 
 def test_the_pool_leaves_a_processor_to_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_pool", [])
-    monkeypatch.setattr(threads, "_processors", lambda: 3)
+    monkeypatch.setattr(threadpool, "_pool", [])
+    monkeypatch.setattr(threadpool, "_processors", lambda: 3)
     monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
-    threads._start(9)
-    assert len(threads._pool) == 2
+    threadpool._start(9)
+    assert len(threadpool._pool) == 2
 
 
 @pytest.mark.parametrize("rest", [0, 0.001])
@@ -117,7 +118,7 @@ def test_every_part_of_many_jobs_is_taken_once(rest: float) -> None:
     for i in range(20000 if not rest else 100):
         parts = 2 + i % 5
         sums = np.zeros(parts)
-        threads.split(add_up, x.size, parts, x, sums)
+        threadpool.parallel_for(add_up, x.size, parts, x, sums)
         assert sums.sum() == x.sum(), i
         time.sleep(rest) if rest else None
 
@@ -129,7 +130,7 @@ def test_callers_at_the_same_time_do_not_mix_their_jobs() -> None:
         x = np.full(1000, float(k))
         for _ in range(2000):
             sums = np.zeros(3)
-            threads.split(add_up, x.size, 3, x, sums)
+            threadpool.parallel_for(add_up, x.size, 3, x, sums)
             if sums.sum() != 1000 * k:
                 wrong.append(sums.sum())
 
@@ -143,7 +144,7 @@ def test_callers_at_the_same_time_do_not_mix_their_jobs() -> None:
 
 def test_a_part_without_memory_is_reported_once_the_others_have_ended() -> None:
     with pytest.raises(MemoryError, match="want_all_memory"):
-        threads.split(want_all_memory, 3, 3, np.array([1 << 60]))
+        threadpool.parallel_for(want_all_memory, 3, 3, np.array([1 << 60]))
     assert noted(3, 3) == [0, 1, 2]
 
 
@@ -151,20 +152,20 @@ def test_borrowed_arrays_are_given_back() -> None:
     x, sums = np.arange(10.0), np.zeros(2)
     before = sys.getrefcount(x)
     for _ in range(100):
-        threads.split(add_up, x.size, 2, x, sums)
+        threadpool.parallel_for(add_up, x.size, 2, x, sums)
     assert sys.getrefcount(x) == before
 
 
 @pytest.mark.skipif(
-    not threads._getcpu or len(os.sched_getaffinity(0)) < 2, reason="needs Linux, two processors"
+    not threadpool._getcpu or len(os.sched_getaffinity(0)) < 2, reason="needs Linux, two processors"
 )
 def test_the_pool_keeps_off_the_callers_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = os.sched_getaffinity(0)
     for here in [*mine, *mine]:
-        monkeypatch.setattr(threads, "_getcpu", lambda here=here: here)
+        monkeypatch.setattr(threadpool, "_getcpu", lambda here=here: here)
         noted(3, 3)
-        assert threads._pool
-        for thread in threads._pool:
+        assert threadpool._pool
+        for thread in threadpool._pool:
             assert thread.native_id and os.sched_getaffinity(thread.native_id) == mine - {here}
     assert os.sched_getaffinity(0) == mine
 
@@ -172,13 +173,13 @@ def test_the_pool_keeps_off_the_callers_processor(monkeypatch: pytest.MonkeyPatc
 def test_blas_is_alone_only_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     from threadpoolctl import threadpool_info
 
-    monkeypatch.setattr(threads, "_blas", None)  # SciPy's may have come since it was looked for
+    monkeypatch.setattr(threadpool, "_blas", None)  # SciPy's may have come since it was looked for
 
     def counts() -> list[int]:
         return [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
 
     before = counts()
-    with threads.blas_alone():
+    with threadpool.blas_alone():
         assert set(counts()) <= {1}
     assert counts() == before
 
@@ -186,33 +187,33 @@ def test_blas_is_alone_only_inside(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_blas_is_alone_in_every_thread_until_the_last_has_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(threads, "_blas", None)
+    monkeypatch.setattr(threadpool, "_blas", None)
     a = np.random.default_rng(0).standard_normal((300, 300)).astype(np.float32)
     results, leave = [kernels.matmul(a, a)], threading.Event()
     counts: list[int] = []
 
     def multiply() -> None:
-        with threads.blas_alone():
+        with threadpool.blas_alone():
             results.append(kernels.matmul(a, a))
             leave.wait(60)
-            counts.extend(library.num_threads for library in threads._blas or [])
+            counts.extend(library.num_threads for library in threadpool._blas or [])
 
-    before = [library.num_threads for library in threads._blas or []]
+    before = [library.num_threads for library in threadpool._blas or []]
     other = threading.Thread(target=multiply)
     other.start()
-    with threads.blas_alone():
+    with threadpool.blas_alone():
         results.append(kernels.matmul(a, a))
     leave.set()
     other.join()
     assert set(counts) <= {1}
-    assert [library.num_threads for library in threads._blas or []] == before
+    assert [library.num_threads for library in threadpool._blas or []] == before
     for result in results:
         np.testing.assert_array_equal(result, results[0])
 
 
 def test_threads_are_a_number() -> None:
     with pytest.raises(ValueError, match="expected 1 or more"):
-        threads.use(0)
+        threadpool.set_num_threads(0)
     run = subprocess.run(
         [sys.executable, "-c", "import minidl.kernels.cpu"],
         env={**os.environ, "MINIDL_THREADS": "many"}, capture_output=True, text=True, check=False,
@@ -223,22 +224,22 @@ def test_threads_are_a_number() -> None:
 AT_WORK_AT_THE_END = """
 import threading, time
 import numpy as np
-from minidl.kernels.cpu import threads
-from minidl.kernels.cpu.board import parallel
+from minidl.kernels.cpu.runtime import threadpool
+from minidl.kernels.cpu.runtime.parallel_for import parallel_jit
 
-@parallel
-def fill(many, part):
+@parallel_jit
+def fill(many, chunk):
     for y in many:
         for i in range(1 << 12):
-            y[i] = part.which
+            y[i] = chunk.number
 
 many = tuple(np.zeros(1 << 12) for _ in range(16))
 
 def work():
     while True:
-        threads.split(fill, 60000, 60000, many)
+        threadpool.parallel_for(fill, 60000, 60000, many)
 
-threads.split(fill, 3, 3, many)
+threadpool.parallel_for(fill, 3, 3, many)
 threading.Thread(target=work, daemon=True).start()
 time.sleep(0.3)
 """

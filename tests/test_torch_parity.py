@@ -68,17 +68,17 @@ def test_values_and_gradients(name: str):
 
 # PyTorch adds Adam's eps after the correction of the bias, we before: it must be tiny to compare.
 OPTIMIZERS: dict[str, tuple[Callable[..., optim.Optimizer], Callable[..., Any]]] = {
-    "SGD": (lambda ps: optim.SGD(ps, rate=0.1), lambda ps: torch.optim.SGD(ps, 0.1)),
+    "SGD": (lambda ps: optim.SGD(ps, lr=0.1), lambda ps: torch.optim.SGD(ps, 0.1)),
     "momentum": (
-        lambda ps: optim.SGD(ps, rate=0.1, momentum=0.9),
+        lambda ps: optim.SGD(ps, lr=0.1, momentum=0.9),
         lambda ps: torch.optim.SGD(ps, 0.1, momentum=0.9),
     ),
     "Adam": (
-        lambda ps: optim.Adam(ps, rate=0.01, eps=1e-30),
+        lambda ps: optim.Adam(ps, lr=0.01, eps=1e-30),
         lambda ps: torch.optim.Adam(ps, 0.01, eps=1e-30),
     ),
     "Adam, betas": (
-        lambda ps: optim.Adam(ps, rate=0.1, beta1=0.5, beta2=0.9, eps=1e-30),
+        lambda ps: optim.Adam(ps, lr=0.1, beta1=0.5, beta2=0.9, eps=1e-30),
         lambda ps: torch.optim.Adam(ps, 0.1, betas=(0.5, 0.9), eps=1e-30),
     ),
 }

@@ -230,7 +230,7 @@ def smooth(curve, width=50):
 
 COUNT = 3000
 plain = Autoencoder(np.random.default_rng(0))
-sgd = optim.SGD(plain.parameters, rate=0.05)
+sgd = optim.SGD(plain.parameters, lr=0.05)
 begin = time.perf_counter()
 plain_curve, _ = train(plain, sgd.step, COUNT)
 seconds = time.perf_counter() - begin
@@ -242,7 +242,7 @@ print(f"{seconds:.1f} s for {COUNT} steps, last loss {smooth(plain_curve)[-1]:.3
 
 # %%
 network = Autoencoder(np.random.default_rng(0))
-adam = optim.Adam(network.parameters, rate=0.005, beta2=0.99)
+adam = optim.Adam(network.parameters, lr=0.005, beta2=0.99)
 begin = time.perf_counter()
 curve, filters = train(network, adam.step, COUNT, look=(0, 100, 300, 1000))
 filters[COUNT] = network.W.data
@@ -367,7 +367,7 @@ for clean, noisy in [(camera, noisy_camera), (cat, noisy_cat)]:
 
 # %%
 copier = Autoencoder(np.random.default_rng(0))
-adam = optim.Adam(copier.parameters, rate=0.005, beta2=0.99)
+adam = optim.Adam(copier.parameters, lr=0.005, beta2=0.99)
 train(copier, adam.step, COUNT, sigma=0.0)
 
 copied = restore(copier, noisy_cat, 2)

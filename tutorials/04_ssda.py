@@ -192,11 +192,11 @@ for error in [half_sum, mean]:
 
 def train(loss_of, parameters, data, steps, rate, watch=None):
     """Adam, with a rate that falls to zero; watch() is called ten times on the way."""
-    adam, seen = optim.Adam(parameters, rate=rate, beta2=0.99), []
+    adam, seen = optim.Adam(parameters, lr=rate, beta2=0.99), []
     for i in range(steps):
         if watch and i % (steps // 10) == 0:
             seen.append((i, watch()))
-        adam.rate = rate * min(1, 2 * (1 - i / steps))
+        adam.lr = rate * min(1, 2 * (1 - i / steps))
         adam.step(gradients(loss_of(*data()), parameters))
     return [*seen, (steps, watch())] if watch else []
 

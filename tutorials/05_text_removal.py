@@ -243,9 +243,9 @@ def middle(x):
 
 def train(network, steps=4000, rate=4e-3):
     rng, curve = np.random.default_rng(2), []
-    adam = optim.Adam(network.parameters(), rate=rate, beta2=0.99)
+    adam = optim.Adam(network.parameters(), lr=rate, beta2=0.99)
     for i in range(steps):
-        adam.rate = rate * min(1, 2 * (1 - i / steps))
+        adam.lr = rate * min(1, 2 * (1 - i / steps))
         x, y = draw(200, rng)
         target = np.clip(0.5 + 0.6 * (y - middle(x)), 0.02, 0.98)
         loss = losses.half_squared_error(network(6 * (x - middle(x))), target)

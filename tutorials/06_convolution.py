@@ -345,11 +345,11 @@ before = photo[None, :96, :96, None]
 after = ops.conv2d(before, secret, np.zeros(1, np.float32)).data
 
 guess, bias = Tensor(np.zeros((3, 3, 1, 1), np.float32)), Tensor(np.zeros(1, np.float32))
-adam, curve, on_the_way, count = optim.Adam([guess, bias], rate=0.2), [], {}, 3000
+adam, curve, on_the_way, count = optim.Adam([guess, bias], lr=0.2), [], {}, 3000
 for step in range(count + 1):
     if step in (0, 100, 500, count):
         on_the_way[step] = guess.data[:, :, 0, 0].copy()
-    adam.rate = 0.2 * min(1, 2 * (1 - step / count))  # shorter steps towards the end
+    adam.lr = 0.2 * min(1, 2 * (1 - step / count))  # shorter steps towards the end
     error = ops.conv2d(before, guess, bias) - after
     loss = (error * error).mean()
     adam.step(gradients(loss, [guess, bias]))
@@ -382,9 +382,9 @@ print(inspect.getsource(kernels.reference.conv2d))
 # registers meanwhile.
 
 # %%
-from minidl.kernels.cpu import correlation
+from minidl.kernels.cpu.conv import direct_loops
 
-print(inspect.getsource(correlation.correlate))
+print(inspect.getsource(direct_loops.direct_conv))
 
 # %%
 no_pad = (0, 0, 0, 0)

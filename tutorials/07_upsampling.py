@@ -18,7 +18,7 @@ import numpy as np
 from skimage import data
 
 from minidl import Tensor, gradcheck, gradients, kernels, losses, nn, ops, optim
-from minidl.kernels import doubling
+from minidl.kernels.algorithms import winograd
 
 rng = np.random.default_rng(0)
 plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
@@ -137,9 +137,9 @@ window = Tensor(np.zeros((3, 3, 1, 1), np.float32), "window")
 bias = Tensor(np.zeros(1, np.float32), "bias")
 bank = patches(1000)
 inner = (slice(None), slice(2, -2), slice(2, -2))  # the rim sees the zeros around the picture
-adam = optim.Adam([window, bias], rate=0.05)
+adam = optim.Adam([window, bias], lr=0.05)
 for step in range(800):
-    adam.rate = optim.warmup_cosine(0.05, step, 800)  # small steps at the end
+    adam.lr = optim.warmup_cosine(0.05, step, 800)  # small steps at the end
     y = bank[rng.integers(0, len(bank), 16)]
     prediction = ops.conv2d(ops.upsample2d(halve(y)), window, bias)
     loss = losses.mean_squared_error(prediction[inner], y[inner])
@@ -232,7 +232,7 @@ print("stamps ", stamp(four, w, stride=2, pad=1))
 dots = np.zeros((1, 6, 6, 1), np.float32)
 dots[0, 1, 1, 0], dots[0, 3, 4, 0] = 1, 0.5
 bump = np.outer([1, 3, 3, 1], [1, 3, 3, 1]).astype(np.float32)[:, :, None, None] / 16
-stamped = ops.conv_transpose2d(dots, bump, zero, stride=2, pad=1).data
+stamped = ops.conv_transpose2d(dots, bump, zero, stride=2, padding=1).data
 show(
     [dots[0, :, :, 0], stamped[0, :, :, 0]], ["two pixels, 6 x 6", "two stamps, 12 x 12"], vmax=0.6
 )
@@ -244,8 +244,8 @@ show(
 # %%
 a, b = rng.standard_normal((1, 12, 12, 3)), rng.standard_normal((1, 6, 6, 2))
 w2 = rng.standard_normal((4, 4, 3, 2))
-left = (ops.conv2d(a, w2, np.zeros(2), stride=2, pad=1).data * b).sum()
-right = (a * ops.conv_transpose2d(b, w2, np.zeros(3), stride=2, pad=1).data).sum()
+left = (ops.conv2d(a, w2, np.zeros(2), stride=2, padding=1).data * b).sum()
+right = (a * ops.conv_transpose2d(b, w2, np.zeros(3), stride=2, padding=1).data).sum()
 print(f"<Ax, y> = {left:.12f}\n<x, By> = {right:.12f}")
 
 # %% [markdown]
@@ -263,8 +263,8 @@ def random_window(K, inputs, outputs):
     return (rng.random((K, K, inputs, outputs)) / (K * K * inputs) * 4).astype(np.float32)
 
 
-odd = ops.conv_transpose2d(flat, random_window(3, 1, 8), zero, stride=2, pad=1).data
-even = ops.conv_transpose2d(flat, random_window(4, 1, 8), zero, stride=2, pad=1).data
+odd = ops.conv_transpose2d(flat, random_window(3, 1, 8), zero, stride=2, padding=1).data
+even = ops.conv_transpose2d(flat, random_window(4, 1, 8), zero, stride=2, padding=1).data
 twice = ops.conv2d(ops.upsample2d(flat), random_window(3, 8, 1), zero).data
 pictures = [p[0, 2:-2, 2:-2, 0] for p in (odd, even, twice)]
 pictures = [p / p.mean() for p in pictures]
@@ -448,11 +448,11 @@ plt.show()
 #
 # ## 7. How the library says it
 #
-# The algebra, as the library keeps it. (`of_window` is our `factors`, twice; `to_window` brings
-# gradients back, and is its transpose.)
+# The algebra, as the library keeps it: the filter transform G, the input transform B and the output
+# transform A of Winograd's minimal filtering, each a small matrix.
 
 # %%
-print(inspect.getsource(doubling))
+print(inspect.getsource(winograd))
 
 # %% [markdown]
 # The three ops of this lesson. Note that `conv_transpose2d` calls the kernels of the convolution
@@ -472,14 +472,14 @@ for case in gradcheck.OP_CASES:
         print(f"{case.name:34} relative error {case.error():.1e}")
 
 # %% [markdown]
-# As layers they are `nn.UpSample2D`, `nn.ConvTranspose2D` and `nn.UpSampleConv2D`:
+# As layers they are `nn.Upsample2D`, `nn.ConvTranspose2D` and `nn.UpsampleConv2D`:
 
 # %%
 print(
     nn.summary(
         nn.Sequential(
-            nn.ConvTranspose2D(16, 8, window=4, stride=2, pad=1, rng=rng),
-            nn.UpSampleConv2D(8, 3, rng=rng),
+            nn.ConvTranspose2D(16, 8, kernel_size=4, stride=2, padding=1, rng=rng),
+            nn.UpsampleConv2D(8, 3, rng=rng),
         ),
         (8, 8, 16),
     )

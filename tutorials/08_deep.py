@@ -146,7 +146,7 @@ def network(activation, *, norm=False, gain=1.0, depth=8, width=48, seed=0):
 def train(net, steps=300, rate=0.003):
     """The losses, step by step, on 256 places of the picture each."""
     rng = np.random.default_rng(1)
-    adam = optim.Adam(net.parameters(), rate=rate)
+    adam = optim.Adam(net.parameters(), lr=rate)
     out = []
     for _ in range(steps):
         some = rng.integers(0, len(X), 256)
@@ -475,7 +475,7 @@ plt.show()
 
 # %%
 p = Tensor(np.array([-4.0, 0.8]))
-theirs = optim.Adam([p], rate=0.3)
+theirs = optim.Adam([p], lr=0.3)
 for _ in range(40):
     theirs.step([slope_of_valley(p.data)])
 ours = descend(adam(0.3), (-4.0, 0.8), slope_of_valley, 40)[-1]
@@ -595,7 +595,7 @@ def compare(places, evaluations=300):
             while len(seen) < evaluations:
                 optimizer.step(loss_of)
         else:
-            optimizer = optim.Adam(net.parameters(), rate=float(name.split()[1]))
+            optimizer = optim.Adam(net.parameters(), lr=float(name.split()[1]))
             while len(seen) < evaluations:
                 optimizer.step(gradients(loss_of(), net.parameters()))
         error = ((drawing(net) - cat) ** 2).mean()

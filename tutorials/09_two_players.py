@@ -128,7 +128,7 @@ def cross_entropy_slow(logits, target):
 
 
 D = perceptron(1, 1, seed=0)
-adam = optim.Adam(D.parameters(), rate=0.002)
+adam = optim.Adam(D.parameters(), lr=0.002)
 for _ in range(800):
     real, other = (draw(256, rng).astype(np.float32) for draw in (draw_p, draw_q))
     loss = 0.5 * (cross_entropy_slow(D(real), 1.0) + cross_entropy_slow(D(other), 0.0))
@@ -250,8 +250,8 @@ def look(axis, G, D, title):
 def play(g_rate, d_rate, moments):
     rng = np.random.default_rng(1)
     G, D = perceptron(8, 2, seed=2), perceptron(2, 1, seed=3)
-    g_adam = optim.Adam(G.parameters(), rate=g_rate, beta1=0.5)
-    d_adam = optim.Adam(D.parameters(), rate=d_rate, beta1=0.5)
+    g_adam = optim.Adam(G.parameters(), lr=g_rate, beta1=0.5)
+    d_adam = optim.Adam(D.parameters(), lr=d_rate, beta1=0.5)
     _, axes = plt.subplots(1, len(moments), figsize=(2.2 * len(moments), 2.5))
     for step in range(max(moments) + 1):
         if step in moments:
@@ -290,7 +290,7 @@ play(5e-3, 1e-3, [0, 100, 300, 700, 1199])
 # ## 5. Bricks
 #
 # Now pictures. $G$ makes a small stack of maps from 32 random numbers and doubles it twice, with
-# `UpSampleConv2D` of lesson 7; $D$ halves twice with stride 2. Batch norm goes into $G$ only: in
+# `UpsampleConv2D` of lesson 7; $D$ halves twice with stride 2. Batch norm goes into $G$ only: in
 # $D$ it would let the judge see from the statistics of a batch that all of it is drawn.
 
 
@@ -302,9 +302,9 @@ class Generator(nn.Module):
         self.first = nn.Linear(32, 4 * 4 * 48, rng=rng)
         self.rest = nn.Sequential(
             nn.BatchNorm(48), nn.LeakyReLU(),
-            nn.UpSampleConv2D(48, 32, rng=rng), nn.BatchNorm(32), nn.LeakyReLU(),  # 8 x 8
-            nn.UpSampleConv2D(32, 16, rng=rng), nn.BatchNorm(16), nn.LeakyReLU(),  # 16 x 16
-            nn.Conv2D(16, 1, window=3, rng=rng), nn.Tanh(),
+            nn.UpsampleConv2D(48, 32, rng=rng), nn.BatchNorm(32), nn.LeakyReLU(),  # 8 x 8
+            nn.UpsampleConv2D(32, 16, rng=rng), nn.BatchNorm(16), nn.LeakyReLU(),  # 16 x 16
+            nn.Conv2D(16, 1, kernel_size=3, rng=rng), nn.Tanh(),
         )  # fmt: skip
 
     def forward(self, z):
@@ -314,16 +314,16 @@ class Generator(nn.Module):
 def make_discriminator(rng):
     """Pictures (N, 16, 16, 1) -> one logit each."""
     return nn.Sequential(
-        nn.Conv2D(1, 24, window=3, stride=2, rng=rng), nn.LeakyReLU(),  # 8 x 8
-        nn.Conv2D(24, 48, window=3, stride=2, rng=rng), nn.LeakyReLU(),  # 4 x 4
+        nn.Conv2D(1, 24, kernel_size=3, stride=2, rng=rng), nn.LeakyReLU(),  # 8 x 8
+        nn.Conv2D(24, 48, kernel_size=3, stride=2, rng=rng), nn.LeakyReLU(),  # 4 x 4
         nn.Flatten(), nn.Linear(4 * 4 * 48, 1, rng=rng),
     )  # fmt: skip
 
 
 rng = np.random.default_rng(1)
 G, D = Generator(rng), make_discriminator(rng)
-g_adam = optim.Adam(G.parameters(), rate=1e-3, beta1=0.5)
-d_adam = optim.Adam(D.parameters(), rate=5e-4, beta1=0.5)
+g_adam = optim.Adam(G.parameters(), lr=1e-3, beta1=0.5)
+d_adam = optim.Adam(D.parameters(), lr=5e-4, beta1=0.5)
 same_z = rng.standard_normal((32, 32)).astype(np.float32)
 
 

@@ -103,7 +103,7 @@ print(f"guessing the mean of the context: {psnr(guess, test[HOLE]):.2f} dB")
 # %%
 def encoder(rng):
     def halve(inputs, outputs):
-        conv = nn.Conv2D(inputs, outputs, window=3, stride=2, rng=rng)
+        conv = nn.Conv2D(inputs, outputs, kernel_size=3, stride=2, rng=rng)
         return [conv, nn.BatchNorm(outputs), nn.LeakyReLU()]
 
     return [*halve(1, 24), *halve(24, 48), *halve(48, 64)]  # 16 x 16, 8 x 8, 4 x 4
@@ -111,11 +111,11 @@ def encoder(rng):
 
 def decoder(rng):
     def double(inputs, outputs):
-        conv = nn.UpSampleConv2D(inputs, outputs, rng=rng)
+        conv = nn.UpsampleConv2D(inputs, outputs, rng=rng)
         return [conv, nn.BatchNorm(outputs), nn.LeakyReLU()]
 
-    mix = [nn.Conv2D(64, 64, window=1, rng=rng), nn.BatchNorm(64), nn.LeakyReLU()]
-    last = [nn.Conv2D(24, 1, window=3, rng=rng), nn.Tanh()]
+    mix = [nn.Conv2D(64, 64, kernel_size=1, rng=rng), nn.BatchNorm(64), nn.LeakyReLU()]
+    last = [nn.Conv2D(24, 1, kernel_size=3, rng=rng), nn.Tanh()]
     return [*mix, *double(64, 48), *double(48, 24), *last]  # 8 x 8, 16 x 16
 
 
@@ -223,7 +223,7 @@ def predict(net, x):
 
 def reconstruct(net, steps, hide=context):
     rng = np.random.default_rng(1)
-    adam = optim.Adam(net.parameters(), rate=2e-3, beta1=0.5)
+    adam = optim.Adam(net.parameters(), lr=2e-3, beta1=0.5)
     for _ in range(steps):
         x = pieces(24, training, rng)
         error = ops.subtract(net(hide(x)), x[HOLE])
@@ -293,19 +293,19 @@ def copy_of(net):
 def judge(seed):
     rng = np.random.default_rng(seed)
     return nn.Sequential(
-        nn.Conv2D(1, 24, window=3, stride=2, rng=rng), nn.LeakyReLU(),
-        nn.Conv2D(24, 48, window=3, stride=2, rng=rng), nn.LeakyReLU(),
+        nn.Conv2D(1, 24, kernel_size=3, stride=2, rng=rng), nn.LeakyReLU(),
+        nn.Conv2D(24, 48, kernel_size=3, stride=2, rng=rng), nn.LeakyReLU(),
         nn.Flatten(), nn.Linear(4 * 4 * 48, 1, rng=rng),
     )  # fmt: skip
 
 
 def go_on(F, share, steps):
     rng, D, log = np.random.default_rng(2), judge(3), []
-    f_adam = optim.Adam(F.parameters(), rate=2e-3, beta1=0.5)
-    d_adam = optim.Adam(D.parameters(), rate=2e-4, beta1=0.5)
+    f_adam = optim.Adam(F.parameters(), lr=2e-3, beta1=0.5)
+    d_adam = optim.Adam(D.parameters(), lr=2e-4, beta1=0.5)
     bce = losses.binary_cross_entropy
     for step in range(steps):
-        f_adam.rate = 2e-3 * min(1, 2 * (1 - step / steps))  # the second half falls to 0
+        f_adam.lr = 2e-3 * min(1, 2 * (1 - step / steps))  # the second half falls to 0
         x = pieces(24, training, rng)
         prediction = F(context(x))
         error = ops.subtract(prediction, x[HOLE])

@@ -23,11 +23,13 @@ from numba import njit
 
 from minidl import device, kernels
 from minidl.kernels import reference
-from minidl.kernels.cpu import elementwise, microkernel, threads, tiles
+from minidl.kernels.cpu import elementwise
+from minidl.kernels.cpu.gemm import microkernel, register_tile
+from minidl.kernels.cpu.runtime import threadpool
 from minidl.kernels.gpu import launch
 
 plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
-threads.use(1)
+threadpool.use(1)
 rng = np.random.default_rng(0)
 
 
@@ -384,8 +386,9 @@ bars(rates, "GFLOP/s", 1)
 
 # %%
 print(microkernel.__doc__[: microkernel.__doc__.index("A processor multiplies")])
-print(f"this processor: {tiles.TILE.rows} rows of 2 vectors of {tiles.TILE.vector} bytes\n")
-print(inspect.getsource(tiles.Tile))
+tile = register_tile.TILE
+print(f"this processor: {tile.MR} rows of 2 vectors of {tile.vector} bytes\n")
+print(inspect.getsource(register_tile.RegisterTile))
 
 # %% [markdown]
 # ## 5. CUDA: thousands of threads

@@ -61,16 +61,16 @@ def patches(count, rng):
 
 def denoiser(rng):
     return nn.Sequential(
-        nn.Conv2D(1, 16, window=3, rng=rng), nn.LeakyReLU(),
-        nn.Conv2D(16, 16, window=3, rng=rng), nn.LeakyReLU(),
-        nn.Conv2D(16, 1, window=3, rng=rng),
+        nn.Conv2D(1, 16, kernel_size=3, rng=rng), nn.LeakyReLU(),
+        nn.Conv2D(16, 16, kernel_size=3, rng=rng), nn.LeakyReLU(),
+        nn.Conv2D(16, 1, kernel_size=3, rng=rng),
     )  # fmt: skip
 
 
 def train(place, steps):
     rng = np.random.default_rng(0)
     net = denoiser(rng).to(place)  # 1
-    adam, history = optim.Adam(net.parameters(), rate=0.003), []
+    adam, history = optim.Adam(net.parameters(), lr=0.003), []
     for _ in range(steps):
         clean = patches(16, rng)
         noise = rng.normal(0, SIGMA, clean.shape).astype(np.float32)
@@ -253,7 +253,7 @@ def compute(x, target):
 
 step = graph.captured(compute, place)
 print("captured is compute itself:", step is compute)
-adam = optim.Adam(net.parameters(), rate=0.003)
+adam = optim.Adam(net.parameters(), lr=0.003)
 for _ in range(50):
     clean = patches(16, rng)
     noise = rng.normal(0, SIGMA, clean.shape).astype(np.float32)

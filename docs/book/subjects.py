@@ -161,8 +161,8 @@ SIZES: dict[str, Shapes] = {
     "ChannelwiseLinear": ((32, 4, 4, 128),),
     "Conv2D": ((8, 32, 32, 64),),
     "ConvTranspose2D": ((8, 16, 16, 64),),
-    "UpSample2D": ((8, 32, 32, 64),),
-    "UpSampleConv2D": ((8, 16, 16, 64),),
+    "Upsample2D": ((8, 32, 32, 64),),
+    "UpsampleConv2D": ((8, 16, 16, 64),),
     "BatchNorm": ((8, 32, 32, 64),),
     "Flatten": ((8, 32, 32, 64),),
 }
@@ -170,9 +170,11 @@ LARGE: dict[str, Callable[[np.random.Generator], nn.Module]] = {  # layers of th
     "Sequential": lambda rng: nn.Sequential(nn.Linear(784, 500, rng=rng), nn.Sigmoid()),
     "Linear": lambda rng: nn.Linear(784, 500, rng=rng),
     "ChannelwiseLinear": lambda rng: nn.ChannelwiseLinear(128, 4, rng=rng),
-    "Conv2D": lambda rng: nn.Conv2D(64, 64, window=3, rng=rng),
-    "ConvTranspose2D": lambda rng: nn.ConvTranspose2D(64, 32, window=4, stride=2, pad=1, rng=rng),
-    "UpSampleConv2D": lambda rng: nn.UpSampleConv2D(64, 64, rng=rng),
+    "Conv2D": lambda rng: nn.Conv2D(64, 64, kernel_size=3, rng=rng),
+    "ConvTranspose2D": lambda rng: nn.ConvTranspose2D(
+        64, 32, kernel_size=4, stride=2, padding=1, rng=rng
+    ),
+    "UpsampleConv2D": lambda rng: nn.UpsampleConv2D(64, 64, rng=rng),
     "BatchNorm": lambda rng: nn.BatchNorm(64),
 }
 

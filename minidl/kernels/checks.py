@@ -69,26 +69,26 @@ def patches_fit(
     columns: np.ndarray,
     window: Array,
 ) -> None:
-    """Raise ValueError unless the arguments of `lay_patches` belong together, with patches of the
+    """Raise ValueError unless the arguments of `fold` belong together, with patches of the
     window's size: at all places, whose numbers are on the CPU, they lie inside of the picture."""
     for name, array in (("total", total), ("weight", weight)):
         if array.dtype != np.float64 or not array.flags.c_contiguous:
-            raise ValueError(f"lay_patches: {name} must be float64 and C-contiguous")
+            raise ValueError(f"fold: {name} must be float64 and C-contiguous")
         if not getattr(array.flags, "writeable", True):
-            raise ValueError(f"lay_patches: {name} is read-only")
+            raise ValueError(f"fold: {name} is read-only")
     for starts in (rows, columns):
         if starts.dtype != PLACES:
-            raise ValueError(f"lay_patches: places are {starts.dtype}, expected {PLACES}")
+            raise ValueError(f"fold: places are {starts.dtype}, expected {PLACES}")
     for array in (patches, window):
-        one_type("lay_patches", array)
+        one_type("fold", array)
     size = len(window)
     if window.shape != (size, size):
-        raise ValueError(f"lay_patches: the window is {window.shape}, expected a square")
+        raise ValueError(f"fold: the window is {window.shape}, expected a square")
     if patches.shape != (len(rows) * len(columns), size, size) or weight.shape != total.shape:
         raise ValueError(
-            f"lay_patches: {patches.shape} for {len(rows)} x {len(columns)} places of {size} x"
+            f"fold: {patches.shape} for {len(rows)} x {len(columns)} places of {size} x"
             f" {size} on {total.shape} and {weight.shape}"
         )
     for starts, length in zip((rows, columns), total.shape, strict=True):
         if len(starts) and not 0 <= starts.min() <= starts.max() <= length - size:
-            raise ValueError(f"lay_patches: a patch of {size} leaves the picture {total.shape}")
+            raise ValueError(f"fold: a patch of {size} leaves the picture {total.shape}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..device import Array
-from .subnormal import flushed, least
+from .flush_to_zero import flushed, least
 
 
 def sigmoid(x: Array) -> Array:
@@ -61,7 +61,7 @@ def adam(
     g: list[Array],
     m: list[Array],
     v: list[Array],
-    rate: float,
+    lr: float,
     beta1: float,
     beta2: float,
     eps: float,
@@ -69,13 +69,13 @@ def adam(
     """One Adam step (Kingma & Ba 2015, algorithm 1), in place on the arrays of p, m and v.
 
     The i-th arrays of p, g, m and v have one shape and one type.
-    rate already holds the correction of the bias: rate * sqrt(1 - beta2^t) / (1 - beta1^t).
+    lr already holds the correction of the bias: lr * sqrt(1 - beta2^t) / (1 - beta1^t).
     Without a gradient m and v decay; they end at 0 instead of staying subnormal for ever.
     """
     for p_i, g_i, m_i, v_i in zip(p, g, m, v, strict=True):
         m_i[...] = flushed(m_i + (1 - beta1) * (g_i - m_i), np.finfo(m_i.dtype).tiny)
         v_i[...] = flushed(v_i + (1 - beta2) * (g_i * g_i - v_i), np.finfo(v_i.dtype).tiny)
-        p_i -= rate * m_i / (np.sqrt(v_i) + eps)
+        p_i -= lr * m_i / (np.sqrt(v_i) + eps)
 
 
 def matmul(a: Array, b: Array, bias: Array | None = None) -> Array:
@@ -87,7 +87,7 @@ def matmul(a: Array, b: Array, bias: Array | None = None) -> Array:
     return a @ b if bias is None else a @ b + bias
 
 
-def lay_patches(
+def fold(
     total: Array, weight: Array, patches: Array, rows: Array, columns: Array, window: Array
 ) -> None:
     """Lay patches over a picture, in place on total and weight (H, W), both float64: at each place
@@ -105,32 +105,32 @@ def lay_patches(
 
 
 # --- convolution ----------------------------------------------------------------------------------
-# Pictures x (N, H, W, C), windows w (K, L, C, O), outputs (N, P, Q, O). pad: the zeros set around
+# Pictures x (N, H, W, C), filters w (K, L, C, O), outputs (N, P, Q, O). padding: the zeros around
 # a picture, (top, bottom, left, right). Window (i, j) starts stride * i rows and stride * j columns
 # into the padded picture, so that P = (top + H + bottom - K) // stride + 1; Q in the same way.
 
 
-def _pad(x: Array, pad: tuple[int, int, int, int]) -> Array:
-    top, bottom, left, right = pad
+def _pad(x: Array, padding: tuple[int, int, int, int]) -> Array:
+    top, bottom, left, right = padding
     return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
 
 
 def _under(tap: tuple[int, int], outputs: tuple[int, int], stride: int) -> tuple[slice, ...]:
-    """Where, in a padded picture, one tap of the window falls as the window moves."""
+    """Where, in a padded picture, one tap of the filter falls as the filter moves."""
     (k, l), (p, q) = tap, outputs
     rows = slice(k, k + max(0, stride * (p - 1) + 1), stride)
     return slice(None), rows, slice(l, l + max(0, stride * (q - 1) + 1), stride)
 
 
 def conv2d(
-    x: Array, w: Array, b: Array | None, stride: int, pad: tuple[int, int, int, int]
+    x: Array, w: Array, b: Array | None, stride: int, padding: tuple[int, int, int, int]
 ) -> Array:
     """y[n, i, j] = b + sum over the taps (k, l) of x[n, stride i + k - top, stride j + l - left]
     w[k, l].
 
     b (O,), or None for no bias.
     """
-    padded, (K, L, _, O) = _pad(x, pad), w.shape
+    padded, (K, L, _, O) = _pad(x, padding), w.shape
     P, Q = (padded.shape[1] - K) // stride + 1, (padded.shape[2] - L) // stride + 1
     y = np.zeros((x.shape[0], P, Q, O), x.dtype)
     for tap in np.ndindex(K, L):
@@ -139,10 +139,10 @@ def conv2d(
 
 
 def conv2d_grad_x(
-    g: Array, w: Array, size: tuple[int, int], stride: int, pad: tuple[int, int, int, int]
+    g: Array, w: Array, size: tuple[int, int], stride: int, padding: tuple[int, int, int, int]
 ) -> Array:
-    """dL/dx (N, *size, C) of y = conv2d(x, w, b, stride, pad), given g = dL/dy (N, P, Q, O)."""
-    (top, bottom, left, right), (H, W) = pad, size
+    """dL/dx (N, *size, C) of y = conv2d(x, w, b, stride, padding), given g = dL/dy (N, P, Q, O)."""
+    (top, bottom, left, right), (H, W) = padding, size
     dx = np.zeros((g.shape[0], top + H + bottom, left + W + right, w.shape[2]), g.dtype)
     for tap in np.ndindex(*w.shape[:2]):
         dx[_under(tap, g.shape[1:3], stride)] += g @ w[tap].T
@@ -150,18 +150,23 @@ def conv2d_grad_x(
 
 
 def conv2d_grad_w(
-    x: Array, g: Array, window: tuple[int, int], stride: int, pad: tuple[int, int, int, int]
+    x: Array,
+    g: Array,
+    kernel_size: tuple[int, int],
+    stride: int,
+    padding: tuple[int, int, int, int],
 ) -> Array:
-    """dL/dw (*window, C, O) of y = conv2d(x, w, b, stride, pad), given g = dL/dy (N, P, Q, O)."""
-    padded, C, O = _pad(x, pad), x.shape[3], g.shape[3]
-    dw = np.zeros((*window, C, O), x.dtype)
-    for tap in np.ndindex(*window):
+    """dL/dw (*kernel_size, C, O) of y = conv2d(x, w, b, stride, padding), given g = dL/dy
+    (N, P, Q, O)."""
+    padded, C, O = _pad(x, padding), x.shape[3], g.shape[3]
+    dw = np.zeros((*kernel_size, C, O), x.dtype)
+    for tap in np.ndindex(*kernel_size):
         seen = padded[_under(tap, g.shape[1:3], stride)]
         dw[tap] = np.tensordot(seen, g, ((0, 1, 2), (0, 1, 2)))
     return dw
 
 
-ONE_AROUND = (1, 1, 1, 1)  # what 'same' means for a 3x3 window at stride 1
+ONE_AROUND = (1, 1, 1, 1)  # what 'same' means for a 3x3 filter at stride 1
 
 
 def _upsample(x: Array) -> Array:
@@ -210,7 +215,7 @@ def normalize(x: Array, mean: Array, scale: Array, shift: Array, slope: float) -
     return (leaky_relu(x, slope) - mean) * scale + shift
 
 
-def channel_sums(g: Array, x: Array, mean: Array, slope: float) -> tuple[Array, Array]:
+def batch_norm_sums(g: Array, x: Array, mean: Array, slope: float) -> tuple[Array, Array]:
     """The sums of g and of g (u - mean) over each channel, (C,) both, u = leaky_relu(x, slope)."""
     return channel_sum(g), channel_sum(g * (leaky_relu(x, slope) - mean))
 

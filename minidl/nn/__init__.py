@@ -5,7 +5,7 @@ which they were defined, here and in every process.
 """
 
 from .activations import Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
-from .convolution import Conv2D, ConvTranspose2D, UpSample2D, UpSampleConv2D
+from .convolution import Conv2D, ConvTranspose2D, Upsample2D, UpsampleConv2D
 from .dense import ChannelwiseLinear, Linear
 from .module import Module, Sequential
 from .normalisation import BatchNorm, Dropout
@@ -14,7 +14,7 @@ from .summary import summary
 __all__ = [
     "Module", "Sequential", "summary",
     "Linear", "ChannelwiseLinear",
-    "Conv2D", "ConvTranspose2D", "UpSample2D", "UpSampleConv2D",
+    "Conv2D", "ConvTranspose2D", "Upsample2D", "UpsampleConv2D",
     "BatchNorm", "Dropout",
     "Sigmoid", "Tanh", "ReLU", "LeakyReLU", "Flatten",
 ]  # fmt: skip

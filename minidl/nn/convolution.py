@@ -1,6 +1,6 @@
 """Convolution layers. Pictures are (N, H, W, C), windows square.
 
-Weights (window, window, inputs, outputs) are drawn uniformly as Glorot & Bengio (2010) advise, as
+Weights (K, K, inputs, outputs) are drawn uniformly as Glorot & Bengio (2010) advise, as
 Keras does, or with `std` from a normal distribution of that width (0.02 in Radford et al. 2016 and
 Pathak et al. 2016). Biases (outputs,) are zero.
 """
@@ -28,25 +28,25 @@ class _Convolution(Module):
         inputs: int,
         outputs: int,
         *,
-        window: int,
+        kernel_size: int,
         rng: np.random.Generator,
         std: float | None,
     ) -> None:
         channels = (outputs, inputs) if self.transposed else (inputs, outputs)
-        shape, taps = (window, window, *channels), window * window
+        shape, taps = (kernel_size, kernel_size, *channels), kernel_size * kernel_size
         if std is None:
             w = glorot(rng, shape, taps * inputs, taps * outputs)
         else:
             w = normal(rng, shape, std)
-        name = f"{type(self).__name__}({inputs}, {outputs}, window={window})"
+        name = f"{type(self).__name__}({inputs}, {outputs}, kernel_size={kernel_size})"
         self.w = Tensor(w, f"{name}.w")
         self.b = Tensor(np.zeros(outputs, np.float32), f"{name}.b")
 
 
 class Conv2D(_Convolution):
-    """(N, H, W, inputs) -> (N, P, Q, outputs); with pad "same", P = ceil(H / stride), as in Keras.
+    """(N, H, W, inputs) -> (N, P, Q, outputs). Padding "same": P = ceil(H / stride), as in Keras.
 
-    pad: "same", zeros on all sides, or (top, bottom, left, right).
+    padding: "same", zeros on all sides, or (top, bottom, left, right).
     """
 
     def __init__(
@@ -54,24 +54,24 @@ class Conv2D(_Convolution):
         inputs: int,
         outputs: int,
         *,
-        window: int,
+        kernel_size: int,
         stride: int = 1,
-        pad: Pad = "same",
+        padding: Pad = "same",
         rng: np.random.Generator,
         std: float | None = None,
     ) -> None:
-        super().__init__(inputs, outputs, window=window, rng=rng, std=std)
-        self.stride, self.pad = stride, pad
+        super().__init__(inputs, outputs, kernel_size=kernel_size, rng=rng, std=std)
+        self.stride, self.padding = stride, padding
 
     def forward(self, x: Tensor | Array) -> Tensor:
-        return ops.conv2d(x, self.w, self.b, stride=self.stride, pad=self.pad)
+        return ops.conv2d(x, self.w, self.b, stride=self.stride, padding=self.padding)
 
 
 class ConvTranspose2D(_Convolution):
-    """(N, P, Q, inputs) -> (N, (P - 1) stride + window - 2 pad, ..., outputs), as in PyTorch.
+    """(N, P, Q, inputs) -> (N, (P - 1) stride + K - 2 padding, ..., outputs), as in PyTorch.
 
-    window 4, stride 2, pad 1 doubles a picture; window 4, stride 1, pad 0 makes 4x4 of 1x1. The
-    weights are (window, window, outputs, inputs).
+    Filters of 4x4 with stride 2 and padding 1 double a picture; with stride 1 and padding 0 they
+    make 4x4 of 1x1. The weights are (K, K, outputs, inputs), where K is the kernel size.
     """
 
     transposed = True
@@ -81,20 +81,20 @@ class ConvTranspose2D(_Convolution):
         inputs: int,
         outputs: int,
         *,
-        window: int,
+        kernel_size: int,
         stride: int,
-        pad: int | tuple[int, int, int, int],
+        padding: int | tuple[int, int, int, int],
         rng: np.random.Generator,
         std: float | None = None,
     ) -> None:
-        super().__init__(inputs, outputs, window=window, rng=rng, std=std)
-        self.stride, self.pad = stride, pad
+        super().__init__(inputs, outputs, kernel_size=kernel_size, rng=rng, std=std)
+        self.stride, self.padding = stride, padding
 
     def forward(self, x: Tensor | Array) -> Tensor:
-        return ops.conv_transpose2d(x, self.w, self.b, stride=self.stride, pad=self.pad)
+        return ops.conv_transpose2d(x, self.w, self.b, stride=self.stride, padding=self.padding)
 
 
-class UpSample2D(Module):
+class Upsample2D(Module):
     """(N, H, W, C) -> (N, factor H, factor W, C): every pixel repeated."""
 
     def __init__(self, *, factor: int = 2) -> None:
@@ -104,9 +104,9 @@ class UpSample2D(Module):
         return ops.upsample2d(x, factor=self.factor)
 
 
-class UpSampleConv2D(_Convolution):
-    """(N, H, W, inputs) -> (N, 2H, 2W, outputs): UpSample2D() and Conv2D(window=3), in a quarter of
-    the multiplications."""
+class UpsampleConv2D(_Convolution):
+    """(N, H, W, inputs) -> (N, 2H, 2W, outputs): Upsample2D() and Conv2D(kernel_size=3), in
+    a quarter of the multiplications."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class UpSampleConv2D(_Convolution):
         rng: np.random.Generator,
         std: float | None = None,
     ) -> None:
-        super().__init__(inputs, outputs, window=3, rng=rng, std=std)
+        super().__init__(inputs, outputs, kernel_size=3, rng=rng, std=std)
 
     def forward(self, x: Tensor | Array) -> Tensor:
         return ops.upsample_conv2d(x, self.w, self.b)

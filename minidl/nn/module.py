@@ -67,13 +67,12 @@ class Module:
             _switched.reset(before)
         return self
 
-    def read_only(self) -> Self:
-        """Let nobody change the parameters and other arrays any more, for good; returns self.
+    def freeze_weights(self) -> Self:
+        """Make all NumPy arrays of this network read-only, for inference; returns self.
 
-        For a network that is only used: what kernels make of the weights of a layer is then made
-        once, not in each call. Steps, `load_state` and the statistics of a training batch norm
-        raise ValueError from here on. It concerns these arrays, of the CPU: not the new ones that
-        `astype` makes, and not views taken before, through which nobody may write.
+        Kernels then keep packed weights from call to call. It cannot be undone: steps, `load_state`
+        and a batch norm in training raise ValueError from here on. New arrays, as `astype` makes
+        them, are writable. Do not write through views taken before.
         """
         for array in self.state().values():
             if isinstance(array, np.ndarray):

@@ -45,9 +45,9 @@ class BatchNorm(Module):
             return ops.normalize(
                 x, self.gamma, self.beta, **running, eps=self.eps, slope=self.slope
             )
-        of_batch = mean, variance = ops.moments(x, slope=self.slope)
+        batch_moments = mean, variance = ops.moments(x, slope=self.slope)
         y = ops.batch_norm(
-            x, self.gamma, self.beta, eps=self.eps, of_batch=of_batch, slope=self.slope
+            x, self.gamma, self.beta, eps=self.eps, batch_moments=batch_moments, slope=self.slope
         )
         finite, share = np.isfinite(mean + variance), 1 - self.momentum
         self.mean += share * np.where(finite, mean - self.mean, 0)
@@ -57,21 +57,21 @@ class BatchNorm(Module):
 
 
 class Dropout(Module):
-    """(...) -> the same shape. In training, each element is 0 with probability `rate` and divided
-    by 1 - rate else; in use nothing changes (Srivastava et al. 2014).
+    """(...) -> the same shape. In training, each element is 0 with probability `p` and divided
+    by 1 - p else; in use nothing changes (Srivastava et al. 2014).
 
     rng: the layer's own source of masks; a GPU's (`Device.generator`) keeps them on the GPU.
     """
 
-    def __init__(self, rate: float, *, rng: np.random.Generator) -> None:
-        if not 0 <= rate < 1:
-            raise ValueError(f"Dropout: rate is {rate}, expected 0 <= rate < 1")
+    def __init__(self, p: float, *, rng: np.random.Generator) -> None:
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout: p is {p}, expected 0 <= p < 1")
         check_generator("Dropout", rng)
-        self.rate, self.rng = rate, rng
+        self.p, self.rng = p, rng
 
     def forward(self, x: Tensor | Array) -> Tensor | Array:
-        if not self.training or self.rate == 0:
+        if not self.training or self.p == 0:
             return x
-        kept = self.rng.random(x.shape, dtype=np.float32) >= self.rate
+        kept = self.rng.random(x.shape, dtype=np.float32) >= self.p
         mask = np.asarray(kept, like=x.data if isinstance(x, Tensor) else x)
-        return ops.dropout(x, mask=mask, keep=1 - self.rate)
+        return ops.dropout(x, mask=mask, keep=1 - self.p)

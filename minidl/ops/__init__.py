@@ -1,8 +1,8 @@
-"""Every differentiable operation: its value and, beside it, one gradient function per input.
+"""Every differentiable operation: its value and, beside it, one VJP (gradient function) per input.
 
-`g` is always dL/dy, an array of y's shape; a gradient function is named after its input, or stands
-in the order of the inputs. Arrays are NumPy's or CuPy's: they answer the same expressions, and what
-neither says well is a kernel.
+`g` is always dL/dy, an array of y's shape. VJPs stand in the order of the inputs; one with a name
+is named after its input. Arrays are NumPy's or CuPy's, which take the same expressions; `kernels`
+has the operations that neither computes well. `moments` and `unbroadcast` return plain arrays.
 """
 
 from .activations import leaky_relu, relu, sigmoid, softplus, tanh
@@ -25,7 +25,7 @@ from .arithmetic import (
     sum_of_squares,
     unbroadcast,
 )
-from .convolution import conv2d, conv_transpose2d, padding, upsample2d, upsample_conv2d
+from .convolution import conv2d, conv_transpose2d, upsample2d, upsample_conv2d
 from .dense import channelwise_linear, dropout, linear, matmul
 from .normalisation import batch_norm, moments, normalize
 from .shapes import concatenate, index, reshape, transpose
@@ -36,6 +36,6 @@ __all__ = [
     "reshape", "transpose", "index", "concatenate",
     "sigmoid", "tanh", "leaky_relu", "relu", "softplus",
     "matmul", "linear", "channelwise_linear", "dropout",
-    "conv2d", "conv_transpose2d", "upsample2d", "upsample_conv2d", "padding",
+    "conv2d", "conv_transpose2d", "upsample2d", "upsample_conv2d",
     "batch_norm", "normalize", "moments",
 ]  # fmt: skip

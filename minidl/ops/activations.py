@@ -7,25 +7,25 @@ import numpy as np
 from .. import kernels
 from ..device import Array
 from ..lift import op
-from .grads import Grads
+from .vjp import ValueAndVJPs
 
 
 @op
-def sigmoid(x: Array) -> Grads:
+def sigmoid(x: Array) -> ValueAndVJPs:
     """1 / (1 + exp(-x)), in [0, 1]: far from 0 it is rounded to an end."""
     y = kernels.sigmoid(x)
     return y, lambda g: kernels.sigmoid_grad(g, y)
 
 
 @op
-def tanh(x: Array) -> Grads:
+def tanh(x: Array) -> ValueAndVJPs:
     """The hyperbolic tangent, in [-1, 1]."""
     y = np.tanh(x)
     return y, lambda g: kernels.tanh_grad(g, y)
 
 
 @op
-def leaky_relu(x: Array, *, slope: float = 0.2) -> Grads:
+def leaky_relu(x: Array, *, slope: float = 0.2) -> ValueAndVJPs:
     """x where it is positive, slope * x elsewhere; slope is not below 0."""
     if slope < 0:
         raise ValueError(f"slope is {slope}, expected 0 or more")
@@ -34,13 +34,13 @@ def leaky_relu(x: Array, *, slope: float = 0.2) -> Grads:
 
 
 @op
-def relu(x: Array) -> Grads:
+def relu(x: Array) -> ValueAndVJPs:
     """x where it is positive, 0 elsewhere."""
     y = kernels.leaky_relu(x, 0.0)
     return y, lambda g: kernels.leaky_relu_grad(g, y, 0.0)
 
 
 @op
-def softplus(x: Array) -> Grads:
+def softplus(x: Array) -> ValueAndVJPs:
     """log(1 + exp(x)): minus the logarithm of a sigmoid, without its overflow."""
     return np.logaddexp(0, x), lambda g: g * kernels.sigmoid(x)

@@ -9,8 +9,8 @@ import numpy as np
 from .. import kernels
 from ..device import Array
 from ..lift import op
-from .grads import Grads
 from .sums import summed
+from .vjp import ValueAndVJPs
 
 
 def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
@@ -23,41 +23,41 @@ def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
 
 
 @op
-def add(a: Array, b: Array) -> Grads:
+def add(a: Array, b: Array) -> ValueAndVJPs:
     """a + b."""
     sa, sb = np.shape(a), np.shape(b)
     return a + b, lambda g: unbroadcast(g, sa), lambda g: unbroadcast(g, sb)
 
 
 @op
-def subtract(a: Array, b: Array) -> Grads:
+def subtract(a: Array, b: Array) -> ValueAndVJPs:
     """a - b."""
     sa, sb = np.shape(a), np.shape(b)
     return a - b, lambda g: unbroadcast(g, sa), lambda g: unbroadcast(-g, sb)
 
 
 @op
-def multiply(a: Array, b: Array) -> Grads:
+def multiply(a: Array, b: Array) -> ValueAndVJPs:
     """a * b, element by element."""
     sa, sb = np.shape(a), np.shape(b)
     return a * b, lambda g: unbroadcast(g * b, sa), lambda g: unbroadcast(g * a, sb)
 
 
 @op
-def divide(a: Array, b: Array) -> Grads:
+def divide(a: Array, b: Array) -> ValueAndVJPs:
     """a / b, element by element."""
     sa, sb, y = np.shape(a), np.shape(b), a / b
     return y, lambda g: unbroadcast(g / b, sa), lambda g: unbroadcast(-g * y / b, sb)
 
 
 @op
-def negative(x: Array) -> Grads:
+def negative(x: Array) -> ValueAndVJPs:
     """-x."""
     return -x, lambda g: -g
 
 
 @op
-def power(x: Array, *, exponent: float) -> Grads:
+def power(x: Array, *, exponent: float) -> ValueAndVJPs:
     """x ** exponent, for a constant exponent."""
     if np.ndim(exponent):
         raise ValueError(f"the exponent is of shape {np.shape(exponent)}, expected one number")
@@ -68,27 +68,27 @@ def power(x: Array, *, exponent: float) -> Grads:
 
 
 @op
-def exp(x: Array) -> Grads:
+def exp(x: Array) -> ValueAndVJPs:
     """e ** x."""
     y = np.exp(x)
     return y, lambda g: g * y
 
 
 @op
-def log(x: Array) -> Grads:
+def log(x: Array) -> ValueAndVJPs:
     """The natural logarithm."""
     return np.log(x), lambda g: g / x
 
 
 @op
-def sqrt(x: Array) -> Grads:
+def sqrt(x: Array) -> ValueAndVJPs:
     """The square root."""
     y = np.sqrt(x)
     return y, lambda g: g / (2 * y)
 
 
 @op
-def bernoulli_kl(q: Array, *, p: float) -> Grads:
+def bernoulli_kl(q: Array, *, p: float) -> ValueAndVJPs:
     """KL(p || q) = p log(p / q) + (1 - p) log((1 - p) / (1 - q)) of two coins, element by element.
 
     q: probabilities, 0 and 1 as if they were next to these, where KL has no end. One op instead of
@@ -104,7 +104,7 @@ def bernoulli_kl(q: Array, *, p: float) -> Grads:
 
 
 @op
-def absolute(x: Array) -> Grads:
+def absolute(x: Array) -> ValueAndVJPs:
     """|x|. At 0, where it has a corner, the gradient is 0."""
     return np.abs(x), lambda g: np.where(x == 0, 0, np.where(x < 0, -g, g))
 
@@ -121,20 +121,20 @@ def _spread(g: Array, shape: tuple[int, ...], axis: Any, keepdims: bool) -> Arra
 
 
 @op
-def sum(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
+def sum(x: Array, *, axis: Any = None, keepdims: bool = False) -> ValueAndVJPs:
     """The sum over axis."""
     shape = x.shape
     return summed(x, axis, keepdims), lambda g: _spread(g, shape, axis, keepdims)
 
 
 @op
-def sum_of_squares(x: Array) -> Grads:
+def sum_of_squares(x: Array) -> ValueAndVJPs:
     """sum x^2, one number. As a product and a sum it would go back in three passes, not one."""
     return np.square(x).sum(), lambda g: 2 * g * x
 
 
 @op
-def squared_distance(a: Array, b: Array) -> Grads:
+def squared_distance(a: Array, b: Array) -> ValueAndVJPs:
     """sum (a - b)^2, of one shape: one number."""
     if a.shape != b.shape:
         raise ValueError(f"expected two arrays of one shape, got {a.shape} and {b.shape}")
@@ -146,7 +146,7 @@ def squared_distance(a: Array, b: Array) -> Grads:
 
 
 @op
-def mean(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
+def mean(x: Array, *, axis: Any = None, keepdims: bool = False) -> ValueAndVJPs:
     """The mean over axis. Raises ValueError where there is nothing to take it of."""
     total, shape = summed(x, axis, keepdims), x.shape
     if not x.size and total.size:
@@ -156,7 +156,7 @@ def mean(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
 
 
 @op
-def max(x: Array, *, axis: Any = None, keepdims: bool = False) -> Grads:
+def max(x: Array, *, axis: Any = None, keepdims: bool = False) -> ValueAndVJPs:
     """The maximum over axis. Where several elements reach it, they share the gradient equally."""
     y = x.max(axis=axis, keepdims=keepdims)
 

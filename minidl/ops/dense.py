@@ -7,12 +7,12 @@ import numpy as np
 from .. import kernels
 from ..device import Array
 from ..lift import op
-from .grads import Grads
 from .sums import summed
+from .vjp import ValueAndVJPs
 
 
 @op
-def matmul(a: Array, b: Array) -> Grads:
+def matmul(a: Array, b: Array) -> ValueAndVJPs:
     """a (N, K), b (K, M) -> (N, M)."""
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
         raise ValueError(f"expected (N, K) and (K, M), got {a.shape} and {b.shape}")
@@ -20,7 +20,7 @@ def matmul(a: Array, b: Array) -> Grads:
 
 
 @op
-def linear(x: Array, w: Array, b: Array) -> Grads:
+def linear(x: Array, w: Array, b: Array) -> ValueAndVJPs:
     """x (N, I), w (I, O), b (O,) -> x w + b (N, O)."""
     if w.ndim != 2:
         raise ValueError(f"w is {w.shape}, expected (I, O)")
@@ -37,7 +37,7 @@ def linear(x: Array, w: Array, b: Array) -> Grads:
 
 
 @op
-def channelwise_linear(x: Array, w: Array, b: Array) -> Grads:
+def channelwise_linear(x: Array, w: Array, b: Array) -> ValueAndVJPs:
     """x (N, H, W, C), w (C, H W, H W), b (C, H W) -> (N, H, W, C): every feature map a linear layer
     of its own, no weights across maps (Pathak et al. 2016, section 3.1)."""
     if x.ndim != 4:
@@ -66,7 +66,7 @@ def channelwise_linear(x: Array, w: Array, b: Array) -> Grads:
 
 
 @op
-def dropout(x: Array, *, mask: Array, keep: float) -> Grads:
+def dropout(x: Array, *, mask: Array, keep: float) -> ValueAndVJPs:
     """x / keep where mask is True, 0 elsewhere: the mean stays x where keep of the mask is True.
 
     mask: booleans of x's shape, on x's device (Srivastava et al. 2014).

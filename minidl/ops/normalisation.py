@@ -10,7 +10,7 @@ from .. import kernels
 from ..device import Array
 from ..lift import op
 from ..tensor import Tensor
-from .grads import Grads, once
+from .vjp import ValueAndVJPs, shared
 
 
 def moments(x: Tensor | Array, *, slope: float = 1.0) -> tuple[Array, Array]:
@@ -37,16 +37,16 @@ def batch_norm(
     beta: Array,
     *,
     eps: float = 1e-5,
-    of_batch: tuple[Array, Array] | None = None,
+    batch_moments: tuple[Array, Array] | None = None,
     slope: float = 1.0,
-) -> Grads:
+) -> ValueAndVJPs:
     """gamma (u - mean) / sqrt(variance + eps) + beta, by the mean and variance of the batch's own u
     (Ioffe & Szegedy 2015). x (N, C) or (N, H, W, C); gamma, beta (C,).
 
-    u is x or, with a slope, leaky_relu(x, slope) in the same passes over memory. of_batch:
+    u is x or, with a slope, leaky_relu(x, slope) in the same passes over memory. batch_moments:
     `moments(x, slope=slope)`, where the caller has them already.
     """
-    mean, variance = kernels.moments(x, slope) if of_batch is None else of_batch
+    mean, variance = kernels.moments(x, slope) if batch_moments is None else batch_moments
     _check(x, gamma=gamma, beta=beta, mean=mean, variance=variance)
     rows = math.prod(x.shape[:-1])
     if rows == 1:
@@ -56,9 +56,9 @@ def batch_norm(
         )
     r = 1 / np.sqrt(variance + eps)
 
-    @once
+    @shared
     def sums(g: Array) -> tuple[Array, Array]:  # of g, of g (u - mean)
-        return kernels.channel_sums(g, x, mean, slope)
+        return kernels.batch_norm_sums(g, x, mean, slope)
 
     def grad_x(g: Array) -> Array:
         total, weighted = sums(g)
@@ -80,7 +80,7 @@ def normalize(
     variance: Array,
     eps: float = 1e-5,
     slope: float = 1.0,
-) -> Grads:
+) -> ValueAndVJPs:
     """gamma (u - mean) / sqrt(variance + eps) + beta, by a given mean and variance: batch
     normalisation in use. x (..., C), all others (C,); u as in `batch_norm`."""
     _check(x, gamma=gamma, beta=beta, mean=mean, variance=variance)
@@ -88,6 +88,6 @@ def normalize(
     return (
         kernels.normalize(x, mean, gamma * r, beta, slope),
         lambda g: kernels.leaky_relu_grad(g * (gamma * r), x, slope),
-        lambda g: kernels.channel_sums(g, x, mean, slope)[1] * r,
+        lambda g: kernels.batch_norm_sums(g, x, mean, slope)[1] * r,
         kernels.channel_sum,
     )

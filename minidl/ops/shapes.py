@@ -9,18 +9,18 @@ import numpy as np
 
 from ..device import Array
 from ..lift import op
-from .grads import Grads
+from .vjp import ValueAndVJPs
 
 
 @op
-def reshape(x: Array, *, shape: tuple[int, ...]) -> Grads:
+def reshape(x: Array, *, shape: tuple[int, ...]) -> ValueAndVJPs:
     """The same elements, in order, in another shape; one of its sizes may be -1: the rest."""
     before = x.shape
     return x.reshape(shape), lambda g: g.reshape(before)
 
 
 @op
-def transpose(x: Array, *, axes: tuple[int, ...] | None = None) -> Grads:
+def transpose(x: Array, *, axes: tuple[int, ...] | None = None) -> ValueAndVJPs:
     """The axes in another order; None reverses them. Axes below 0 count from the end."""
     y = x.transpose(axes)  # refuses axes that are none, or not all of x's
     inverse = None if axes is None else tuple(int(i) for i in np.argsort(np.mod(axes, x.ndim)))
@@ -28,7 +28,7 @@ def transpose(x: Array, *, axes: tuple[int, ...] | None = None) -> Grads:
 
 
 @op
-def index(x: Array, *, at: Any) -> Grads:
+def index(x: Array, *, at: Any) -> ValueAndVJPs:
     """x[at]: integers, slices, None and ..., or arrays, in which an element may occur twice."""
 
     shape, size = x.shape, x.size
@@ -48,7 +48,7 @@ def index(x: Array, *, at: Any) -> Grads:
 
 
 @op
-def concatenate(*xs: Array, axis: int = 0) -> Grads:
+def concatenate(*xs: Array, axis: int = 0) -> ValueAndVJPs:
     """Arrays joined along an axis; their other axes agree."""
     ends = [0, *(int(n) for n in np.cumsum([x.shape[axis] for x in xs]))]
     before = (slice(None),) * (axis % xs[0].ndim)

@@ -42,20 +42,20 @@ class Optimizer:
 
     slots: tuple[str, ...] = ()
 
-    def __init__(self, parameters: Iterable[Tensor], *, rate: float) -> None:
+    def __init__(self, parameters: Iterable[Tensor], *, lr: float) -> None:
         self.parameters = movable(type(self).__name__, parameters)
-        self.rate, self.steps = rate, 0
+        self.lr, self.steps = lr, 0
         for slot in self.slots:
             setattr(self, slot, [np.zeros_like(p.data) for p in self.parameters])
 
     @property
-    def rate(self) -> float:
-        return self._rate
+    def lr(self) -> float:
+        return self._lr
 
-    @rate.setter
-    def rate(self, rate: float) -> None:
-        self._check(rate=(rate, 0 <= rate < math.inf, "0 or more"))
-        self._rate = rate
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self._check(lr=(lr, 0 <= lr < math.inf, "0 or more"))
+        self._lr = lr
 
     def step(self, grads: Sequence[Array]) -> None:
         raise NotImplementedError
@@ -89,7 +89,7 @@ class Optimizer:
         return grads
 
     def state(self) -> dict[str, Array]:
-        """Everything that the next step depends on, besides parameters and rate."""
+        """Everything that the next step depends on, besides parameters and learning rate."""
         arrays = {f"{s}.{i}": a for s in self.slots for i, a in enumerate(getattr(self, s))}
         return {"steps": np.array(self.steps), **arrays}
 
@@ -105,13 +105,13 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Gradient descent with momentum: v <- momentum v - rate g, p <- p + v (Polyak 1964)."""
+    """Gradient descent with momentum: v <- momentum v - lr g, p <- p + v (Polyak 1964)."""
 
     slots = ("velocity",)
     velocity: list[Array]
 
-    def __init__(self, parameters: Iterable[Tensor], *, rate: float, momentum: float = 0.0) -> None:
-        super().__init__(parameters, rate=rate)
+    def __init__(self, parameters: Iterable[Tensor], *, lr: float, momentum: float = 0.0) -> None:
+        super().__init__(parameters, lr=lr)
         self._check(momentum=(momentum, 0 <= momentum < 1, "0 <= momentum < 1"))
         self.momentum = momentum
 
@@ -120,12 +120,12 @@ class SGD(Optimizer):
         self.steps += 1
         for p, g, v in zip(self.parameters, grads, self.velocity, strict=True):
             v *= self.momentum
-            v -= self.rate * g
+            v -= self.lr * g
             p.data += v
 
 
 class Adam(Optimizer):
-    """Steps of about `rate` in every direction, whatever the gradient's scale (Kingma & Ba 2015).
+    """Steps of about `lr` in every direction, whatever the gradient's scale (Kingma & Ba 2015).
 
     m and v are running means of the gradient and of its square. eps is added to sqrt(v) before the
     correction of its bias, the second form of the paper's section 2.
@@ -139,12 +139,12 @@ class Adam(Optimizer):
         self,
         parameters: Iterable[Tensor],
         *,
-        rate: float = 1e-3,
+        lr: float = 1e-3,
         beta1: float = 0.9,
         beta2: float = 0.999,
         eps: float = 1e-8,
     ) -> None:
-        super().__init__(parameters, rate=rate)
+        super().__init__(parameters, lr=lr)
         self._check(
             beta1=(beta1, 0 <= beta1 < 1, "0 <= beta1 < 1"),
             beta2=(beta2, 0 <= beta2 < 1, "0 <= beta2 < 1"),
@@ -157,6 +157,6 @@ class Adam(Optimizer):
         self.steps += 1
         bias = math.sqrt(1 - self.beta2**self.steps) / (1 - self.beta1**self.steps)
         data = [p.data for p in self.parameters]
-        rate = self.rate * bias
-        kernels.adam(data, grads, self.m, self.v, rate, self.beta1, self.beta2, self.eps)
+        lr = self.lr * bias
+        kernels.adam(data, grads, self.m, self.v, lr, self.beta1, self.beta2, self.eps)
         changed(data)

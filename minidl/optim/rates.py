@@ -12,16 +12,16 @@ from ..tensor import Tensor
 
 
 def warmup_cosine(
-    rate: float, step: int, steps: int, *, warmup: int = 0, floor: float = 0.0
+    lr: float, step: int, steps: int, *, warmup: int = 0, floor: float = 0.0
 ) -> float:
-    """Up linearly to `rate` over the first `warmup` steps, then down a cosine to floor * rate.
+    """Up linearly to `lr` over the first `warmup` steps, then down a cosine to floor * lr.
 
     step counts from 0 to steps - 1 (Loshchilov & Hutter 2017).
     """
     if step < warmup:
-        return rate * (step + 1) / warmup
+        return lr * (step + 1) / warmup
     done = min(1.0, (step - warmup) / max(1, steps - warmup))
-    return rate * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done)))
+    return lr * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 def clip_gradients(grads: Iterable[Array], norm: float) -> tuple[list[Array], float]:

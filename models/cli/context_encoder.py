@@ -62,7 +62,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         "net": options.net,
         "mask": options.mask,
         "adversarial": options.adversarial,
-        "generator_rate": options.rate,
+        "generator_rate": options.lr,
         "batch": options.batch,
         "alone": 0.0 if options.begin else None,  # it has learned alone already
         "freeze_encoder": options.freeze_encoder,

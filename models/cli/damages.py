@@ -28,7 +28,7 @@ def train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--hidden", type=count, help="units of each hidden layer (720; text: 576)")
     command.add_argument("--batch", type=count, help="patches to a step (256; paper: 10,000)")
     command.add_argument(
-        "--rate", type=amount, help="Adam's in fine-tuning, pre-training's in proportion (0.004)"
+        "--lr", type=amount, help="Adam's in fine-tuning, pre-training's in proportion (0.004)"
     )
     command.add_argument(
         "--optimizer", choices=("adam", "lbfgs"), help="instead of the recipe's own"

@@ -78,10 +78,11 @@ def _findings() -> dict[str, Any]:
 def _kernels() -> str:
     """How many threads the CPU's kernels use, and their tile. Raises ValueError, which names the
     variable, where the environment asks for what does not exist."""
-    from minidl.kernels.cpu import threads, tiles
+    from minidl.kernels.cpu.gemm.register_tile import TILE, TILES
+    from minidl.kernels.cpu.runtime import threadpool
 
-    tile = next(name for name, tile in tiles.TILES.items() if tile is tiles.TILE)
-    return f"Numba, {threads.count()} threads, tiles for {tile}"
+    tile = next(name for name, tile in TILES.items() if tile is TILE)
+    return f"Numba, {threadpool.num_threads()} threads, tiles for {tile}"
 
 
 def _gpu() -> dict[str, Any]:

@@ -48,7 +48,7 @@ def train(command: argparse.ArgumentParser) -> None:
     length.add_argument("--minutes", type=amount, help="about (60)")
     length.add_argument("--steps", type=count, help="exactly so many instead")
     command.add_argument("--batch", type=count, help="pictures to a step (16)")
-    command.add_argument("--rate", type=amount, help="of the generator (2e-3; for report 2e-4)")
+    command.add_argument("--lr", type=amount, help="of the generator (2e-3; for report 2e-4)")
     command.add_argument("--seed", type=seed, help="of all chance (0)")
     command.add_argument(
         "--every", type=amount, default=120.0, help="seconds between reports (%(default)g)"

@@ -120,8 +120,8 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         recipe = replace(recipe, hidden=(options.hidden,) * len(recipe.hidden))
     if options.batch:
         recipe = replace(recipe, batch=options.batch)
-    if options.rate:
-        factor = options.rate / recipe.rates[-1]
+    if options.lr:
+        factor = options.lr / recipe.rates[-1]
         recipe = replace(recipe, rates=tuple(rate * factor for rate in recipe.rates))
     if options.optimizer and options.optimizer != recipe.optimizer:
         lbfgs = options.optimizer == "lbfgs"

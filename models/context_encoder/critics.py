@@ -26,7 +26,7 @@ class GlobalLocal(nn.Module):
             widths = [3, *map(c, steps)]
             layers: list[nn.Module] = []
             for before, after in itertools.pairwise(widths):
-                conv = nn.Conv2D(before, after, window=3, stride=2, rng=rng)
+                conv = nn.Conv2D(before, after, kernel_size=3, stride=2, rng=rng)
                 layers += [conv, nn.LeakyReLU()]
             numbers = (inputs // 2 ** len(steps)) ** 2 * c(steps[-1])
             return nn.Sequential(
@@ -62,7 +62,7 @@ class GlobalLocalTrainer(Trainer):
             raise ValueError(f"global and local critics: not for the net {settings.net!r}")
         self.discriminator = GlobalLocal(c, side=holes.side, rng=rng).to(device)
         self.d_optimizer = optim.Adam(
-            self.discriminator.parameters(), rate=settings.discriminator_rate, beta1=0.5
+            self.discriminator.parameters(), lr=settings.discriminator_rate, beta1=0.5
         )
 
     def judged(self, square: Tensor | Array, batch: Batch) -> Tensor:

@@ -180,7 +180,7 @@ class Filler:
             generator.load_state(state)
         except ValueError as error:
             raise _damaged(path, error) from error
-        generator.to(device).read_only()
+        generator.to(device).freeze_weights()
         filler = cls(said.net, generator, holes, width=said.width)
         filler.mirror, filler.texture = mirror, texture
         return filler

@@ -198,7 +198,7 @@ def _train(run: Run, trainer: Trainer, validation: Validation, every: float, qui
         row: dict[str, Any] = {
             "step": trainer.step,
             "seconds": round(before + time.perf_counter() - began, 1),
-            "rate": trainer.g_optimizer.rate,
+            "rate": trainer.g_optimizer.lr,
             **{name: round(x, 5) for name, x in trainer.mean_losses()._asdict().items()},
             **{name: round(x, 3) for name, x in validation.score(trainer.filler).items()},
         }

@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,7 @@ class Mixing(nn.Module):
         self.added = nn.Sequential(
             nn.ChannelwiseLinear(channels, size, rng=rng),
             nn.LeakyReLU(),
-            nn.Conv2D(channels, channels, window=1, rng=rng),
+            nn.Conv2D(channels, channels, kernel_size=1, rng=rng),
             nn.BatchNorm(channels),
         )
         self.leaky = nn.LeakyReLU()
@@ -110,11 +111,11 @@ class CompactGenerator(nn.Module):
         linked: bool = True,
     ) -> None:
         def down(inputs: int, outputs: int) -> nn.Module:
-            conv = nn.Conv2D(inputs, outputs, window=3, stride=2, rng=rng)
+            conv = nn.Conv2D(inputs, outputs, kernel_size=3, stride=2, rng=rng)
             return nn.Sequential(conv, nn.BatchNorm(outputs), nn.LeakyReLU())
 
         def up(inputs: int, outputs: int) -> nn.Module:
-            conv = nn.UpSampleConv2D(inputs, outputs, rng=rng)
+            conv = nn.UpsampleConv2D(inputs, outputs, rng=rng)
             return nn.Sequential(conv, nn.BatchNorm(outputs), nn.LeakyReLU())
 
         self.whole = whole
@@ -132,11 +133,11 @@ class CompactGenerator(nn.Module):
             up(c(128), c(64)),  # 32x32x64
             up(c(64), c(24)),  # 64x64x24
         ]
-        links = [nn.Conv2D(n, n, window=1, rng=rng) for n in (c(128), c(64), c(24))]
+        links = [nn.Conv2D(n, n, kernel_size=1, rng=rng) for n in (c(128), c(64), c(24))]
         self.links = links if linked else []  # drawn all the same: the others begin no differently
         self.last = nn.Sequential(
             up(c(24), c(16)),  # 64x64x16, of the middle 32x32x24
-            nn.Conv2D(c(16), 3, window=3, rng=rng, std=0.01),  # 64x64x3
+            nn.Conv2D(c(16), 3, kernel_size=3, rng=rng, std=0.01),  # 64x64x3
             nn.Tanh(),
         )
 
@@ -171,14 +172,14 @@ def compact_discriminator(c: Channels, rng: np.random.Generator, whole: bool) ->
     """
 
     def down(inputs: int, outputs: int) -> Layers:
-        return [nn.Conv2D(inputs, outputs, window=3, stride=2, rng=rng), nn.LeakyReLU()]
+        return [nn.Conv2D(inputs, outputs, kernel_size=3, stride=2, rng=rng), nn.LeakyReLU()]
 
     return nn.Sequential(
         *down(3, c(32)),  # 32x32x32
         *down(c(32), c(64)),  # 16x16x64
         *down(c(64), c(96)),  # 8x8x96
         *down(c(96), c(128)),  # 4x4x128
-        nn.Conv2D(c(128), 1, window=1, rng=rng),  # 4x4x1
+        nn.Conv2D(c(128), 1, kernel_size=1, rng=rng),  # 4x4x1
     )
 
 
@@ -189,11 +190,11 @@ def report_generator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.S
     """256x256x3 -> 64x64x3. Without the channel-wise layer no pixel sees the whole context."""
 
     def down(inputs: int, outputs: int) -> Layers:
-        conv = nn.Conv2D(inputs, outputs, window=3, stride=2, rng=rng)
+        conv = nn.Conv2D(inputs, outputs, kernel_size=3, stride=2, rng=rng)
         return [conv, nn.BatchNorm(outputs, momentum=0.8, slope=0.2)]  # LeakyReLU first
 
     def up(inputs: int, outputs: int) -> Layers:
-        conv = nn.UpSampleConv2D(inputs, outputs, rng=rng)
+        conv = nn.UpsampleConv2D(inputs, outputs, rng=rng)
         return [conv, nn.BatchNorm(outputs, momentum=0.8, slope=0)]  # ReLU first
 
     return nn.Sequential(
@@ -202,7 +203,7 @@ def report_generator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.S
         *down(c(64), c(128)),  # 32x32x128
         *down(c(128), c(256)),  # 16x16x256
         *down(c(256), c(512)),  # 8x8x512
-        nn.Conv2D(c(512), c(512), window=1, stride=2, rng=rng),  # 4x4x512
+        nn.Conv2D(c(512), c(512), kernel_size=1, stride=2, rng=rng),  # 4x4x512
         nn.LeakyReLU(),
         nn.Dropout(0.5, rng=rng),
         *up(c(512), c(256)),  # 8x8x256
@@ -210,7 +211,7 @@ def report_generator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.S
         *up(c(128), c(64)),  # 32x32x64
         *up(c(64), c(64)),  # 64x64x64
         *(up(c(64), c(64)) + up(c(64), c(64)) if whole else []),  # 256x256x64
-        nn.Conv2D(c(64), 3, window=3, rng=rng),  # 64x64x3
+        nn.Conv2D(c(64), 3, kernel_size=3, rng=rng),  # 64x64x3
         nn.Tanh(),
     )
 
@@ -219,7 +220,7 @@ def report_discriminator(c: Channels, rng: np.random.Generator, whole: bool) -> 
     """64x64x3 -> 1 logit."""
 
     def down(inputs: int, outputs: int) -> Layers:
-        conv = nn.Conv2D(inputs, outputs, window=3, stride=2, rng=rng)
+        conv = nn.Conv2D(inputs, outputs, kernel_size=3, stride=2, rng=rng)
         return [conv, nn.BatchNorm(outputs, momentum=0.8, slope=0.2)]  # LeakyReLU first
 
     return nn.Sequential(
@@ -240,25 +241,25 @@ def authors_generator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.
     """128x128x3 -> 64x64x3, through a bottleneck of 4000 numbers."""
 
     def down(inputs: int, outputs: int) -> Layers:
-        conv = nn.Conv2D(inputs, outputs, window=4, stride=2, pad=1, rng=rng, std=0.02)
+        conv = nn.Conv2D(inputs, outputs, kernel_size=4, stride=2, padding=1, rng=rng, std=0.02)
         return [conv, nn.BatchNorm(outputs), nn.LeakyReLU()]
 
     def up(inputs: int, outputs: int) -> Layers:
-        conv = nn.ConvTranspose2D(inputs, outputs, window=4, stride=2, pad=1, rng=rng, std=0.02)
-        return [conv, nn.BatchNorm(outputs), nn.ReLU()]
+        how: Any = {"kernel_size": 4, "stride": 2, "padding": 1, "rng": rng, "std": 0.02}
+        return [nn.ConvTranspose2D(inputs, outputs, **how), nn.BatchNorm(outputs), nn.ReLU()]
 
     return nn.Sequential(
-        nn.Conv2D(3, c(64), window=4, stride=2, pad=1, rng=rng, std=0.02),  # 64x64x64
+        nn.Conv2D(3, c(64), kernel_size=4, stride=2, padding=1, rng=rng, std=0.02),  # 64x64x64
         nn.LeakyReLU(),
         *down(c(64), c(64)),  # 32x32x64
         *down(c(64), c(128)),  # 16x16x128
         *down(c(128), c(256)),  # 8x8x256
         *down(c(256), c(512)),  # 4x4x512
-        nn.Conv2D(c(512), c(4000), window=4, pad=0, rng=rng, std=0.02),  # 1x1x4000
+        nn.Conv2D(c(512), c(4000), kernel_size=4, padding=0, rng=rng, std=0.02),  # 1x1x4000
         nn.BatchNorm(c(4000)),
         nn.LeakyReLU(),
         nn.ConvTranspose2D(
-            c(4000), c(512), window=4, stride=1, pad=0, rng=rng, std=0.02
+            c(4000), c(512), kernel_size=4, stride=1, padding=0, rng=rng, std=0.02
         ),  # 4x4x512
         nn.BatchNorm(c(512)),
         nn.ReLU(),
@@ -266,7 +267,9 @@ def authors_generator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.
         *up(c(256), c(128)),  # 16x16x128
         *up(c(128), c(64)),  # 32x32x64
         *(up(c(64), c(64)) if whole else []),  # 64x64x64
-        nn.ConvTranspose2D(c(64), 3, window=4, stride=2, pad=1, rng=rng, std=0.02),  # 64x64x3
+        nn.ConvTranspose2D(
+            c(64), 3, kernel_size=4, stride=2, padding=1, rng=rng, std=0.02
+        ),  # 64x64x3
         nn.Tanh(),
     )
 
@@ -275,17 +278,17 @@ def authors_discriminator(c: Channels, rng: np.random.Generator, whole: bool) ->
     """64x64x3 -> 1 logit."""
 
     def down(inputs: int, outputs: int) -> Layers:
-        conv = nn.Conv2D(inputs, outputs, window=4, stride=2, pad=1, rng=rng, std=0.02)
+        conv = nn.Conv2D(inputs, outputs, kernel_size=4, stride=2, padding=1, rng=rng, std=0.02)
         return [conv, nn.BatchNorm(outputs), nn.LeakyReLU()]
 
     return nn.Sequential(
-        nn.Conv2D(3, c(64), window=4, stride=2, pad=1, rng=rng, std=0.02),  # 32x32x64
+        nn.Conv2D(3, c(64), kernel_size=4, stride=2, padding=1, rng=rng, std=0.02),  # 32x32x64
         nn.LeakyReLU(),
         *(down(c(64), c(64)) if whole else []),  # of 128x128x3: 32x32x64
         *down(c(64), c(128)),  # 16x16x128
         *down(c(128), c(256)),  # 8x8x256
         *down(c(256), c(512)),  # 4x4x512
-        nn.Conv2D(c(512), 1, window=4, pad=0, rng=rng, std=0.02),  # 1x1x1
+        nn.Conv2D(c(512), 1, kernel_size=4, padding=0, rng=rng, std=0.02),  # 1x1x1
         nn.Flatten(),  # 1
     )
 

@@ -76,9 +76,9 @@ class Trainer:
         self.frozen = self._encoder() if settings.freeze_encoder else nn.Sequential()
         frozen = {id(parameter) for parameter in self.frozen.parameters()}
         self.learning = [p for p in self.generator.parameters() if id(p) not in frozen]
-        self.g_optimizer = optim.Adam(self.learning, rate=0, beta1=settings.beta1)
+        self.g_optimizer = optim.Adam(self.learning, lr=0, beta1=settings.beta1)
         self.d_optimizer = optim.Adam(
-            self.discriminator.parameters(), rate=settings.discriminator_rate, beta1=0.5
+            self.discriminator.parameters(), lr=settings.discriminator_rate, beta1=0.5
         )
         self.rng = rng  # from here on that of dropout, which was given it
         numbers = np.random.default_rng(int(rng.integers(2**62)))
@@ -93,7 +93,7 @@ class Trainer:
         Raises TrainingError as soon as a loss is seen not to be a number.
         """
         while self.step < self.steps:
-            self.g_optimizer.rate = self.settings.generator_rate * self.rate_share()
+            self.g_optimizer.lr = self.settings.generator_rate * self.rate_share()
             self.frozen.train(False)  # so that the statistics of its batch norms stay, too
             self._unseen.append(self.take_step(self.batches.next(), self.adversarial_share()))
             self.step += 1
@@ -187,7 +187,7 @@ class Trainer:
             ):
                 raise TrainingError(
                     f"a loss is no longer a number, near step {self.step} of {self.steps}: "
-                    "lower the rate (the last checkpoint is from before)"
+                    "lower the learning rate (the last checkpoint is from before)"
                 )
             self._seen.append(numbers)
         self._unseen = []

@@ -66,7 +66,7 @@ class Merger:
             np.asarray(a, like=self.total) for a in (rows, columns, self.window)
         )
         patches = patches.reshape(-1, size, size)
-        kernels.lay_patches(self.total, self.weight, patches, rows, columns, window)
+        kernels.fold(self.total, self.weight, patches, rows, columns, window)
 
     def picture(self) -> np.ndarray:
         """(H, W) float32. Raises ValueError if some pixel lies under no patch."""

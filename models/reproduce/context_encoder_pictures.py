@@ -161,10 +161,10 @@ def critic(
     fakes = [_squares(w.filler.complete(known, masks, corners)) for w in models.values()]
     real = _squares(known / np.float32(255))
     network = networks.build("compact", rng=rng)[1]
-    adam = optim.Adam(network.parameters(), rate=RATE, beta1=0.5)
+    adam = optim.Adam(network.parameters(), lr=RATE, beta1=0.5)
     steps = critic_steps(plan)
     for step in range(steps):
-        adam.rate = optim.warmup_cosine(RATE, step, steps)
+        adam.lr = optim.warmup_cosine(RATE, step, steps)
         which, other = rng.integers(0, len(real), (2, BATCH))
         fake = np.concatenate([f[other[i :: len(fakes)]] for i, f in enumerate(fakes)])
         loss = losses.discriminator(network(real[which]), network(fake))

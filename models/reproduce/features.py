@@ -58,9 +58,9 @@ def train(
 ) -> DenoisingAutoencoder:
     """One auto-encoder trained by eq. 6, each step on freshly corrupted digits (N, 784)."""
     network = DenoisingAutoencoder(digits.shape[1], how.hidden, rng=rng, rho=EQUATION_6.rho)
-    adam = optim.Adam(network.parameters(), rate=how.rate, beta2=0.99)
+    adam = optim.Adam(network.parameters(), lr=how.rate, beta2=0.99)
     for step in range(how.steps):
-        adam.rate = optim.warmup_cosine(how.rate, step, how.steps, warmup=min(200, how.steps // 10))
+        adam.lr = optim.warmup_cosine(how.rate, step, how.steps, warmup=min(200, how.steps // 10))
         y = digits[rng.integers(0, len(digits), how.batch)]
         loss = network.loss(corrupt(y, rng), y, EQUATION_6)
         adam.step(gradients(loss, network.parameters()))

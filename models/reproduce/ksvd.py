@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minidl.kernels.cpu.compiling import compiled
+from minidl.kernels.cpu.runtime.jit import jit
 from models.images.patches import PatchSampler, positions, restore
 
 SIDE, ATOMS = 8, 256
@@ -25,7 +25,7 @@ MOST = 32  # atoms to a patch
 ROUNDS, PATCHES = 10, 40_000  # of learning
 
 
-@compiled
+@jit
 def _pursue(correlations, gram, energies, tolerance, atoms, coefficients):  # type: ignore[no-untyped-def]
     """Batch-OMP with progressive Cholesky: atoms (N, K), -1 where unused, and coefficients."""
     count, most = atoms.shape

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minidl.kernels.cpu.compiling import compiled
+from minidl.kernels.cpu.runtime.jit import jit
 from models.images.patches import PatchSampler, cut, positions, restore
 
 from .ksvd import SIDE, learn
@@ -21,7 +21,7 @@ MOST = 16  # atoms to a patch, and no more than a third of its known pixels
 ROUNDS, PATCHES = 4, 6_000  # of learning
 
 
-@compiled
+@jit
 def _meet(x, k, d, tolerance, most, found):  # type: ignore[no-untyped-def]
     """found (N, P): orthogonal matching pursuit of the known pixels, by Gram-Schmidt."""
     basis = np.zeros((most, x.shape[1]))  # q: the chosen atoms' known pixels, orthonormal

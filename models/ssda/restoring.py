@@ -205,7 +205,7 @@ class Restorer:
 
     @classmethod
     def load(cls, path: str | Path, *, device: Device = CPU) -> Restorer:
-        """To be used, not to be trained further: the network is `read_only`.
+        """To be used, not to be trained further: the network is `freeze_weights`.
 
         Raises CheckpointError for a file that is missing, damaged, or of another model.
         """
@@ -220,7 +220,7 @@ class Restorer:
             raise checkpoint.CheckpointError(
                 f"{path}: a damaged ssda checkpoint ({error})"
             ) from error
-        network.to(device).read_only()
+        network.to(device).freeze_weights()
         return cls(network, said.patch, said.coding, said.damage)
 
 

@@ -96,7 +96,7 @@ class Trainer:
         self.optimizer: optim.Adam | optim.LBFGS = (
             optim.LBFGS(parameters)
             if self.recipe.optimizer == "lbfgs"
-            else optim.Adam(parameters, rate=self.stages[stage].rate, beta2=0.99)
+            else optim.Adam(parameters, lr=self.stages[stage].rate, beta2=0.99)
         )
 
         def learn(x: Array, y: Array) -> tuple[Array, list[Array]]:
@@ -145,7 +145,7 @@ class Trainer:
             loss = self.optimizer.step(lambda: stage.loss(x, y))
         else:
             warmup = min(200, stage.steps // 10)
-            self.optimizer.rate = optim.warmup_cosine(
+            self.optimizer.lr = optim.warmup_cosine(
                 stage.rate, self.step, stage.steps, warmup=warmup
             )
             loss, grads = self._learn(x, y)
@@ -182,7 +182,7 @@ class Trainer:
     def _diverged(self, what: str) -> TrainingError:
         return TrainingError(
             f"{what} of {self.stages[self.stage].name} is no longer a number, at step {self.done} "
-            f"of {self.total}: lower the rate (a checkpoint is from before)"
+            f"of {self.total}: lower the learning rate (a checkpoint is from before)"
         )
 
     def mean_loss(self) -> float:

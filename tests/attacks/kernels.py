@@ -25,13 +25,15 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.cpu import dense, threads, tiles
+from minidl.kernels.cpu import tuning
+from minidl.kernels.cpu.gemm.register_tile import TILE, TILES
+from minidl.kernels.cpu.runtime import threadpool
 from tests import guarded
 from tests.attacks import shapes
 
 ROOT = Path(__file__).resolve().parents[2]
 SIMD, DENSE = ("avx512", "avx2", "plain"), ("blas", "tiles")
-OWN = next(name for name, tile in tiles.TILES.items() if tile == tiles.TILE)
+OWN = next(name for name, tile in TILES.items() if tile == TILE)
 LEAST = 25  # seconds of a setting, as much of which may be spent on compiling
 MOST = 16  # roundings of the bound that a kernel may be off
 
@@ -117,8 +119,9 @@ def _prepared(
     """A source of guarded arrays, for kernels that work in sizes of chance."""
     guarded.clear()
     guarded.choose(small=chance.random() < 0.6)
-    dense.BY_QUARTERS, dense.FEW = chance.choice([2, 64, 240]), chance.choice([0, 9999, 1 << 18])
-    threads.use(chance.choice([1, 1, 2, 3, 7]))
+    tuning.STRASSEN_MIN_SIDE = chance.choice([2, 64, 240])
+    tuning.GEMM_MAX_COLUMN_READ = chance.choice([0, 9999, 1 << 18])
+    threadpool.set_num_threads(chance.choice([1, 1, 2, 3, 7]))
     guarded.everywhere(at_end)
     return lambda *shape: guarded.guarded(rng.standard_normal(shape).astype(dtype), at_end)
 

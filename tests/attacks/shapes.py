@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from minidl.kernels import cpu, reference
-from minidl.kernels.cpu import dense, memory
+from minidl.kernels.cpu.gemm import gemm
+from minidl.kernels.cpu.runtime import buffer_pool
 
 Draw = Callable[..., np.ndarray]
 Result = tuple[str, np.ndarray, np.ndarray, Any]
@@ -40,29 +41,32 @@ def compared(name: str, *arguments: Any, bound: Any = None) -> Iterator[Result]:
 def convolution(chance: random.Random, draw: Draw) -> Iterator[Result]:
     """Windows up to 7, strides up to 4, zeros up to 3 on each side."""
     C, O, N = chance.randrange(1, 71), chance.randrange(1, 71), chance.randrange(1, 6)
-    window, stride = (
+    kernel_size, stride = (
         (chance.randrange(1, 8), chance.randrange(1, 8)),
         chance.choice([1, 1, 2, 2, 3, 4]),
     )
     if chance.random() < 0.4:
-        window, stride = (chance.choice([3, 4]), chance.choice([3, 4])), 2
+        kernel_size, stride = (chance.choice([3, 4]), chance.choice([3, 4])), 2
     size = chance.randrange(1, 31), chance.randrange(1, 31)
-    if N * C * O * size[0] * size[1] * window[0] * window[1] > 2e7:
+    if N * C * O * size[0] * size[1] * kernel_size[0] * kernel_size[1] > 2e7:
         size = min(size[0], 9), min(size[1], 9)
-    pad = tuple(chance.randrange(4) for _ in range(4))
+    padding = tuple(chance.randrange(4) for _ in range(4))
     if chance.random() < 0.12:
-        size, pad = window, (0, 0, 0, 0)
-    size = max(size[0], window[0] - pad[0] - pad[1]), max(size[1], window[1] - pad[2] - pad[3])
-    x, w = draw(N, *size, C), draw(*window, C, O)
+        size, padding = kernel_size, (0, 0, 0, 0)
+    size = (
+        max(size[0], kernel_size[0] - padding[0] - padding[1]),
+        max(size[1], kernel_size[1] - padding[2] - padding[3]),
+    )
+    x, w = draw(N, *size, C), draw(*kernel_size, C, O)
     b = draw(O) if chance.random() < 0.7 else None
     if chance.random() < 0.3:
         w.setflags(write=False)
-    yield from compared("conv2d", x, w, b, stride, pad)
-    P = (pad[0] + size[0] + pad[1] - window[0]) // stride + 1
-    Q = (pad[2] + size[1] + pad[3] - window[1]) // stride + 1
+    yield from compared("conv2d", x, w, b, stride, padding)
+    P = (padding[0] + size[0] + padding[1] - kernel_size[0]) // stride + 1
+    Q = (padding[2] + size[1] + padding[3] - kernel_size[1]) // stride + 1
     g = draw(N, P, Q, O)
-    yield from compared("conv2d_grad_x", g, w, size, stride, pad)
-    yield from compared("conv2d_grad_w", x, g, window, stride, pad)
+    yield from compared("conv2d_grad_x", g, w, size, stride, padding)
+    yield from compared("conv2d_grad_w", x, g, kernel_size, stride, padding)
 
 
 def doubling(chance: random.Random, draw: Draw) -> Iterator[Result]:
@@ -91,9 +95,9 @@ def product(chance: random.Random, draw: Draw) -> Iterator[Result]:
     bound = 2 * (np.abs(wide(a)) @ np.abs(wide(b))).max() + np.abs(wide(bias))
     yield from compared("matmul", a, b, bias, bound=bound)
     yield from compared("matmul", a, b, bound=bound)
-    y = memory.empty((M, N), a.dtype)
-    dense.product(a, b, bias, y)
-    yield "dense.product", y, reference.matmul(wide(a), wide(b), wide(bias)), bound
+    y = buffer_pool.empty((M, N), a.dtype)
+    gemm.gemm(a, b, bias, y)
+    yield "gemm", y, reference.matmul(wide(a), wide(b), wide(bias)), bound
     count = chance.randrange(1, 4)
     yield from compared("matmul", factor(count, M, K), factor(count, K, N), None, bound=bound)
 
@@ -106,7 +110,7 @@ def statistics(chance: random.Random, draw: Draw) -> Iterator[Result]:
     yield from compared("channel_sum", x)
     yield from compared("moments", x, slope, bound=(8, 64))
     yield from compared("normalize", x, mean, scale, shift, slope, bound=64)
-    yield from compared("channel_sums", g, x, mean, slope, bound=(8 * rows, 64 * rows))
+    yield from compared("batch_norm_sums", g, x, mean, slope, bound=(8 * rows, 64 * rows))
     yield from compared("batch_norm_grad", g, x, mean, scale, a, b, slope, bound=512)
     yield from compared("squared_distance", x, g, bound=40 * x.size)
 
@@ -147,10 +151,10 @@ def patches(chance: random.Random, draw: Draw) -> Iterator[Result]:
     total, weight = (wide(draw(H, W)) for _ in range(2))
     given = draw(len(rows) * len(columns), size, size), rows, columns, draw(size, size)
     exact = total.copy(), weight.copy()
-    reference.lay_patches(*exact, *given)
-    cpu.lay_patches(total, weight, *given)
-    yield "lay_patches", total, exact[0], 64
-    yield "lay_patches", weight, exact[1], 64
+    reference.fold(*exact, *given)
+    cpu.fold(total, weight, *given)
+    yield "fold", total, exact[0], 64
+    yield "fold", weight, exact[1], 64
 
 
 KINDS = [convolution] * 6 + [doubling] * 2 + [product] * 3 + [statistics] * 2 + [elements, patches]

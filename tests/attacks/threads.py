@@ -25,7 +25,7 @@ os.environ.setdefault("MINIDL_THREADS", "3")
 import numpy as np
 
 from minidl import kernels
-from minidl.kernels.cpu import board, threads
+from minidl.kernels.cpu.runtime import parallel_for, threadpool
 
 WORKS = range(8)
 PROGRAM = """
@@ -170,7 +170,7 @@ def _interrupts(
         if work(4) != expected[4]:
             wrong.append("after an interrupt, results are others")
     signal.signal(signal.SIGALRM, before)
-    if threads._board.words[board.USED]:
+    if threadpool._board.words[parallel_for.USED]:
         wrong.append("after interrupts, the board is still taken")
     return count
 

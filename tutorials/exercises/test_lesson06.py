@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from minidl import ops
+from minidl.ops.convolution import pads_of
 
 
 def test_same_padding(answers: Any) -> None:
@@ -16,7 +17,7 @@ def test_same_padding(answers: Any) -> None:
     for size in range(1, 12):
         for window in range(1, 6):
             for stride in range(1, 4):
-                rule = ops.padding("same", (size, size), (window, window), stride)
+                rule = pads_of("same", (size, size), (window, window), stride)
                 assert tuple(answers.same_padding(size, window, stride)) == rule[:2]
 
 

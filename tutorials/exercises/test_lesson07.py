@@ -26,7 +26,7 @@ def test_upsample_grad(answers: Any, factor: int) -> None:
 def test_conv_transpose(answers: Any, window: int, stride: int, pad: int) -> None:
     rng = np.random.default_rng(1)
     x, w = rng.normal(size=(3, 2, 4)), rng.normal(size=(window, window, 5, 4))
-    expected = ops.conv_transpose2d(x[None], w, np.zeros(5), stride=stride, pad=pad).data[0]
+    expected = ops.conv_transpose2d(x[None], w, np.zeros(5), stride=stride, padding=pad).data[0]
     np.testing.assert_allclose(answers.conv_transpose(x, w, stride, pad), expected)
 
 

@@ -45,7 +45,7 @@ def test_adam_step(answers: Any) -> None:
     rng = np.random.default_rng(3)
     p = rng.normal(size=7)
     m, s, expected = np.zeros(7), np.zeros(7), Tensor(p.copy())
-    adam = optim.Adam([expected], rate=0.01)
+    adam = optim.Adam([expected], lr=0.01)
     for t in range(1, 20):
         g = rng.normal(size=7)
         answers.adam_step(p, g, m, s, t, rate=0.01)

@@ -53,8 +53,8 @@ class Players:
         rng = np.random.default_rng(1)
         self.G = nn.Sequential(nn.Linear(3, 4, rng=rng), nn.Tanh(), nn.Linear(4, 2, rng=rng))
         self.D = nn.Sequential(nn.Linear(2, 4, rng=rng), nn.LeakyReLU(), nn.Linear(4, 1, rng=rng))
-        self.g_optimizer = optim.SGD(self.G.parameters(), rate=0.1)
-        self.d_optimizer = optim.SGD(self.D.parameters(), rate=0.1)
+        self.g_optimizer = optim.SGD(self.G.parameters(), lr=0.1)
+        self.d_optimizer = optim.SGD(self.D.parameters(), lr=0.1)
         self.real = rng.normal(2, 1, (16, 2)).astype(np.float32)
         self.z = rng.normal(size=(16, 3)).astype(np.float32)
 

@@ -75,7 +75,7 @@ def _labels_exchanged(
 def _generator_helps_the_judge(
     G: Any, D: Any, g_optimizer: Any, d_optimizer: Any, real: Any, z: Any
 ) -> tuple[Any, Any]:
-    d_loss, _ = turn(G, D, optim.SGD(G.parameters(), rate=0), d_optimizer, real, z)
+    d_loss, _ = turn(G, D, optim.SGD(G.parameters(), lr=0), d_optimizer, real, z)
     g_loss = binary_cross_entropy(D(G(z)), 0.0)
     g_optimizer.step(gradients(g_loss, G.parameters()))
     return d_loss, g_loss.item()

@@ -14,12 +14,12 @@ from numba import types
 from numba.extending import overload
 
 from .. import checks
-from ..subnormal import least
-from . import threads
-from .board import parallel
-from .compiling import inner
-from .memory import empty_like, for_loop
-from .threads import GRAIN
+from ..flush_to_zero import least
+from . import tuning
+from .runtime import threadpool
+from .runtime.buffer_pool import empty_like, writable_contiguous
+from .runtime.jit import device_function
+from .runtime.parallel_for import parallel_jit
 
 # --- the exponential ---------------------------------------------------------------------------
 
@@ -59,79 +59,79 @@ def _exp(x):
 # --- the loops ---------------------------------------------------------------------------------
 
 
-@parallel
-def _sigmoid(x, y, one, least, part):
-    here = slice(part.first, part.last)
+@parallel_jit
+def _sigmoid(x, y, one, least, chunk):
+    here = slice(chunk.first, chunk.last)
     x, y = x[here], y[here]
     for i in range(x.size):
         s = one / (one + exp(-x[i]))
         y[i] = one - one if s < least else s
 
 
-@parallel
-def _sigmoid_grad(g, y, dx, one, least, part):
-    here = slice(part.first, part.last)
+@parallel_jit
+def _sigmoid_grad(g, y, dx, one, least, chunk):
+    here = slice(chunk.first, chunk.last)
     g, y, dx = g[here], y[here], dx[here]
     for i in range(g.size):
         d = g[i] * y[i] * (one - y[i])
         dx[i] = one - one if abs(d) < least else d
 
 
-@parallel
-def _tanh_grad(g, y, dx, one, part):
-    here = slice(part.first, part.last)
+@parallel_jit
+def _tanh_grad(g, y, dx, one, chunk):
+    here = slice(chunk.first, chunk.last)
     g, y, dx = g[here], y[here], dx[here]
     for i in range(g.size):
         dx[i] = g[i] * (one - y[i] * y[i])
 
 
-@inner
+@device_function
 def sloped(g, x, slope):
     """g, slope times where x <= 0. With slope 0 nothing is left of g, not even its sign or NaN."""
     down = slope * g if slope > 0 else slope
     return down if x <= 0 else g
 
 
-@parallel
-def _leaky_relu(x, y, slope, part):
-    here = slice(part.first, part.last)
+@parallel_jit
+def _leaky_relu(x, y, slope, chunk):
+    here = slice(chunk.first, chunk.last)
     x, y = x[here], y[here]
     for i in range(x.size):
         y[i] = sloped(x[i], x[i], slope)
 
 
-@parallel
-def _leaky_relu_grad(g, x, dx, slope, part):
-    here = slice(part.first, part.last)
+@parallel_jit
+def _leaky_relu_grad(g, x, dx, slope, chunk):
+    here = slice(chunk.first, chunk.last)
     g, x, dx = g[here], x[here], dx[here]
     for i in range(g.size):
         dx[i] = sloped(g[i], x[i], slope)
 
 
-@parallel
-def _add(a, row, y, part):
+@parallel_jit
+def _add(a, row, y, chunk):
     """row is as long as a, or a part of it, which is repeated."""
-    i = part.first
-    while i < part.last:
+    i = chunk.first
+    while i < chunk.last:
         first = i % row.size
-        more = row[first : first + part.last - i]
+        more = row[first : first + chunk.last - i]
         here, to = a[i : i + more.size], y[i : i + more.size]
         for k in range(more.size):
             to[k] = here[k] + more[k]
         i += more.size
 
 
-@parallel
-def _squared_distance_grad(a, b, da, twice_g, part):
-    here = slice(part.first, part.last)
+@parallel_jit
+def _squared_distance_grad(a, b, da, twice_g, chunk):
+    here = slice(chunk.first, chunk.last)
     a, b, da = a[here], b[here], da[here]
     for i in range(a.size):
         da[i] = twice_g * (a[i] - b[i])
 
 
-@parallel
-def _adam(p, g, m, v, rate, one_minus_beta1, one_minus_beta2, eps, tiny, part):
-    here = slice(part.first, part.last)
+@parallel_jit
+def _adam(p, g, m, v, lr, one_minus_beta1, one_minus_beta2, eps, tiny, chunk):
+    here = slice(chunk.first, chunk.last)
     p, g, m, v = p[here], g[here], m[here], v[here]
     zero = tiny - tiny
     for i in range(p.size):
@@ -139,7 +139,7 @@ def _adam(p, g, m, v, rate, one_minus_beta1, one_minus_beta2, eps, tiny, part):
         square = v[i] + one_minus_beta2 * (g[i] * g[i] - v[i])
         m[i] = zero if abs(mean) < tiny else mean
         v[i] = zero if square < tiny else square
-        p[i] -= rate * m[i] / (math.sqrt(v[i]) + eps)
+        p[i] -= lr * m[i] / (math.sqrt(v[i]) + eps)
 
 
 # --- the kernels: what they mean is in reference.py ----------------------------------------------
@@ -152,7 +152,8 @@ def _run(loop: Any, *arrays: np.ndarray, scalars: tuple = ()) -> None:
     T = arrays[0].dtype.type
     flat, numbers = [np.ascontiguousarray(a).reshape(-1) for a in arrays], [T(s) for s in scalars]
     size = flat[0].size
-    threads.split(loop, size, threads.parts(size, grain=GRAIN), *flat, *numbers)
+    chunks = threadpool.chunk_count(size, grain=tuning.GRAIN_SIZE)
+    threadpool.parallel_for(loop, size, chunks, *flat, *numbers)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -190,9 +191,9 @@ def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if _repeats(a):
         a, b = b, a
     row = b[(0,) * (b.ndim - 1)] if _repeats(b) else b
-    row, y = for_loop(row).reshape(-1), empty_like(a)
-    parts = threads.parts(y.size, grain=GRAIN)
-    threads.split(_add, y.size, parts, np.ascontiguousarray(a).reshape(-1), row, y.reshape(-1))
+    row, y = writable_contiguous(row).reshape(-1), empty_like(a)
+    chunks, flat = threadpool.chunk_count(y.size, grain=tuning.GRAIN_SIZE), np.ascontiguousarray(a)
+    threadpool.parallel_for(_add, y.size, chunks, flat.reshape(-1), row, y.reshape(-1))
     return y
 
 
@@ -212,7 +213,7 @@ def adam(
     g: list[np.ndarray],
     m: list[np.ndarray],
     v: list[np.ndarray],
-    rate: float,
+    lr: float,
     beta1: float,
     beta2: float,
     eps: float,
@@ -224,4 +225,4 @@ def adam(
                     f"adam: {name} must be C-contiguous and writeable to be updated in place"
                 )
         tiny = np.finfo(arrays[0].dtype).tiny
-        _run(_adam, *arrays, scalars=(rate, 1 - beta1, 1 - beta2, eps, tiny))
+        _run(_adam, *arrays, scalars=(lr, 1 - beta1, 1 - beta2, eps, tiny))

@@ -15,42 +15,42 @@ from typing import Any
 import numpy as np
 
 from .. import checks, reference
-from . import threads
-from .board import parallel
-from .compiling import inner
+from . import tuning
 from .elementwise import sloped
-from .memory import empty_like, for_loop
-from .pieces import zeros
-from .threads import GRAIN
+from .runtime import threadpool
+from .runtime.arrays import zeros
+from .runtime.buffer_pool import empty_like, writable_contiguous
+from .runtime.jit import device_function
+from .runtime.parallel_for import parallel_jit
 
 LANES = 32  # sums of a loop over neighbours: some vectors of them
 
 
-@inner
+@device_function
 def _leaky(x, slope):
     return sloped(x, x, slope)
 
 
-@inner
+@device_function
 def _copy(total, to):
     for c in range(total.size):
         to[c] = total[c]
 
 
-@parallel
-def _channel_sum(x, sums, part):
-    x, total = x[part.first : part.last], zeros(x.shape[1], np.float64)
+@parallel_jit
+def _channel_sum(x, sums, chunk):
+    x, total = x[chunk.first : chunk.last], zeros(x.shape[1], np.float64)
     for r in range(x.shape[0]):
         for c in range(total.size):
             total[c] += x[r, c]
-    _copy(total, sums[part.which, 0])
+    _copy(total, sums[chunk.number, 0])
 
 
-@parallel
-def _moments(x, origin, slope, sums, part):
+@parallel_jit
+def _moments(x, origin, slope, sums, chunk):
     """Sums of u - origin and of its square. The first row of all is no further from the mean than
     sqrt(rows) standard deviations: nothing cancels when the mean's square is subtracted."""
-    x, C, D = x[part.first : part.last], origin.size, np.float64
+    x, C, D = x[chunk.first : chunk.last], origin.size, np.float64
     total, squares = zeros(C, D), zeros(C, D)
     for r in range(0, len(x) - 3, 4):
         for c in range(C):
@@ -64,35 +64,35 @@ def _moments(x, origin, slope, sums, part):
             d = D(_leaky(x[r, c], slope)) - D(origin[c])
             total[c] += d
             squares[c] += d * d
-    _copy(total, sums[part.which, 0])
-    _copy(squares, sums[part.which, 1])
+    _copy(total, sums[chunk.number, 0])
+    _copy(squares, sums[chunk.number, 1])
 
 
-@parallel
-def _normalize(x, y, mean, scale, shift, slope, part):
-    here = slice(part.first, part.last)
+@parallel_jit
+def _normalize(x, y, mean, scale, shift, slope, chunk):
+    here = slice(chunk.first, chunk.last)
     x, y = x[here], y[here]
     for r in range(x.shape[0]):
         for c in range(mean.size):
             y[r, c] = (_leaky(x[r, c], slope) - mean[c]) * scale[c] + shift[c]
 
 
-@parallel
-def _channel_sums(g, x, mean, slope, sums, part):
-    here, C = slice(part.first, part.last), mean.size
+@parallel_jit
+def _channel_sums(g, x, mean, slope, sums, chunk):
+    here, C = slice(chunk.first, chunk.last), mean.size
     total, weighted = zeros(C, np.float64), zeros(C, np.float64)
     g, x = g[here], x[here]
     for r in range(g.shape[0]):
         for c in range(mean.size):
             total[c] += g[r, c]
             weighted[c] += g[r, c] * (_leaky(x[r, c], slope) - mean[c])
-    _copy(total, sums[part.which, 0])
-    _copy(weighted, sums[part.which, 1])
+    _copy(total, sums[chunk.number, 0])
+    _copy(weighted, sums[chunk.number, 1])
 
 
-@parallel
-def _batch_norm_grad(g, x, dx, mean, scale, a, b, slope, part):
-    here = slice(part.first, part.last)
+@parallel_jit
+def _batch_norm_grad(g, x, dx, mean, scale, a, b, slope, chunk):
+    here = slice(chunk.first, chunk.last)
     g, x, dx = g[here], x[here], dx[here]
     for r in range(g.shape[0]):
         for c in range(mean.size):
@@ -100,10 +100,10 @@ def _batch_norm_grad(g, x, dx, mean, scale, a, b, slope, part):
             dx[r, c] = sloped(du, x[r, c], slope)
 
 
-@parallel
-def _squared_distance(a, b, sums, part):
+@parallel_jit
+def _squared_distance(a, b, sums, chunk):
     """By LANES sums: a single one would have to be added up in order, one number at a time."""
-    here, total, D = slice(part.first, part.last), zeros(LANES, np.float64), np.float64
+    here, total, D = slice(chunk.first, chunk.last), zeros(LANES, np.float64), np.float64
     a, b = a[here], b[here]
     whole = a.size - a.size % LANES
     for i in range(0, whole, LANES):
@@ -113,7 +113,7 @@ def _squared_distance(a, b, sums, part):
     for i in range(whole, a.size):
         d = D(a[i] - b[i])
         total[0] += d * d
-    _copy(total, sums[part.which])
+    _copy(total, sums[chunk.number])
 
 
 def _rows(what: str, *arrays: np.ndarray) -> list[np.ndarray]:
@@ -132,24 +132,24 @@ def _channels(what: str, x: np.ndarray, *arrays: np.ndarray) -> list[np.ndarray]
                 f"{what}: expected {x.shape[-1:]} {x.dtype} beside x {x.shape},"
                 f" got {a.shape} {a.dtype}"
             )
-    return [for_loop(a) for a in arrays]
+    return [writable_contiguous(a) for a in arrays]
 
 
 def _parts(rows: np.ndarray) -> int:
-    return threads.parts(len(rows), grain=-(-GRAIN // max(1, rows.shape[1])))
+    return threadpool.chunk_count(len(rows), grain=-(-tuning.GRAIN_SIZE // max(1, rows.shape[1])))
 
 
 def _totals(loop: Any, rows: list[np.ndarray], *rest: Any, sums: int) -> np.ndarray:
     """The sums (sums, C) that `loop` adds up over the rows: those of each part, in order."""
     parts = _parts(rows[0])
     totals = np.empty((parts, sums, rows[0].shape[1]))
-    threads.split(loop, len(rows[0]), parts, *rows, *rest, totals)
+    threadpool.parallel_for(loop, len(rows[0]), parts, *rows, *rest, totals)
     return totals.sum(axis=0)
 
 
 def _map(loop: Any, rows: list[np.ndarray], *rest: Any) -> None:
     """loop over all rows, the last of which it writes."""
-    threads.split(loop, len(rows[0]), _parts(rows[0]), *rows, *rest)
+    threadpool.parallel_for(loop, len(rows[0]), _parts(rows[0]), *rows, *rest)
 
 
 def channel_sum(x: np.ndarray) -> np.ndarray:
@@ -159,9 +159,9 @@ def channel_sum(x: np.ndarray) -> np.ndarray:
 def squared_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     checks.alike("squared_distance", a, b)
     a, b = (np.ascontiguousarray(x).reshape(-1) for x in (a, b))
-    parts = threads.parts(a.size, grain=GRAIN)
+    parts = threadpool.chunk_count(a.size, grain=tuning.GRAIN_SIZE)
     sums = np.empty((parts, LANES))
-    threads.split(_squared_distance, a.size, parts, a, b, sums)
+    threadpool.parallel_for(_squared_distance, a.size, parts, a, b, sums)
     return np.array(sums.sum(), a.dtype)
 
 
@@ -183,10 +183,10 @@ def normalize(
     return y
 
 
-def channel_sums(
+def batch_norm_sums(
     g: np.ndarray, x: np.ndarray, mean: np.ndarray, slope: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    rows, (mean,) = _rows("channel_sums", g, x), _channels("channel_sums", x, mean)
+    rows, (mean,) = _rows("batch_norm_sums", g, x), _channels("batch_norm_sums", x, mean)
     total, weighted = _totals(_channel_sums, rows, mean, x.dtype.type(slope), sums=2)
     return total.astype(x.dtype), weighted.astype(x.dtype)
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 import numpy as np
 
 from .. import checks
-from .compiling import compiled
+from .runtime.jit import jit
 
 
-@compiled
+@jit
 def _lay(total, weight, patches, rows, columns, window):
     size = window.shape[0]
     for r in range(rows.size):
@@ -23,7 +23,7 @@ def _lay(total, weight, patches, rows, columns, window):
                     of_weight[x] += window[y, x]
 
 
-def lay_patches(
+def fold(
     total: np.ndarray,
     weight: np.ndarray,
     patches: np.ndarray,

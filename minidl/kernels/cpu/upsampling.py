@@ -1,12 +1,12 @@
-"""Convolution of a doubled picture, in quads of outputs: 9 products for each pixel, not 36.
+"""Convolution of a picture whose pixels were doubled, on 2x2 output tiles: 9 products, not 36.
 
-The algebra is in `minidl.kernels.doubling`. x[i] is in both outputs of a pair, its differences to
-its neighbours are in one each. Of x's gradient, the sum over all terms of a difference of g times a
-factor, the differences of pixels may as well be taken before the product of channels, and then the
-nine add up in registers.
+`kernels/algorithms/winograd.py` derives the matrices. x[i] belongs to both outputs of a pair, its
+differences to its neighbours to one each. The gradient with respect to x is the sum over all
+products of a difference of g times a transformed tap. The differences of pixels are taken before
+the product over channels, so the nine products add up in registers.
 
-A batch of 8 pictures of 32x32 pixels, 64 channels to 64, takes 7.0, 6.9 and 7.3 ms, and its nine
-products alone would take 5.7 of them (AMD Zen 4, one thread).
+A batch of 8 pictures of 32x32 pixels, 64 channels to 64, takes 7.0, 6.9 and 7.3 ms, of which the
+nine products alone would take 5.7 (AMD Zen 4, one thread).
 """
 
 from __future__ import annotations
@@ -14,43 +14,50 @@ from __future__ import annotations
 import numpy as np
 
 from .. import checks
-from . import memory, quads
-from .kept import packed
-from .quads import Phase, terms_of
+from ..algorithms import winograd as algorithm
+from .conv import winograd
+from .conv.winograd import Phase, Transform
+from .conv.winograd_loops import TileStrides
+from .gemm.prepacked import prepacked
+from .runtime import buffer_pool
 
-TERMS = terms_of([((1, 1, 0), (1, 1, 1))], [((1, 0, -1), (-1, 0, 0))], [((2, 1, -1), (0, 0, 1))])
-BACK = terms_of([((1, 2, 1), (1, 1, 1)), ((1, 3, -1), (-1, 0, 0)), ((0, 2, -1), (0, 0, 1))], [], [])
+UPSAMPLE_2 = Transform(*algorithm.UPSAMPLE_2)
+UPSAMPLE_2_BACK = Transform(*algorithm.UPSAMPLE_2_BACK)
 
 
 def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """See `reference.upsample_conv2d`."""
     (N, H, W, C), O = x.shape, w.shape[3]
-    if w.shape != (3, 3, C, O) or b.shape != (O,):  # addresses know no bounds
+    if w.shape != (3, 3, C, O) or b.shape != (O,):  # addresses carry no bounds
         raise ValueError(f"upsample_conv2d: x is {x.shape}, w {w.shape}, b {b.shape}")
     checks.one_type("upsample_conv2d", x, w, b)
     if not (x.size and w.size):
         return np.zeros((N, 2 * H, 2 * W, O), x.dtype) + b
-    panels = packed(w, "upsample_conv2d", lambda w: quads.panels_of(w, TERMS, TERMS))
-    axis, place = TERMS.axis(1, -1), (0, 4 * H * W * O, 4 * W * O, 2 * O, 2 * W * O, O)
-    y = memory.empty((N, 2 * H, 2 * W, O), x.dtype)
-    return quads.forward(np.ascontiguousarray(x), [Phase(axis, axis, panels, place)], b, y, (H, W))
+    pack = lambda w: winograd.pack(w, UPSAMPLE_2, UPSAMPLE_2)
+    axis = UPSAMPLE_2.axis(1, -1)
+    strides = TileStrides(0, 4 * H * W * O, 4 * W * O, 2 * O, 2 * W * O, O)
+    phase = Phase(axis, axis, prepacked(w, "upsample_conv2d", pack), strides)
+    y = buffer_pool.empty((N, 2 * H, 2 * W, O), x.dtype)
+    return winograd.forward(np.ascontiguousarray(x), [phase], b, y, (H, W))
 
 
 def upsample_conv2d_grad_x(g: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """See `reference.upsample_conv2d_grad_x`."""
     N, H, W, (C, O) = g.shape[0], g.shape[1] // 2, g.shape[2] // 2, w.shape[2:]
     if w.shape[:2] != (3, 3) or g.shape != (N, 2 * H, 2 * W, O):
         raise ValueError(f"upsample_conv2d_grad_x: g is {g.shape}, w {w.shape}")
     checks.one_type("upsample_conv2d_grad_x", g, w)
     if not (g.size and w.size):
         return np.zeros((N, H, W, C), g.dtype)
-    axis, place = BACK.axis(2, -1), (0, H * W * C, W * C, C, 0, 0)
-    panels = quads.panels_of(np.ascontiguousarray(w), BACK, BACK, turned=True)
-    dx = memory.empty((N, H, W, C), g.dtype)
-    return quads.forward(
-        np.ascontiguousarray(g), [Phase(axis, axis, panels, place)], None, dx, (H, W)
-    )
+    back, w = UPSAMPLE_2_BACK, np.ascontiguousarray(w)
+    axis, strides = back.axis(2, -1), TileStrides(0, H * W * C, W * C, C, 0, 0)
+    phase = Phase(axis, axis, winograd.pack(w, back, back, transposed=True), strides)
+    dx = buffer_pool.empty((N, H, W, C), g.dtype)
+    return winograd.forward(np.ascontiguousarray(g), [phase], None, dx, (H, W))
 
 
 def upsample_conv2d_grad_w(x: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """See `reference.upsample_conv2d_grad_w`."""
     (N, H, W, C), O = x.shape, g.shape[3]
     if g.shape != (N, 2 * H, 2 * W, O):
         raise ValueError(f"upsample_conv2d_grad_w: x is {x.shape}, which does not give {g.shape}")
@@ -58,4 +65,4 @@ def upsample_conv2d_grad_w(x: np.ndarray, g: np.ndarray) -> np.ndarray:
     if not (x.size and g.size):
         return np.zeros((3, 3, C, O), x.dtype)
     x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)
-    return quads.grad_w(x, g, TERMS, TERMS, 1, (-1, -1))
+    return winograd.grad_w(x, g, UPSAMPLE_2, UPSAMPLE_2, 1, (-1, -1))

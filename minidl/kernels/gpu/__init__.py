@@ -12,16 +12,16 @@ from .elementwise import (
     squared_distance_grad,
     tanh_grad,
 )
+from .gemm import matmul
 from .normalisation import (
     batch_norm_grad,
+    batch_norm_sums,
     channel_sum,
-    channel_sums,
     moments,
     normalize,
     squared_distance,
 )
-from .patches import lay_patches
-from .products import matmul
+from .patches import fold
 from .upsampling import upsample_conv2d, upsample_conv2d_grad_w, upsample_conv2d_grad_x
 
 __all__ = [
@@ -39,11 +39,11 @@ __all__ = [
     "upsample_conv2d",
     "upsample_conv2d_grad_w",
     "upsample_conv2d_grad_x",
-    "lay_patches",
+    "fold",
     "matmul",
     "batch_norm_grad",
     "channel_sum",
-    "channel_sums",
+    "batch_norm_sums",
     "moments",
     "normalize",
     "squared_distance",

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...device import Array, is_recording, tf32
 from . import launch
-from .products import ROWS, add, columns_of, in_parts, matmul, parts_of, product
+from .gemm import ROWS, add, columns_of, in_parts, matmul, parts_of, product
 
 Pad = tuple[int, int, int, int]
 
@@ -26,14 +26,16 @@ VIEW = _ints("H", "W", "C", "L", "P", "Q", "stride", "top", "left")  # as in con
 GEOMETRY = _ints("H", "W", "C", "K", "L", "O", "P", "Q", "stride", "top", "left")
 
 
-def is_product(size: tuple[int, int], window: tuple[int, int], stride: int, pad: Pad) -> bool:
+def is_product(
+    size: tuple[int, int], kernel_size: tuple[int, int], stride: int, padding: Pad
+) -> bool:
     """Whether the windows are the pictures' own memory, as they lie."""
-    return not any(pad) and (window == size or (window == (1, 1) and stride == 1))
+    return not any(padding) and (kernel_size == size or (kernel_size == (1, 1) and stride == 1))
 
 
 def unrolls(dtype: np.dtype) -> bool:
     """Whether all other windows are laid out for cuBLAS: for TF32, which our kernels have not.
-    `benchmarks.convolutions` times both ways. Never while a graph is recorded, see `products`."""
+    `benchmarks.convolutions` times both ways. Never while a graph is recorded, see `gemm`."""
     return dtype == np.float32 and tf32() and not is_recording()
 
 
@@ -47,27 +49,27 @@ def _unroll(x: Array, view: np.ndarray, taps: int) -> Array:
 
 
 def _outputs(
-    size: tuple[int, int], window: tuple[int, int], stride: int, pad: Pad
+    size: tuple[int, int], kernel_size: tuple[int, int], stride: int, padding: Pad
 ) -> tuple[int, int]:
     """(P, Q): how many windows there are along either side."""
-    (H, W), (K, L), (top, bottom, left, right) = size, window, pad
+    (H, W), (K, L), (top, bottom, left, right) = size, kernel_size, padding
     return (top + H + bottom - K) // stride + 1, (left + W + right - L) // stride + 1
 
 
-def conv2d(x: Array, w: Array, b: Array | None, stride: int, pad: Pad) -> Array:
-    (N, H, W, C), (K, L, _, O), (top, _, left, _) = x.shape, w.shape, pad
+def conv2d(x: Array, w: Array, b: Array | None, stride: int, padding: Pad) -> Array:
+    (N, H, W, C), (K, L, _, O), (top, _, left, _) = x.shape, w.shape, padding
     if w.shape[2] != C or (b is not None and b.shape != (O,)):
         given = None if b is None else b.shape
         raise ValueError(f"conv2d: x is {x.shape}, w {w.shape}, b {given}")
     x, w, *rest = launch.check("conv2d", x, w, *([] if b is None else [b]))
     bias = rest[0] if rest else 0
-    P, Q = _outputs((H, W), (K, L), stride, pad)
+    P, Q = _outputs((H, W), (K, L), stride, padding)
     if min(P, Q) < 0:
-        raise ValueError(f"conv2d: a window {K}x{L} for padded pictures that are smaller")
+        raise ValueError(f"conv2d: the filter {K}x{L} is larger than the padded pictures")
     if not (x.size and w.size and P and Q):
         return np.zeros_like(x, shape=(N, P, Q, O)) + bias
     pixels, taps = N * P * Q, K * L * C
-    if is_product((H, W), (K, L), stride, pad):
+    if is_product((H, W), (K, L), stride, padding):
         y = matmul(x.reshape(pixels, taps), w.reshape(taps, O)).reshape(N, P, Q, O)
         if rest:
             add(y[None], y, bias)
@@ -94,14 +96,14 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: int, pad: Pad) -> Array:
     return in_parts(run, shape, x.dtype, tiles=math.prod(tiles), length=taps, bias=bias)
 
 
-def conv2d_grad_x(g: Array, w: Array, size: tuple[int, int], stride: int, pad: Pad) -> Array:
-    (N, P, Q, O), (K, L, C, _), (top, _, left, _), (H, W) = g.shape, w.shape, pad, size
-    if w.shape[3] != O or _outputs((H, W), (K, L), stride, pad) != (P, Q):
+def conv2d_grad_x(g: Array, w: Array, size: tuple[int, int], stride: int, padding: Pad) -> Array:
+    (N, P, Q, O), (K, L, C, _), (top, _, left, _), (H, W) = g.shape, w.shape, padding, size
+    if w.shape[3] != O or _outputs((H, W), (K, L), stride, padding) != (P, Q):
         raise ValueError(f"conv2d_grad_x: g is {g.shape}, w {w.shape}, for pictures {size}")
     g, w = launch.check("conv2d_grad_x", g, w)
     if not (g.size and w.size and H and W):
         return np.zeros_like(g, shape=(N, H, W, C))
-    if is_product((H, W), (K, L), stride, pad):
+    if is_product((H, W), (K, L), stride, padding):
         return matmul(g.reshape(-1, O), w.reshape(-1, O).T).reshape(N, H, W, C)
     geometry = np.array((H, W, C, K, L, O, P, Q, stride, top, left), GEOMETRY)
     if unrolls(g.dtype):
@@ -128,15 +130,17 @@ def conv2d_grad_x(g: Array, w: Array, size: tuple[int, int], stride: int, pad: P
     return in_parts(run, (N, H, W, C), g.dtype, tiles=math.prod(tiles) * phases, length=taps * O)
 
 
-def conv2d_grad_w(x: Array, g: Array, window: tuple[int, int], stride: int, pad: Pad) -> Array:
-    (N, P, Q, O), (K, L), (_, H, W, C), (top, _, left, _) = g.shape, window, x.shape, pad
-    if len(x) != N or _outputs((H, W), window, stride, pad) != (P, Q):
-        raise ValueError(f"conv2d_grad_w: x is {x.shape}, g {g.shape}, for windows {window}")
+def conv2d_grad_w(
+    x: Array, g: Array, kernel_size: tuple[int, int], stride: int, padding: Pad
+) -> Array:
+    (N, P, Q, O), (K, L), (_, H, W, C), (top, _, left, _) = g.shape, kernel_size, x.shape, padding
+    if len(x) != N or _outputs((H, W), kernel_size, stride, padding) != (P, Q):
+        raise ValueError(f"conv2d_grad_w: x is {x.shape}, g {g.shape}, for filters {kernel_size}")
     x, g = launch.check("conv2d_grad_w", x, g)
     if not (x.size and g.size and K and L):
         return np.zeros_like(x, shape=(K, L, C, O))
     pixels, taps = N * P * Q, K * L * C
-    if is_product((H, W), window, stride, pad):
+    if is_product((H, W), kernel_size, stride, padding):
         return matmul(x.reshape(pixels, taps).T, g.reshape(pixels, O)).reshape(K, L, C, O)
     view = np.array((H, W, C, L, P, Q, stride, top, left), VIEW)
     if unrolls(x.dtype):

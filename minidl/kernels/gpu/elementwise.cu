@@ -93,7 +93,7 @@ struct Table {
 };
 
 template <typename T>
-__global__ void adam(const Table<T> table, double rate, double rest1, double rest2, double eps) {
+__global__ void adam(const Table<T> table, double lr, double rest1, double rest2, double eps) {
     int i = 0;
     while (table.first[i + 1] <= (int)blockIdx.x) i++;
     T *p = table.p[i], *m = table.m[i], *v = table.v[i];
@@ -107,6 +107,6 @@ __global__ void adam(const Table<T> table, double rate, double rest1, double res
         const T square = flushed(v[k] + T(rest2) * (gradient * gradient - v[k]), TINY<T>);
         m[k] = mean;
         v[k] = square;
-        p[k] -= T(rate) * mean / (sqrt(square) + T(eps));
+        p[k] -= T(lr) * mean / (sqrt(square) + T(eps));
     }
 }

@@ -66,7 +66,7 @@ def adam(
     g: list[Array],
     m: list[Array],
     v: list[Array],
-    rate: float,
+    lr: float,
     beta1: float,
     beta2: float,
     eps: float,
@@ -77,7 +77,7 @@ def adam(
             if name != "g" and not array.flags.c_contiguous:  # a copy would be updated instead
                 raise ValueError(f"adam: {name} must be C-contiguous to be updated in place")
         of_type[arrays[0].dtype].append(_check("adam", *arrays))
-    scalars = float(rate), 1 - float(beta1), 1 - float(beta2), float(eps)
+    scalars = float(lr), 1 - float(beta1), 1 - float(beta2), float(eps)
     for dtype, rows in of_type.items():
         for start in range(0, len(rows), SLOTS):  # one launch, unless there are very many
             table = _table(rows[start : start + SLOTS])

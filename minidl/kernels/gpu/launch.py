@@ -23,7 +23,7 @@ CHUNK = 256 << 20  # bytes of what is kept between two kernels for some of the p
 
 TF32_MATH = 3  # CUBLAS_TF32_TENSOR_OP_MATH, which CuPy does not name
 
-FILES = ("common", "elementwise", "products", "convolution", "normalisation", "upsampling",
+FILES = ("common", "elementwise", "gemm", "convolution", "normalisation", "upsampling",
          "patches", "philox")  # fmt: skip
 TYPES = {"f": "float", "d": "double"}  # T in the names below, for the characters of dtypes
 KERNELS = (
@@ -34,11 +34,11 @@ KERNELS = (
     *(f"{name}<{tile}>" for name in ("conv2d", "conv2d_grad_x", "conv2d_grad_w")
       for tile in ("T, 16", "T, 64", "float, 128")),
     "unroll<T>", "roll_up<T>",
-    "channel_sum<T>", "channel_sums<T>", "moments<T>", "totals<T>", "moments_totals<T>",
+    "channel_sum<T>", "batch_norm_sums<T>", "moments<T>", "totals<T>", "moments_totals<T>",
     "normalize<T>", "batch_norm_grad<T>",
     "transform<T>", "transform_back<T>", "combine<T>", "combine_back<T>", "window_factors<T>",
     "window_back<T>",
-    "lay_patches<T, float>", "lay_patches<T, double>",
+    "fold<T, float>", "fold<T, double>",
     "random_floats<T, false>", "random_floats<T, true>", "random_integers", "move_counter",
 )  # fmt: skip
 

@@ -61,7 +61,7 @@ __global__ void channel_sum(const T* x, double* parts, Index rows, Index C) {
 }
 
 template <typename T>
-__global__ void channel_sums(const T* g, const T* x, const T* mean, double slope, double* parts,
+__global__ void batch_norm_sums(const T* g, const T* x, const T* mean, double slope, double* parts,
                              Index rows, Index C) {
     const Lane lane(C);
     const T s = slope, middle = lane.idle ? T(0) : mean[lane.channel];

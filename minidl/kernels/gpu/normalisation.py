@@ -58,9 +58,9 @@ def channel_sum(x: Array) -> Array:
     return _totals(_parts("channel_sum<T>", x, _check("channel_sum", (x,)), 1), x.dtype)[0]
 
 
-def channel_sums(g: Array, x: Array, mean: Array, slope: float) -> tuple[Array, Array]:
-    arguments = [*_check("channel_sums", (g, x), (mean,)), float(slope)]
-    total, weighted = _totals(_parts("channel_sums<T>", x, arguments, 2), x.dtype)
+def batch_norm_sums(g: Array, x: Array, mean: Array, slope: float) -> tuple[Array, Array]:
+    arguments = [*_check("batch_norm_sums", (g, x), (mean,)), float(slope)]
+    total, weighted = _totals(_parts("batch_norm_sums<T>", x, arguments, 2), x.dtype)
     return total, weighted
 
 

@@ -5,7 +5,7 @@
 // patches (R C, size, size) begin at rows (R,) x columns (C,); window (size, size) is their weight.
 
 template <typename T, typename Weight>
-__global__ void lay_patches(double* total, double* weight, const T* patches, const Index* rows,
+__global__ void fold(double* total, double* weight, const T* patches, const Index* rows,
                             const Index* columns, const Weight* window, Index H, Index W, Index R,
                             Index C, Index size) {
     for (Index i = start(); i < H * W; i += stride()) {

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...device import Array
 from . import launch
-from .products import add, matmul, product
+from .gemm import add, matmul, product
 
 
 def _chunks(x: Array, O: int) -> Iterator[slice]:

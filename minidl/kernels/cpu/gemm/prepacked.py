@@ -1,8 +1,8 @@
 """Weights in the order that products want, kept from call to call where nobody can change them.
 
-To pack the weights of a layer is a pass over them: nothing beside the products of a batch, but a
-tenth of the time of one picture. NumPy knows whether an array may be written to. Of one that may,
-packed weights are made anew in each call; `Module.read_only` says that no more steps will come.
+Packing the weights of a layer takes one pass over them: nothing beside the products of a batch, but
+a tenth of the time of a single picture. NumPy knows whether an array may be written to. Writable
+weights are packed in each call; those that `Module.freeze_weights` made read-only are packed once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ P = TypeVar("P")
 _kept: dict[Hashable, tuple[Any, weakref.ref]] = {}
 
 
-def packed(w: np.ndarray, how: Hashable, pack: Callable[[np.ndarray], P]) -> P:
+def prepacked(w: np.ndarray, how: Hashable, pack: Callable[[np.ndarray], P]) -> P:
     """pack(w in order of memory); of a read-only w, what that gave the first time, while w lives.
 
     how: tells apart what different calls make of one w.

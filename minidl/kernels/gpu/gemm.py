@@ -11,7 +11,7 @@ from ...device import Array, is_recording
 from .. import checks
 from . import launch
 
-ROWS = 128  # of the result, that a block computes: as in products.cu
+ROWS = 128  # of the result, that a block computes: as in gemm.cu
 COLUMNS = 16, 64, 128  # the same, of which there is a choice
 BUSY = 264  # blocks that keep a large GPU busy: two on each of 132 multiprocessors
 SHORTEST = 256  # numbers of a sum that are worth a block

@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..device import Array
+from ...device import Array
 
 
 def quarters(m: Array) -> tuple[Array, Array, Array, Array]:

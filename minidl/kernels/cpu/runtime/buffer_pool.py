@@ -60,7 +60,7 @@ def empty_like(x: np.ndarray) -> np.ndarray:
     return empty(x.shape, x.dtype)
 
 
-def for_loop(x: np.ndarray) -> np.ndarray:
+def writable_contiguous(x: np.ndarray) -> np.ndarray:
     """x, or a copy if it is not in order of memory, or may not be written: to Numba that is another
     type, for which all would be compiled once more."""
     return x if x.flags.carray else np.array(x, order="C")

@@ -1,7 +1,9 @@
-"""How many outputs of a convolution stay in registers, for each kind of processor.
+"""The register tile: how many outputs the micro-kernel keeps in registers, by processor.
 
-Of the registers of a core (32 with AVX-512, else 16), a tile of ROWS x 2 vectors leaves three: for
-the two vectors of factors, and for the number that multiplies them.
+The literature calls its sides MR and NR (Goto & van de Geijn, *Anatomy of High-Performance Matrix
+Multiplication*, ACM TOMS 2008; Van Zee & van de Geijn, *BLIS*, ACM TOMS 2015). Here MR rows of two
+vectors each stay in registers. Three registers are left: two for a row of B, one for the number of
+A that multiplies it. A core has 32 vector registers with AVX-512, 16 without.
 """
 
 from __future__ import annotations
@@ -15,25 +17,25 @@ from llvmlite import binding
 
 
 @dataclass(frozen=True)
-class Tile:
-    """What fits the registers: rows x 2 vectors of so many bytes, with 3 registers to spare."""
+class RegisterTile:
+    """MR rows of two vectors. vector: bytes of a vector register."""
 
-    rows: int
+    MR: int
     vector: int
 
     def lanes(self, dtype: Any) -> int:
         """Numbers of a type in a vector."""
         return self.vector // np.dtype(dtype).itemsize
 
-    def columns(self, dtype: Any) -> int:
-        """Numbers in a row of a tile, and of a panel."""
+    def NR(self, dtype: Any) -> int:
+        """Numbers in a row of the tile, and in a row of a panel."""
         return 2 * self.lanes(dtype)
 
 
-TILES = {"avx512": Tile(8, 64), "avx2": Tile(6, 32), "plain": Tile(6, 16)}
+TILES = {"avx512": RegisterTile(8, 64), "avx2": RegisterTile(6, 32), "plain": RegisterTile(6, 16)}
 
 
-def _choose() -> Tile:
+def _choose() -> RegisterTile:
     """The tile for this processor, or the one that MINIDL_SIMD names."""
     wanted = os.environ.get("MINIDL_SIMD", "")
     if wanted:
@@ -45,14 +47,14 @@ def _choose() -> Tile:
     return TILES[name or "plain"]
 
 
-# Processors whose dense products the micro-kernel computes faster than NumPy's BLAS: on znver4 with
+# Processors on which the micro-kernel multiplies matrices faster than NumPy's BLAS: on znver4 with
 # 105 GFLOP/s of one core instead of 101, for (500 x 1280) times (1280 x 1280) float32. Not so with
 # its tile for AVX2, 85 to 90, nor on an Intel Xeon with two units for AVX-512, 0.85 of BLAS.
 DENSE_ON = {"znver4"}
 
 
 def _dense() -> bool:
-    """Whether matrix products are the micro-kernel's; MINIDL_DENSE = tiles or blas says it too."""
+    """Whether matrix products are the micro-kernel's; MINIDL_DENSE = tiles or blas overrules it."""
     wanted = os.environ.get("MINIDL_DENSE", "")
     if wanted not in ("", "tiles", "blas"):
         raise ValueError(f"MINIDL_DENSE is {wanted!r}; expected tiles or blas")

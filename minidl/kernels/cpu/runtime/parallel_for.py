@@ -28,7 +28,7 @@ from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 
-from .compiling import compiled, inner, into_library, intrinsic
+from .jit import device_function, into_library, intrinsic, jit
 
 LINE = 8  # words of a cache line: what different threads write lies on different lines
 STATE, CODE, GIVEN, LENGTH = range(4)
@@ -42,10 +42,10 @@ JOB = ir.FunctionType(ir.IntType(32), [WORD] * 4)  # (given, *part) -> 0, or 1 i
 X86 = binding.get_process_triple().startswith(("x86", "i386", "i686"))
 
 
-class Part(NamedTuple):
+class Chunk(NamedTuple):
     """Numbers first to last - 1 of a loop's range, and which of its parts that is."""
 
-    which: int
+    number: int
     first: int
     last: int
 
@@ -145,7 +145,7 @@ def _job_of(loop: Any) -> Any:
 
     @intrinsic
     def job(typing, place, arguments):
-        part = types.NamedUniTuple(types.intp, 3, Part)
+        part = types.NamedUniTuple(types.intp, 3, Chunk)
         kinds = (*arguments.types, part)
 
         def generate(context, builder, signature, values):
@@ -182,7 +182,7 @@ def _call(typing, code, given, which, first, last):
     return types.intp(*[types.intp] * 5), generate
 
 
-@inner
+@device_function
 def _take(board):
     """Take parts until none is left; whether there was one."""
     some = False
@@ -199,7 +199,7 @@ def _take(board):
             _add(board, DONE, 1)
 
 
-@compiled
+@jit
 def spread(board, code, given, length, parts):
     """The job (code, given) for all parts of range(length); how many of them failed.
 
@@ -227,7 +227,7 @@ def spread(board, code, given, length, parts):
     return failed
 
 
-@compiled
+@jit
 def serve(board, patience):
     """Take parts of every job that comes, until for `patience` looks none has."""
     looks = 0
@@ -239,7 +239,7 @@ def serve(board, patience):
 # --- loops for it ---------------------------------------------------------------------------------
 
 
-def parallel(loop: Callable[..., None]) -> Callable[..., int]:
+def parallel_jit(loop: Callable[..., None]) -> Callable[..., int]:
     """A compiled loop(*arguments, part), part being a `Part` of its range, as `threads.split` wants
     it: called as (place, *arguments), it makes a job of them, of which it gives the code, and what
     that is called with at the address `place`, where there are ROOM words."""
@@ -248,7 +248,7 @@ def parallel(loop: Callable[..., None]) -> Callable[..., int]:
     )
     job = python_types.FunctionType(code, {"job": _job_of(loop)}, f"{loop.__name__}_job")
     job.__module__ = loop.__module__
-    made = compiled(job)
+    made = jit(job)
     return functools.update_wrapper(made, loop, assigned=("__name__", "__doc__"), updated=())
 
 

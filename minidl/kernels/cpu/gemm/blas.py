@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import get_cython_function_address
 from threadpoolctl import ThreadpoolController
 
-from .compiling import intrinsic
+from ..runtime.jit import intrinsic
 
 BYTE = ir.IntType(8)
 # SciPy may bring a BLAS too, which counts in 32 bits; NumPy's has the first of these names.

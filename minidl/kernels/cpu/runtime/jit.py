@@ -36,7 +36,7 @@ intrinsic: Any = extending.intrinsic  # calls pass one argument less than the fu
 FAST = {"contract", "nsz", "arcp"}
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST}
 MARK = zlib.crc32(
-    b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))
+    b"".join(p.read_bytes() for p in sorted(Path(__file__).parents[1].rglob("*.py")))
     + os.environ.get("MINIDL_SIMD", "").encode()
 )
 
@@ -170,7 +170,7 @@ class _Cache(FunctionCache):
             print(f"minidl: compiling anew, as Numba's cache failed ({reason})", file=sys.stderr)
 
 
-def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
+def jit(loop: Callable[..., Any]) -> Callable[..., Any]:
     """Numba's `njit`, its result kept on disk where there is a folder that can be written."""
     loop.__qualname__ = f"{loop.__name__}_{MARK:08x}"
     made: Any = njit(pipeline_class=_OfWhole, **OPTIONS)(loop)
@@ -181,7 +181,7 @@ def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
-def inner(loop: Callable[..., Any]) -> Any:
+def device_function(loop: Callable[..., Any]) -> Any:
     """Likewise for a loop that Python must not call: compiled ones alone do, and are kept with it.
     It has no way in from Python, which would have to be compiled as well; nor is it compiled once
     more for each number that a call has written out."""

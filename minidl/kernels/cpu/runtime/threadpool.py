@@ -4,8 +4,9 @@ Loops compiled by Numba and BLAS's products run without Python's lock, so that p
 With a pool in each library, the pools take the cores from each other: where another process is busy
 too, BLAS with two threads of its own on two cores was ten times slower than with one.
 
-The threads stay in compiled code, where they look at a board (`board.py`) for parts of a job. When
-none has come for a while they go to sleep; the next job wakes them, and does not wait for them.
+The threads stay in compiled code, where they look at a board (`parallel_for.py`) for parts of a
+job. When none has come for a while they go to sleep; the next job wakes them, and does not wait for
+them.
 
 Linux wakes a thread on the processor that it was on, or that it is woken from, and moves it only
 once it has waited there for a while. Parts of a few milliseconds could so take turns on one
@@ -26,11 +27,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import LibController, ThreadpoolController
 
-from . import board
-
-GRAIN = 1 << 14  # numbers, each of a few operations, that are worth a thread
-WORTH = 1 << 20  # multiplications in a product that are
-PATIENCE = 20000  # looks at the board before a thread goes to sleep: some 250 microseconds
+from ..tuning import SPIN_COUNT
+from . import parallel_for as board
 
 
 class _Words(NamedTuple):
@@ -80,12 +78,12 @@ def _available() -> int:
 _count = _available()
 
 
-def count() -> int:
+def num_threads() -> int:
     """How many threads kernels use. The same number gives the same results, bit for bit."""
     return _count
 
 
-def use(threads: int) -> None:
+def set_num_threads(threads: int) -> None:
     """Let kernels use so many threads, the calling one among them."""
     global _count
     if threads < 1:
@@ -93,12 +91,12 @@ def use(threads: int) -> None:
     _count = threads
 
 
-def parts(length: int, *, grain: int) -> int:
+def chunk_count(length: int, *, grain: int) -> int:
     """Into how many parts a range is split, each of which is worth a thread: `grain` or longer."""
     return max(1, min(_count, board.MOST, length // max(1, grain)))
 
 
-def split(loop: Callable[..., int], length: int, parts: int, *arguments: Any) -> None:
+def parallel_for(loop: Callable[..., int], length: int, parts: int, *arguments: Any) -> None:
     """loop(*arguments, part) for so many parts of range(length), at the same time.
 
     loop: made by `board.parallel`. The same number of parts gives the same results, whoever
@@ -205,7 +203,7 @@ def _serve(shared: _Words) -> None:
     bed.acquire()
     while True:
         heard = _announced
-        board.serve(shared.place, PATIENCE)
+        board.serve(shared.place, SPIN_COUNT)
         if heard == _announced:  # or a job is being written down
             _asleep.append(bed)
             bed.acquire()

@@ -1,0 +1,5 @@
+"""The algebra behind the fast kernels, as short programs that run: read them, then the kernels.
+
+winograd   convolution with fewer products, by three small matrices
+strassen   matrix products of quarters, seven instead of eight
+"""

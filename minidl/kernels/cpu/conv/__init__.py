@@ -1,0 +1,1 @@
+"""Convolutions: the direct algorithm, and Winograd's minimal filtering with fewer products."""

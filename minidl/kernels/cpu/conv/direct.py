@@ -1,0 +1,126 @@
+"""Direct convolution: blocks of work, their scratch, and the loops split over threads."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import tuning
+from ..gemm.pack_filter import pack_filter
+from ..gemm.register_tile import TILE
+from ..runtime import buffer_pool, threadpool
+from .direct_loops import Strides, Windows, direct_conv, direct_grad_w, scatter
+
+
+class WorkBlock:
+    """A block of work: some output rows of one picture, or all rows of several small pictures.
+
+    count: blocks in all. pixels: outputs of a block.
+    """
+
+    def __init__(
+        self, x: np.ndarray, outputs: tuple[int, int], kernel_size: tuple[int, int], stride: int
+    ) -> None:
+        (N, _, _, C), (P, Q), (K, L) = x.shape, outputs, kernel_size
+        columns = (Q - 1) * stride + L
+
+        def numbers(rows: int) -> int:  # of the padded pixels that so many output rows see
+            return ((rows - 1) * stride + K) * columns * C
+
+        self.pictures, self.rows = 1, min(P, -(-tuning.DIRECT_MIN_PIXELS // Q))
+        while self.rows > 1 and numbers(self.rows) > tuning.DIRECT_MAX_SCRATCH:
+            self.rows = -(-self.rows // 2)
+        if self.rows == P:
+            small = tuning.DIRECT_MAX_SCRATCH // max(1, numbers(P))
+            self.pictures = max(1, min(tuning.DIRECT_MIN_PIXELS // (P * Q), small))
+        self.count = -(-N // self.pictures) * -(-P // self.rows)
+        self.pixels = self.pictures * self.rows * Q
+        self._shape = self.pictures, (self.rows - 1) * stride + K, columns, C
+        self._dtype = x.dtype
+
+    def scratch(self, chunks: int) -> np.ndarray:
+        """Room for the padded pixels of a block, for each chunk."""
+        return buffer_pool.empty((chunks, *self._shape), self._dtype)
+
+
+def pack(w: np.ndarray, down: range, across: range, *, transposed: bool = False) -> np.ndarray:
+    """w (K, L, C, O) -> panels (panels, len(down) len(across) C, NR) of the taps down and across.
+    transposed: exchange input and output channels."""
+    (C, O), NR = w.shape[:1:-1] if transposed else w.shape[2:], TILE.NR(w.dtype)
+    rows = len(down) * len(across) * C
+    panels = buffer_pool.empty((-(-O // NR), rows, NR), w.dtype)
+    grain = -(-tuning.GRAIN_SIZE // max(1, rows * NR))
+    chunks = threadpool.chunk_count(len(panels), grain=grain)
+    threadpool.parallel_for(pack_filter, len(panels), chunks, w, np.array(down), np.array(across),
+                            transposed, panels)  # fmt: skip
+    return panels
+
+
+def convolve(
+    x: np.ndarray,
+    panels: np.ndarray,
+    bias: np.ndarray,
+    y: np.ndarray,
+    *,
+    kernel_size: tuple[int, int],
+    stride: int,
+    corner: tuple[int, int],
+    outputs: tuple[int, int],
+    strides: Strides,
+) -> None:
+    """`direct_conv` over threads: y[..., :] of x (N, H, W, C), with the given strides in y."""
+    block, columns = WorkBlock(x, outputs, kernel_size, stride), y.shape[-1]
+    windows = Windows(kernel_size, stride, corner, outputs, block.rows)
+    jobs, work = block.count * len(panels), block.pixels * panels[0].size
+    chunks = threadpool.chunk_count(jobs, grain=-(-tuning.MIN_MULTIPLIES // max(1, work)))
+    threadpool.parallel_for(direct_conv, jobs, chunks, x, block.scratch(chunks), panels, bias,
+                            windows, y.reshape(-1), columns, strides)  # fmt: skip
+
+
+def grad_w(
+    x: np.ndarray,
+    g: np.ndarray,
+    kernel_size: tuple[int, int],
+    stride: int,
+    corner: tuple[int, int],
+) -> np.ndarray:
+    """dw (K, L, C, O) of x (N, H, W, C) and g (N, P, Q, O), both C-contiguous."""
+    (N, P, Q, O), (K, L), C = g.shape, kernel_size, x.shape[3]
+    rows, block = K * L * C, WorkBlock(x, (P, Q), kernel_size, stride)
+    by_blocks = block.count > 1 and rows * O <= tuning.MAX_PRIVATE_GRADIENT
+    if by_blocks:
+        length, work = block.count, block.pixels * rows * O
+    else:
+        length, work = -(-rows // TILE.MR), N * P * Q * O * TILE.MR
+    chunks = threadpool.chunk_count(length, grain=-(-tuning.MIN_MULTIPLIES // max(1, work)))
+    dw = buffer_pool.empty((chunks if by_blocks else 1, rows, O), x.dtype)
+    NR = TILE.NR(x.dtype)
+    panels = buffer_pool.empty((chunks, -(-O // NR), block.pixels, NR), x.dtype)
+    windows = Windows(kernel_size, stride, corner, (P, Q), block.rows)
+    threadpool.parallel_for(direct_grad_w, length, chunks, x, g, block.scratch(chunks), panels,
+                            windows, dw, by_blocks)  # fmt: skip
+    for copy in dw[1:]:
+        dw[0] += copy
+    return dw[0].reshape(K, L, C, O)
+
+
+def scatter_patches(
+    g: np.ndarray,
+    w: np.ndarray,
+    size: tuple[int, int],
+    stride: int,
+    corner: tuple[int, int],
+) -> np.ndarray:
+    """dx (N, *size, C) of g (N, P, Q, O) and w (K, L, C, O), for few channels C: all patches that a
+    pixel sends back are one matrix product, and are then added up."""
+    (N, P, Q, O), (K, L, C, _) = g.shape, w.shape
+    dx = buffer_pool.empty((N, size[0], size[1] * C), g.dtype)
+    pixels = np.ascontiguousarray(g).reshape(N, P * Q, O)
+    taps = buffer_pool.writable_contiguous(w).reshape(1, 1, -1, O)
+    panels = pack(taps, range(1), range(1), transposed=True)
+    at_a_time = min(max(1, tuning.DIRECT_MAX_SCRATCH // (K * L * C)), P * Q)
+    work = P * Q * O * K * L * C
+    chunks = threadpool.chunk_count(N, grain=-(-tuning.MIN_MULTIPLIES // max(1, work)))
+    scratch = buffer_pool.empty((chunks, at_a_time, K, L * C), g.dtype)
+    windows = Windows((K, L), stride, corner, (P, Q), P)
+    threadpool.parallel_for(scatter, N, chunks, pixels, panels, scratch, dx, C, windows)
+    return dx.reshape(N, *size, C)

@@ -1,0 +1,1 @@
+"""How a loop runs: compiled by Numba, in pooled memory, split over threads."""
