@@ -29,7 +29,7 @@ from minidl.kernels.cpu.runtime import threadpool
 from minidl.kernels.gpu import launch
 
 plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
-threadpool.use(1)
+threadpool.set_num_threads(1)
 rng = np.random.default_rng(0)
 
 
