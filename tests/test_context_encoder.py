@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -235,6 +236,15 @@ def test_links_may_be_left_out_and_change_nothing_else():
     )
     for name, array in without.items():
         np.testing.assert_array_equal(array, with_links[name])
+
+
+def test_links_and_four_blocks_are_the_default():
+    def names(**options: Any) -> set[str]:
+        rng = np.random.default_rng(0)
+        return set(networks.CompactGenerator(channels(1 / 12), rng, False, **options).state())
+
+    assert names() == names(size=128, blocks=4, linked=True)
+    assert names() not in (names(blocks=3), names(blocks=5), names(linked=False))
 
 
 def test_half_of_the_report_is_dropped(rng: np.random.Generator):

@@ -16,7 +16,7 @@ import pytest
 from minidl import checkpoint
 from minidl.device import CPU
 from models.cli import main
-from models.context_encoder import REPORT, Holes, Settings, Trainer, data, fit
+from models.context_encoder import REPORT, Holes, Settings, Trainer, data, fit, training
 from models.context_encoder.data import Batches, Photographs, split, with_holes
 from models.context_encoder.networks import ARCHITECTURES
 from models.context_encoder.scores import hole_scores, picture_scores
@@ -137,6 +137,17 @@ def test_a_loss_that_is_no_number_stops_the_run(folder: Path):
     with pytest.raises(TrainingError, match="no longer a number, near step 20 of 40: lower"):
         for _ in t.run():
             pass
+
+
+def test_mean_losses_are_of_all_steps_so_far(folder: Path):
+    """Also of those since the last look; so that no checkpoint is made of what is no number."""
+    t = trainer(folder, TINY, steps=3)
+    steps = t.run()
+    next(steps)
+    assert np.isfinite(t.mean_losses().reconstruction)
+    t._unseen.append(training.Losses(reconstruction=np.float32(np.nan)))
+    with pytest.raises(TrainingError, match="no longer a number, near step 1 of 3"):
+        t.mean_losses()
 
 
 def test_rates_are_constant_then_fall(folder: Path):
@@ -356,10 +367,11 @@ def test_a_run_that_was_stopped_goes_on_with_its_seconds(
     names, row = log.read_text().splitlines()
     step, _, *cells = row.split(",")
     assert step == "1"
-    log.write_text("\n".join([names, ",".join([step, "1000.5", *cells])]) + "\n")
+    beyond = ",".join(["2", "5000.5", *cells])  # a row that the checkpoint knows not of
+    log.write_text("\n".join([names, ",".join([step, "1000.5", *cells]), beyond]) + "\n")
     fit.resume(tmp_path / "run", quiet=True)
     rows = Run.open(tmp_path / "run").rows
-    assert [r["step"] for r in rows] == [1, 2] and rows[1]["seconds"] >= 1000.5
+    assert [r["step"] for r in rows] == [1, 2] and 1000.5 <= rows[1]["seconds"] < 5000
 
 
 # --- what a batch is made of ----------------------------------------------------------------------

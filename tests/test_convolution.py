@@ -333,6 +333,11 @@ def test_kernels_take_views(sibling: Any, kernel: str) -> None:
     [
         ("conv2d", [(1, 4, 4, 3), (3, 3, 2, 5), (5,)], (1, (0, 0, 0, 0))),
         ("conv2d", [(1, 4, 4, 3), (3, 3, 3, 5), (4,)], (1, (0, 0, 0, 0))),
+        (
+            "conv2d: the filter 3x3 is larger than the padded pictures",
+            [(1, 4, 1, 3), (3, 3, 3, 5), (5,)],
+            (1, (0, 0, 0, 0)),
+        ),
         ("conv2d_grad_x", [(1, 2, 2, 4), (3, 3, 3, 5)], ((4, 4), 1, (0, 0, 0, 0))),
         ("conv2d_grad_w", [(1, 4, 4, 3), (2, 2, 2, 5)], ((3, 3), 1, (0, 0, 0, 0))),
         ("upsample_conv2d", [(1, 4, 4, 3), (3, 3, 2, 5), (5,)], ()),
@@ -349,7 +354,7 @@ def test_kernels_take_views(sibling: Any, kernel: str) -> None:
 def test_what_does_not_fit_is_refused(sibling: Any, name: str, shapes: Any, rest: Any) -> None:
     """A compiled loop checks no bounds: arrays of other shapes must not reach it."""
     with pytest.raises(ValueError, match=name):
-        getattr(sibling, name)(*draw(np.float32, *shapes), *rest)
+        getattr(sibling, name.split(":")[0])(*draw(np.float32, *shapes), *rest)
 
 
 @pytest.mark.parametrize(
@@ -525,7 +530,34 @@ X, W, B = (2, 5, 5, 3), (3, 3, 3, 6), (6,)
         ),
         (ops.upsample_conv2d, (X, (4, 4, 3, 6), B), "upsample_conv2d: the filter is 4x4"),
         (ops.upsample2d, ((2, 3),), "upsample2d: x is (2, 3)"),
+        (
+            lambda *a: ops.conv_transpose2d(*a, stride=2, padding=1),
+            (X, (4, 4, 6, 3), (3,)),
+            "conv_transpose2d: w gives 6 channels, b is (3,)",
+        ),
+        (
+            lambda *a: ops.conv_transpose2d(*a, stride=2, padding=1),
+            (X[1:], (4, 4, 6, 3), B),
+            "conv_transpose2d: x is (5, 5, 3)",
+        ),
+        (
+            lambda *a: ops.channelwise_linear(*a),
+            (X[1:], (3, 25, 25), (3, 25)),
+            "channelwise_linear: x is (5, 5, 3), expected (N, H, W, C)",
+        ),
+        (lambda x: ops.upsample2d(x, factor=0), (X,), "upsample2d: x is (2, 5, 5, 3), factor 0"),
+        (lambda x: ops.leaky_relu(x, slope=-0.1), (X,), "leaky_relu: slope is -0.1, expected 0 or"),
         (ops.batch_norm, (X, (3,), (4,)), "batch_norm: x has 3 channels, beta is (4,)"),
+        (
+            ops.batch_norm,
+            ((1, 3), (3,), (3,)),
+            "batch_norm: x is (1, 3): one value of each channel has no variance; take a larger",
+        ),
+        (
+            lambda *a: ops.normalize(*a, mean=np.zeros(3), variance=np.ones(3)),
+            (X, (3,), (3,)),
+            "normalize: x is float32, mean is float64",
+        ),
         (ops.channelwise_linear, (X, (3, 9, 9), (3, 9)), "channelwise_linear: x has 3 maps of 5x5"),
     ],
 )

@@ -213,7 +213,8 @@ def test_names_of_parameters_and_of_variables(rng: np.random.Generator):
     of_net = {box.name for box in graph_of(loss, net, False).boxes}
     assert of_net >= set(paths)
     result = loss()
-    everything: dict[str, Any] = {"net": net, "result": result, "_": result, "n": 3}
+    everything: dict[str, Any] = {"net": net, "result": result, "n": 3}
+    everything = {"_": result, **everything}
     names = {box.name for box in graph_of(result, everything, False).boxes}
     assert names >= {f"net.{path}" for path in paths} | {"result"}
 

@@ -3,13 +3,15 @@ sibling: tables of arrays, arrays that begin anywhere, statistics in parts."""
 
 from __future__ import annotations
 
+import re
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from minidl.kernels import gpu, reference
-from minidl.kernels.gpu import elementwise, normalisation
+from minidl.kernels.gpu import elementwise, launch, normalisation
 from tests import emulated_gpu
 from tests.test_convolution import DTYPES, close, draw
 from tests.test_kernels import ARGUMENTS, IN_PLACE, arrays, check_relu, each
@@ -179,6 +181,37 @@ def test_what_does_not_fit_is_refused(emulated: Any, name: str, rng: np.random.G
     arguments = [each(lambda a: a.astype(np.int64), a) for a in arguments]
     with pytest.raises(ValueError, match="expected arrays of one"):
         getattr(gpu, name)(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "words"),
+    [
+        ("batch_norm_sums", [(5, 3), (4, 3), (3,)], "an array of shape (5, 3), got (4, 3)"),
+        ("normalize", [(5, 3), (3,), (3,), (2,)], "an array of shape (3,), got (2,)"),
+        ("upsample_conv2d", [(1, 2, 2, 3), (3, 3, 2, 5), (5,)],
+         "an array of shape (3, 3, 3, 5), got (3, 3, 2, 5)"),
+    ],
+)  # fmt: skip
+def test_shapes_that_do_not_fit_are_refused(
+    emulated: Any, name: str, shapes: Any, words: str
+) -> None:
+    rest = () if name == "upsample_conv2d" else (1.0,)
+    with pytest.raises(ValueError, match=f"^{name}.*: expected {re.escape(words)}"):
+        getattr(gpu, name)(*draw(np.float32, *shapes), *rest)
+
+
+def test_two_gpus_are_refused() -> None:
+    here, there = (SimpleNamespace(shape=(3,), dtype=np.dtype("f"), device=d) for d in (0, 1))
+    with pytest.raises(ValueError, match=r"add: expected arrays on one device, got \(3,\) on 0, "):
+        launch.check_types("add", here, there)
+
+
+def test_a_launch_has_at_most_65535_blocks_beside_the_first_axis() -> None:
+    float32 = np.dtype(np.float32)
+    launch.launch("add<T>", float32, (0, 65535, 65535))
+    for grid in ((0, 65536), (0, 1, 65536)):
+        with pytest.raises(ValueError, match=r"^add<T>: more blocks than a GPU takes, \(0, "):
+            launch.launch("add<T>", float32, grid)
 
 
 def test_in_place_needs_one_piece(emulated: Any, rng: np.random.Generator) -> None:

@@ -39,6 +39,26 @@ def test_products(
     close(gpu.matmul(a, b), reference.matmul(a, b))
 
 
+WIDE: list[tuple[str, list[Any], tuple[Any, ...]]] = [  # blocks in several ways, 128 columns
+    ("matmul", [(2, 5, 3), (2, 3, 128)], ()),
+    ("conv2d_grad_x", [(1, 2, 2, 5), (3, 3, 128, 5)], ((4, 4), 2, (1, 0, 1, 0))),
+    ("conv2d_grad_w", [(2, 18, 18, 1), (2, 16, 16, 128)], ((3, 3), 1, (0, 0, 0, 0))),
+]
+
+
+@pytest.mark.parametrize(("name", "shapes", "rest"), WIDE)
+def test_tiles_are_wide_where_all_blocks_keep_the_gpu_busy(
+    emulated: Any, emulator: emulated_gpu.Emulator, monkeypatch: pytest.MonkeyPatch, name: str,
+    shapes: list[Any], rest: tuple[Any, ...],
+) -> None:  # fmt: skip
+    """Phases of a stride, parts of a sum and products of a batch are blocks of their own."""
+    for busy, columns in ((4, 128), (6, 64)):
+        monkeypatch.setattr(gemm, "BUSY", busy if name != "conv2d_grad_x" else 2 * busy)
+        emulator.launched.clear()
+        getattr(gpu, name)(*draw(np.float32, *shapes), *rest)
+        assert emulator.launched[0].startswith(f"{name}<float, {columns}")
+
+
 @pytest.fixture
 def by_a_library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Outside of a capture cuBLAS multiplies: here NumPy, which notes the shapes and transposes."""

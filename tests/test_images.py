@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -233,6 +235,15 @@ def test_libraries_below_say_nothing(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert not said.err and not said.out
 
 
+def test_warnings_of_a_decoder_are_no_errors(tmp_path: Path) -> None:
+    pixels, cut = eight_bit(5, 7, 3), b"Exif\0\0II*\0\x08\0\0\0\x02\0"
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=cut)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = files.read(tmp_path / "a.png").pixels
+    np.testing.assert_array_equal(found, pixels / np.float32(255))
+
+
 # --- files: writing and finding ------------------------------------------------------------------
 
 
@@ -296,6 +307,7 @@ def test_opaque_alpha_is_no_hindrance(tmp_path: Path) -> None:
         ("a.png", np.full((2, 2, 3), np.nan), "NaN"),
         ("a.webp", np.zeros((1, 20_000, 3)), "cannot be written"),
         ("a.jpg", Picture(np.zeros((2, 2, 3)), np.zeros((2, 2))), ".png"),
+        ("gone/a.png", np.zeros((2, 2)), "there is no folder"),
         ("a.bmp", Picture(np.zeros((2, 2, 3)), np.zeros((2, 2))), ".png"),
     ],
 )
@@ -389,6 +401,28 @@ def test_every_font_is_there_and_draws(rng: np.random.Generator) -> None:
     assert not set(corruptions.TRAINING_FONTS) & set(corruptions.HELD_OUT_FONTS)
     for name in corruptions.FONTS:
         assert corruptions.text_sheet((64, 128), rng, fonts=[name])[..., 0].any()
+
+
+@pytest.mark.parametrize(
+    ("function", "more"),
+    [
+        (corruptions.text_sheet, {"grey": 0.1}),
+        (corruptions.add_text, {"colours": "black-white"}),
+    ],
+)
+def test_text_is_by_default_that_of_the_experiments(
+    function: Callable[..., Any], more: dict[str, Any]
+) -> None:
+    parameters = inspect.signature(function).parameters.values()
+    found = {p.name: p.default for p in parameters if p.default is not p.empty}
+    fonts = corruptions.TRAINING_FONTS
+    assert found == {"sizes": (18, 36), "fonts": fonts, "spacing": 1.4, **more}
+
+
+def test_a_font_that_is_gone(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(corruptions.FONTS, "gone", "gone.ttf")
+    with pytest.raises(FileNotFoundError, match=r"gone\.ttf cannot be opened; it is part of matpl"):
+        corruptions.text_sheet((32, 32), rng, fonts=["gone"])
 
 
 def test_add_text(rng: np.random.Generator) -> None:

@@ -122,6 +122,12 @@ def test_nothing_subnormal_is_kept(dtype: Any, device: Device):
     assert ((to_cpu(moments[0][0]) == 0) == [True, True, False, True]).all()
     assert ((to_cpu(moments[1][0]) == 0) == [True, False, True, True]).all()
 
+    for sibling in (reference, kernels):  # the least normal number is kept
+        one = [[device.put(np.full(1, n, dtype))] for n in (1, 0, 2 * tiny, 2 * tiny)]
+        if sibling is kernels or device.name == "cpu":
+            sibling.adam(*one, 0.01, 0.5, 0.5, 1e-8)
+            assert [float(to_cpu(a[0])[0]) for a in one[2:]] == [tiny, tiny]
+
 
 def test_every_kernel_has_arguments():
     assert set(ARGUMENTS) | ELSEWHERE == set(NAMES)

@@ -95,6 +95,30 @@ def test_patches_stay_inside(which: int, value: np.ndarray, rng: np.random.Gener
         kernels.fold(*arguments)
 
 
+def read_only(a: np.ndarray) -> np.ndarray:
+    a.flags.writeable = False
+    return a
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda a, b: (read_only(a), b), "total is read-only"),
+        (lambda a, b: (a, read_only(b)), "weight is read-only"),
+        (lambda a, b: (a.astype(np.float32), b), "total must be float64 and C-contiguous"),
+        (lambda a, b: (a, b.T), "weight must be float64 and C-contiguous"),
+        (lambda a, b: (a[..., None], b[..., None]), "(8, 3, 3) for 2 x 4 places of 3 x 3 on"),
+        (lambda a, b: (a[0], b[0]), "(8, 3, 3) for 2 x 4 places of 3 x 3 on"),
+    ],
+)
+def test_patches_are_added_to_plain_pictures(
+    change: Any, words: str, rng: np.random.Generator
+) -> None:
+    total, weight, *rest = laid(np.float64, rng)
+    with pytest.raises(ValueError, match=re.escape(f"fold: {words}")):
+        kernels.fold(*change(total, weight), *rest)
+
+
 # --- memory ---------------------------------------------------------------------------------------
 
 LARGE = (buffer_pool.SMALLEST // 4 + 7,)

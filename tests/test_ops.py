@@ -263,6 +263,7 @@ def test_there_is_no_mean_of_nothing(shape: tuple[int, ...], axis: Any):
         ("matmul", [(2, 3), (4, 2)], {}, "expected (N, K) and (K, M), got (2, 3) and (4, 2)"),
         ("matmul", [(2, 3), (3,)], {}, "expected (N, K) and (K, M), got (2, 3) and (3,)"),
         ("bernoulli_kl", [(3,)], {"p": 1.0}, "p is 1.0, expected a probability between 0 and 1"),
+        ("squared_distance", [(2, 3), (3,)], {}, "expected two arrays of one shape, got (2, 3)"),
         ("linear", [(3,), (3, 2), (2,)], {}, "x is (3,), w expects (N, 3)"),
         ("linear", [(5, 4), (3, 2), (2,)], {}, "x is (5, 4), w expects (N, 3)"),
         ("linear", [(5, 3), (3, 2), (1,)], {}, "b is (1,), w expects (2,)"),

@@ -15,7 +15,7 @@ from models.reproduce.data import MissingError, photographs
 from models.reproduce.page import Section
 from models.reproduce.parts import Parts
 from models.reproduce.plan import Plan
-from models.ssda import Noise, Trainer, fit
+from models.ssda import Noise, Trainer, ablation, fit
 
 
 @pytest.fixture
@@ -87,6 +87,20 @@ def test_new_trainers_of_one_seed_are_equal() -> None:
         list(trainer.run())
         ends.append(trainer.restorer.network.parameters()[0].data)
     np.testing.assert_array_equal(*ends)
+
+
+def test_a_curve_has_its_points_and_a_bar_that_counts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ablation, "steps_in", lambda *_: 20)
+    monkeypatch.setattr(ablation, "POINTS", 4)
+    image = grey(photograph("camera"))[:40, :40]
+    recipe = replace(choices.BASE, patch=6, hidden=(5, 4), batch=8)
+    points = ablation.curve(recipe, [image[..., 0]], [image[:24, :24]], minutes=1.0, name="tiny")
+    times, scores = zip(*points, strict=True)
+    assert len(points) == 4 and list(times) == sorted(times) and times[0] > 0
+    assert all(5 < score < 40 for score in scores)
+    assert "tiny: 100%" in (said := capsys.readouterr().err) and "20/20" in said
 
 
 @pytest.mark.parametrize("condition", levels.UNKNOWN, ids=lambda c: c.name)

@@ -207,6 +207,43 @@ def test_recipe_round_trip(name: str) -> None:
     assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
 
 
+def test_recipes_are_what_they_were() -> None:
+    """A default is a promise: models of the same recipe are trained alike."""
+    none = {"beta": 0.0, "rho": 0.05, "decay": 0.0, "error": "half-sum"}
+    coding = {"gain": 6.0, "contrast": 0.6, "margin": 0.02}
+    of_text = {**coding, "extreme": 0.02, "even": 0.01, "visible": 0.03}
+    working = {
+        "patch": 12, "hidden": (720, 720), "gain": 4.0, "start": 0.05,
+        "coding": {**coding, "centre": "mean"},
+        "pretrain": ({**none, "beta": 1e-2, "decay": 1e-5}, none), "finetune": none,
+        "optimizer": "adam", "rates": (2e-3, 2e-3, 4e-3), "shares": (0.1, 0.1, 0.8),
+        "batch": 256, "renew": 1,
+    }  # fmt: skip
+    text = {
+        "patch": 20, "hidden": (576, 576), "coding": {**of_text, "inner": 6},
+        "pretrain": ({**none, "beta": 1e-3, "decay": 1e-6}, none), "shares": (0.05, 0.05, 0.9),
+    }  # fmt: skip
+    equation_6 = {**none, "beta": 1e-2, "decay": 1e-4}
+    paper = {
+        "gain": 1.0, "start": None, "coding": {**coding, "centre": None},
+        "pretrain": (equation_6, equation_6), "finetune": {**none, "decay": 1e-4},
+        "optimizer": "lbfgs", "batch": 10_000, "renew": 0,
+    }  # fmt: skip
+    misread = {**equation_6, "error": "mean"}
+    naive = {
+        "pretrain": (misread, misread), "finetune": {**none, "error": "mean", "decay": 1e-4},
+        "optimizer": "adam", "batch": 256, "renew": 1,
+    }  # fmt: skip
+    expected: dict[str, dict[str, Any]] = {
+        "working": working,
+        "text": working | text,
+        "paper": working | paper,
+        "naive": working | paper | naive,
+    }
+    assert {name: recipe.as_dict() for name, recipe in RECIPES.items()} == expected
+    assert vars(TextCoding()) == {**of_text, "inner": 8}
+
+
 def test_loud_noise_is_turned_down() -> None:
     """What the first layer sees of it is no louder at sigma 100 or 200 than at 50."""
     loud = [recipe_for(Noise(s)).coding.gain * s for s in (25, 50, 100, 200)]

@@ -16,7 +16,7 @@ from minidl.device import CPU
 from models.images.files import PictureError, write
 from models.images.samples import grey, photograph
 from models.run import Run, TrainingError
-from models.ssda import RECIPES, Noise, Penalty, Recipe, Restorer, Trainer, fit
+from models.ssda import RECIPES, SSDA, Noise, Penalty, Recipe, Restorer, Trainer, fit
 
 pytestmark = pytest.mark.usefixtures("ctrl_c")
 TINY = replace(
@@ -302,6 +302,32 @@ def test_seconds_go_on_where_a_run_stopped(tmp_path: Path, no_plots: None, at_st
     log.write_text("\n".join([names, *rows[:-1], ",".join(cells)]) + "\n")
     resume(tmp_path / "run")
     assert all(row["seconds"] >= 1000.5 for row in Run.open(tmp_path / "run").rows[len(rows) - 1 :])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_the_log_tells_the_rate(optimizer: str, tmp_path: Path, no_plots: None) -> None:
+    """L-BFGS has none."""
+    start(tmp_path / "run", replace(TINY, optimizer=optimizer))
+    rates = Run.open(tmp_path / "run").column("rate")
+    assert ((rates > 0) & (rates <= max(TINY.rates))).all() == (optimizer == "adam")
+    assert (rates == 0).all() == (optimizer == "lbfgs")
+
+
+def test_a_lost_last_row_is_told_again(tmp_path: Path, no_plots: None) -> None:
+    """Killed between the last checkpoint and its row; nothing is left to train."""
+    start(tmp_path / "run")
+    log = tmp_path / "run/log.csv"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+    resume(tmp_path / "run")
+    last = Run.open(tmp_path / "run").rows[-1]
+    assert (last["step"], last["stage"], last["rate"]) == (24, "done", 0.0)
+
+
+def test_a_trainer_takes_its_network_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[Any] = []
+    monkeypatch.setattr(SSDA, "to", lambda _, place: moved.append(place))
+    fit.new_trainer(pictures(), Noise(25), TINY, 6, 0, CPU)
+    assert moved == [CPU]
 
 
 def test_too_many_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,8 @@ def patches_fit(
     size = len(window)
     if window.shape != (size, size):
         raise ValueError(f"fold: the window is {window.shape}, expected a square")
-    if patches.shape != (len(rows) * len(columns), size, size) or weight.shape != total.shape:
+    pictures = total.ndim == 2 and weight.shape == total.shape
+    if patches.shape != (len(rows) * len(columns), size, size) or not pictures:
         raise ValueError(
             f"fold: {patches.shape} for {len(rows)} x {len(columns)} places of {size} x"
             f" {size} on {total.shape} and {weight.shape}"

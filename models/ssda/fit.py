@@ -258,7 +258,7 @@ def _train(
             bar.update()
             if stage.name != name:
                 bar.set_postfix_str(stage.name)
-            name, rate = stage.name, getattr(trainer.optimizer, "rate", 0.0)
+            name, rate = stage.name, getattr(trainer.optimizer, "lr", 0.0)
             if asked.is_set() or time.perf_counter() - reported >= every:
                 report(name, rate)
                 reported = time.perf_counter()
