@@ -14,6 +14,8 @@ import pytest
 
 from tests.attacks import checkpoints, pictures, pool
 from tests.attacks.__main__ import main
+from tests.attacks.fault_drawing import ROOT
+from tests.attacks.fault_tables import NEAREST, TESTS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
 
@@ -91,3 +93,16 @@ def test_the_command_tells_the_seed_and_counts(
     assert said.startswith("seed 5: python -m tests.attacks --seed 5")
     assert "ZeroDivisionError" in said and "--only pictures --seed 5 --case 1" in said
     assert "failures" in said.splitlines()[-2] and said.splitlines()[-1].split()[1:3] == ["2", "2"]
+
+
+def test_faults_are_planted_in_every_folder() -> None:
+    """Also in one that is new; pages about the papers alone are left out."""
+    folders = {
+        path.parent.relative_to(ROOT).as_posix()
+        for top in ("minidl", "models")
+        for path in (ROOT / top).rglob("*.py")
+    }
+    assert set(TESTS) == folders - {"models/reproduce"}
+    assert [file for file in NEAREST if not (ROOT / file).is_file()] == []
+    named = {name for names in (*TESTS.values(), *NEAREST.values()) for name in names.split()}
+    assert [n for n in sorted(named) if not (ROOT / f"tests/test_{n}.py").is_file()] == []

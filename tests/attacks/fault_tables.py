@@ -13,6 +13,10 @@ TESTS: dict[str, str] = {
     " gpu_compiles gpu_faults",
     "minidl/kernels/cpu": "kernels kernels_odd convolution matrix dense guards threads compiling"
     " simd nn_layers optim ops",
+    "minidl/kernels/cpu/runtime": "threads compiling matrix kernels nn_layers",
+    "minidl/kernels/cpu/gemm": "microkernel dense matrix convolution guards simd kernels",
+    "minidl/kernels/cpu/conv": "convolution guards nn_layers kernels",
+    "minidl/kernels/algorithms": "convolution dense",
     "minidl/kernels/gpu": "gpu_kernels gpu_products gpu_random gpu_cupy gpu_graph kernels_odd"
     " gpu_faults gpu_compiles",
     "minidl/draw": "draw book",
