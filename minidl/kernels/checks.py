@@ -93,3 +93,14 @@ def patches_fit(
     for starts, length in zip((rows, columns), total.shape, strict=True):
         if len(starts) and not 0 <= starts.min() <= starts.max() <= length - size:
             raise ValueError(f"fold: a patch of {size} leaves the picture {total.shape}")
+
+
+def output_size(
+    size: tuple[int, int],
+    kernel_size: tuple[int, int],
+    stride: int,
+    padding: tuple[int, int, int, int],
+) -> tuple[int, int]:
+    """Return (P, Q), the number of a convolution's windows along either side."""
+    (H, W), (K, L), (top, bottom, left, right) = size, kernel_size, padding
+    return (top + H + bottom - K) // stride + 1, (left + W + right - L) // stride + 1

@@ -27,14 +27,6 @@ from .runtime import buffer_pool
 Padding = tuple[int, int, int, int]
 
 
-def _outputs(
-    size: tuple[int, int], kernel_size: tuple[int, int], stride: int, padding: Padding
-) -> tuple[int, int]:
-    """(P, Q): the number of windows along either side."""
-    (H, W), (K, L), (top, bottom, left, right) = size, kernel_size, padding
-    return (top + H + bottom - K) // stride + 1, (left + W + right - L) // stride + 1
-
-
 def _few(channels: int, x: np.ndarray) -> bool:
     """Return whether so few channels fill at most half of a panel."""
     return TILE.NR(x.dtype) >= 2 * channels
@@ -53,7 +45,7 @@ def conv2d(
     if w.shape[2] != C or (b is not None and b.shape != (O,)):  # addresses carry no bounds
         raise ValueError(f"conv2d: x is {x.shape}, w {w.shape}, b {b if b is None else b.shape}")
     checks.one_type("conv2d", x, w, *([] if b is None else [b]))
-    P, Q = _outputs((H, W), (K, L), stride, padding)
+    P, Q = checks.output_size((H, W), (K, L), stride, padding)
     if min(P, Q) < 0:
         raise ValueError(f"conv2d: the filter {K}x{L} is larger than the padded pictures")
     if not (x.size and w.size and P and Q):
@@ -82,7 +74,7 @@ def conv2d_grad_x(
 ) -> np.ndarray:
     """See `reference.conv2d_grad_x`."""
     (N, P, Q, O), (K, L, C, _), (top, _, left, _), (H, W) = g.shape, w.shape, padding, size
-    if w.shape[3] != O or _outputs((H, W), (K, L), stride, padding) != (P, Q):
+    if w.shape[3] != O or checks.output_size((H, W), (K, L), stride, padding) != (P, Q):
         raise ValueError(f"conv2d_grad_x: g is {g.shape}, w {w.shape}, for pictures {size}")
     checks.one_type("conv2d_grad_x", g, w)
     if not (g.size and w.size and H and W):
@@ -117,7 +109,7 @@ def conv2d_grad_w(
 ) -> np.ndarray:
     """See `reference.conv2d_grad_w`."""
     (N, P, Q, O), (K, L), C = g.shape, kernel_size, x.shape[3]
-    if len(x) != N or _outputs(x.shape[1:3], kernel_size, stride, padding) != (P, Q):
+    if len(x) != N or checks.output_size(x.shape[1:3], kernel_size, stride, padding) != (P, Q):
         raise ValueError(f"conv2d_grad_w: x is {x.shape}, g {g.shape}, for windows {kernel_size}")
     checks.one_type("conv2d_grad_w", x, g)
     if not (x.size and g.size and K and L):

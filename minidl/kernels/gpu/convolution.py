@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from ...device import Array, is_recording, tf32
+from .. import checks
 from . import launch
 from .gemm import ROWS, add, columns_of, in_parts, matmul, parts_of, product
 
@@ -48,14 +49,6 @@ def _unroll(x: Array, view: np.ndarray, taps: int) -> Array:
     return columns
 
 
-def _outputs(
-    size: tuple[int, int], kernel_size: tuple[int, int], stride: int, padding: Pad
-) -> tuple[int, int]:
-    """(P, Q): how many windows there are along either side."""
-    (H, W), (K, L), (top, bottom, left, right) = size, kernel_size, padding
-    return (top + H + bottom - K) // stride + 1, (left + W + right - L) // stride + 1
-
-
 def conv2d(x: Array, w: Array, b: Array | None, stride: int, padding: Pad) -> Array:
     (N, H, W, C), (K, L, _, O), (top, _, left, _) = x.shape, w.shape, padding
     if w.shape[2] != C or (b is not None and b.shape != (O,)):
@@ -63,7 +56,7 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: int, padding: Pad) -> Ar
         raise ValueError(f"conv2d: x is {x.shape}, w {w.shape}, b {given}")
     x, w, *rest = launch.check("conv2d", x, w, *([] if b is None else [b]))
     bias = rest[0] if rest else 0
-    P, Q = _outputs((H, W), (K, L), stride, padding)
+    P, Q = checks.output_size((H, W), (K, L), stride, padding)
     if min(P, Q) < 0:
         raise ValueError(f"conv2d: the filter {K}x{L} is larger than the padded pictures")
     if not (x.size and w.size and P and Q):
@@ -98,7 +91,7 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: int, padding: Pad) -> Ar
 
 def conv2d_grad_x(g: Array, w: Array, size: tuple[int, int], stride: int, padding: Pad) -> Array:
     (N, P, Q, O), (K, L, C, _), (top, _, left, _), (H, W) = g.shape, w.shape, padding, size
-    if w.shape[3] != O or _outputs((H, W), (K, L), stride, padding) != (P, Q):
+    if w.shape[3] != O or checks.output_size((H, W), (K, L), stride, padding) != (P, Q):
         raise ValueError(f"conv2d_grad_x: g is {g.shape}, w {w.shape}, for pictures {size}")
     g, w = launch.check("conv2d_grad_x", g, w)
     if not (g.size and w.size and H and W):
@@ -134,7 +127,7 @@ def conv2d_grad_w(
     x: Array, g: Array, kernel_size: tuple[int, int], stride: int, padding: Pad
 ) -> Array:
     (N, P, Q, O), (K, L), (_, H, W, C), (top, _, left, _) = g.shape, kernel_size, x.shape, padding
-    if len(x) != N or _outputs((H, W), kernel_size, stride, padding) != (P, Q):
+    if len(x) != N or checks.output_size((H, W), kernel_size, stride, padding) != (P, Q):
         raise ValueError(f"conv2d_grad_w: x is {x.shape}, g {g.shape}, for filters {kernel_size}")
     x, g = launch.check("conv2d_grad_w", x, g)
     if not (x.size and g.size and K and L):

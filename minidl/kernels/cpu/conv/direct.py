@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import tuning
-from ..gemm.pack_filter import pack_filter
+from ..gemm.pack_filter import pack_filter, panels_of
 from ..gemm.register_tile import TILE
 from ..runtime import buffer_pool, threadpool
 from .direct_loops import Strides, Windows, direct_conv, direct_grad_w, scatter
@@ -23,7 +23,7 @@ class WorkBlock:
         (N, _, _, C), (P, Q), (K, L) = x.shape, outputs, kernel_size
         columns = (Q - 1) * stride + L
 
-        def numbers(rows: int) -> int:  # of the padded pixels that so many output rows see
+        def numbers(rows: int) -> int:  # in the padded input of `rows` output rows
             return ((rows - 1) * stride + K) * columns * C
 
         self.pictures, self.rows = 1, min(P, -(-tuning.DIRECT_MIN_PIXELS // Q))
@@ -45,14 +45,7 @@ class WorkBlock:
 def pack(w: np.ndarray, down: range, across: range, *, transposed: bool = False) -> np.ndarray:
     """w (K, L, C, O) -> panels (panels, len(down) len(across) C, NR) of the taps down and across.
     transposed: exchange input and output channels."""
-    (C, O), NR = w.shape[:1:-1] if transposed else w.shape[2:], TILE.NR(w.dtype)
-    rows = len(down) * len(across) * C
-    panels = buffer_pool.empty((-(-O // NR), rows, NR), w.dtype)
-    grain = -(-tuning.GRAIN_SIZE // max(1, rows * NR))
-    chunks = threadpool.chunk_count(len(panels), grain=grain)
-    threadpool.parallel_for(pack_filter, len(panels), chunks, w, np.array(down), np.array(across),
-                            transposed, panels)  # fmt: skip
-    return panels
+    return panels_of(pack_filter, w, np.array(down), np.array(across), transposed=transposed)
 
 
 def convolve(

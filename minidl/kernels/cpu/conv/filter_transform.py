@@ -41,7 +41,7 @@ def _is_used(G, tap):
 
 
 @parallel_jit
-def transform_filter(w, transposed, down, across, panels, chunk):
+def transform_filter(w, down, across, transposed, panels, chunk):
     """w (K, L, C, O) -> panels (panels, taps C, NR) of down w across^T, those of this chunk.
 
     down (transformed taps, K), across (transformed taps, L): rows of G. transposed: exchange input

@@ -34,6 +34,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import tuning
+from ..gemm.pack_filter import panels_of
 from ..gemm.register_tile import TILE
 from ..runtime import buffer_pool, threadpool
 from . import winograd_loops
@@ -75,14 +76,7 @@ def pack(
 ) -> np.ndarray:
     """The filter transform: w (K, L, C, O) -> G w G^T in panels (panels, taps C, NR). transposed:
     exchange input and output channels."""
-    (C, O), NR = w.shape[:1:-1] if transposed else w.shape[2:], TILE.NR(w.dtype)
-    rows = len(down.taps) * len(across.taps) * C
-    panels = buffer_pool.empty((-(-O // NR), rows, NR), w.dtype)
-    grain = -(-tuning.GRAIN_SIZE // max(1, rows * NR))
-    chunks = threadpool.chunk_count(len(panels), grain=grain)
-    threadpool.parallel_for(transform_filter, len(panels), chunks, w, transposed, down.taps,
-                            across.taps, panels)  # fmt: skip
-    return panels
+    return panels_of(transform_filter, w, down.taps, across.taps, transposed=transposed)
 
 
 def _tile_rows_per_block(

@@ -229,8 +229,8 @@ def grad_transformed_filter(V, sums, down, across, dU, first, add):
 @parallel_jit
 def forward(x, tiles, phases, downs, acrosses, panels, strides, bias, scratch, shared, y, n_columns,
             chunk):  # fmt: skip
-    """y of x (N, H, W, C), the jobs of this chunk, in so many phases: phase k has the axes downs[k]
-    and acrosses[k], the filter panels[k] and the outputs strides[k].
+    """Compute y of x (N, H, W, C), the jobs of this chunk. phases: their number; phase k has the
+    axes downs[k] and acrosses[k], the filter panels[k] and the outputs strides[k].
 
     scratch (chunks, numbers): for `transform_input`. shared (chunks, 5, tiles of a block, columns
     of all panels). y: flat. n_columns: O.

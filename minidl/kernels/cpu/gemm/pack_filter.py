@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import tuning
+from ..runtime import buffer_pool, threadpool
 from ..runtime.arrays import clear
 from ..runtime.jit import device_function
 from ..runtime.parallel_for import parallel_jit
+from .register_tile import TILE
 from .transpose import transpose_block
 
 
@@ -40,3 +47,22 @@ def pack_filter(w, down, across, transposed, panels, chunk):
                 first = (i * across.size + j) * rows
                 out = panels[p, first : first + rows]
                 load_tap(w[down[i], across[j]], transposed, 0, p * NR, out)
+
+
+def panels_of(
+    loop: Callable[..., int],
+    w: np.ndarray,
+    down: np.ndarray,
+    across: np.ndarray,
+    *,
+    transposed: bool,
+) -> np.ndarray:
+    """Return the panels (panels, len(down) len(across) C, NR) that a loop over threads fills with
+    w (K, L, C, O). loop: `pack_filter`, or another with its arguments."""
+    (C, O), NR = w.shape[:1:-1] if transposed else w.shape[2:], TILE.NR(w.dtype)
+    rows = len(down) * len(across) * C
+    panels = buffer_pool.empty((-(-O // NR), rows, NR), w.dtype)
+    grain = -(-tuning.GRAIN_SIZE // max(1, rows * NR))
+    chunks = threadpool.chunk_count(len(panels), grain=grain)
+    threadpool.parallel_for(loop, len(panels), chunks, w, down, across, transposed, panels)
+    return panels

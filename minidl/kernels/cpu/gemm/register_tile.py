@@ -54,7 +54,9 @@ DENSE_ON = {"znver4"}
 
 
 def _dense() -> bool:
-    """Whether matrix products are the micro-kernel's; MINIDL_DENSE = tiles or blas overrules it."""
+    """Return whether the micro-kernel multiplies matrices, rather than BLAS.
+
+    MINIDL_DENSE, tiles or blas, decides where it is set."""
     wanted = os.environ.get("MINIDL_DENSE", "")
     if wanted not in ("", "tiles", "blas"):
         raise ValueError(f"MINIDL_DENSE is {wanted!r}; expected tiles or blas")

@@ -1,1 +1,1 @@
-"""How a loop runs: compiled by Numba, in pooled memory, split over threads."""
+"""The runtime compiles loops with Numba, gives them pooled memory and splits them over threads."""
