@@ -83,6 +83,19 @@ def test_parts_run_at_the_same_time() -> None:
     raise AssertionError("one part always came after the other")
 
 
+@TWO
+def test_threads_without_work_sleep_until_there_is_some() -> None:
+    """All of them, and without looking up: a thread that is awake is not on the list."""
+    noted(2, 2)
+    end = time.monotonic() + 20
+    while not (pool := len(threadpool._pool)) or len(threadpool._asleep) < pool:
+        assert time.monotonic() < end, "the threads stay awake"
+        time.sleep(0.01)
+    for _ in range(30):
+        time.sleep(0.001)
+        assert len(threadpool._asleep) >= pool
+
+
 def test_nobody_waits_for_threads_that_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a single other thread the caller takes all parts."""
     monkeypatch.setattr(threadpool, "_start", lambda wanted: None)
