@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from minidl import Tensor, kernels
-from minidl.kernels import NAMES, cpu, reference
+from minidl.kernels import NAMES, checks, cpu, reference
 from tests.test_kernels import ARGUMENTS, arrays, each
 
 Call = tuple[str, list[Any]]
@@ -120,6 +121,15 @@ def test_a_number_has_no_channels(name: str, emulated: Any) -> None:
     for sibling in (cpu, emulated):
         with pytest.raises(ValueError, match=rf"{name}: expected an array \(..., C\)"):
             getattr(sibling, name)(*[np.array(1.0), 1.0][: 1 + (name == "moments")])
+
+
+def test_flags_that_only_numpy_has_are_not_asked_for() -> None:
+    """CuPy's arrays do not say that they are aligned or writeable: they always are."""
+    flags = SimpleNamespace(c_contiguous=True)
+    picture = SimpleNamespace(ndim=2, shape=(4, 5), dtype=np.dtype(np.float64), flags=flags)
+    checks.sound("fold", [picture], checks.FLOATS)
+    places = np.arange(2)
+    checks.patches_fit(picture, picture, ones(4, 2, 2), places, places, ones(2, 2))
 
 
 # --- arrays that lie otherwise --------------------------------------------------------------------
