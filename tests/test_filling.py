@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from minidl import checkpoint
 from minidl.device import Device
-from models.cli import main
+from models.cli import context_encoder, evaluate, main
 from models.context_encoder import Filler, filling
-from models.context_encoder.crops import fitted, mirrored, windows
+from models.context_encoder.crops import _part, fitted, mirrored, windows
 from models.images.files import read, write
 from models.images.samples import photograph
 
@@ -77,6 +79,59 @@ def test_a_hole_takes_up_what_is_predicted(overlap: int, seen: int, reach: int):
     assert window.side == least + (least - reach) % 2
     around = (window.side - reach) // 2
     assert (window.top, window.left) == (60 - around, 90 - around)
+
+
+@pytest.mark.parametrize(
+    ("reach", "largest", "side"),
+    [(10, 1000, 128), (40, 1000, 20 / 0.11), (60, 200, 200), (120, 200, 240)],
+    ids=["not enlarged", "as thick as in training", "all there is", "twice the hole"],
+)
+def test_a_region_is_seen_as_in_training(reach: int, largest: int, side: float):
+    assert reach / _part(np.ones((reach, reach), bool), 128, largest) == pytest.approx(side)
+
+
+def test_bytes_are_completed_as_numbers_are():
+    model, pixels = filler(), photograph("coffee")[None, :128, :128]
+    whole = np.round(255 * pixels).astype(np.uint8)
+    mask, corners = model.holes.draw(1, np.random.default_rng(0))
+    found = model.complete(whole, mask, corners)
+    expected = model.complete(whole / np.float32(255), mask, corners)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_array_equal(found[~mask], (whole / np.float32(255))[~mask])
+
+
+TABLES: list[tuple[Callable[[Any], None], dict[str, Any], str]] = [
+    (
+        context_encoder._print_table,
+        {
+            "us": dict(l1=1.234, l2=2.345, psnr=20.126, whole=30.5, ssim=0.98765, pictures=7),
+            "mean": dict(l1=11.0, l2=0.5, psnr=9.0, whole=8.0, ssim=0.5, pictures=12),
+        },
+        """\
+          L1 %      L2 %   PSNR dB  whole dB      SSIM  pictures
+us        1.23      2.35     20.13     30.50     0.988         7
+mean     11.00      0.50      9.00      8.00     0.500        12
+""",
+    ),
+    (
+        evaluate.print_table,
+        {"b.png": {"damaged": 20.126, "total variation": 9.0},
+         "mean": {"damaged": 5.0, "total variation": 31.5}},
+        """\
+       damaged  total variation
+b.png    20.13             9.00
+mean      5.00            31.50
+""",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("show", "rows", "text"), TABLES, ids=["holes", "damage"])
+def test_tables_stand_in_columns(
+    show: Callable[[Any], None], rows: Any, text: str, capsys: pytest.CaptureFixture[str]
+):
+    show(rows)
+    assert capsys.readouterr().out == text
 
 
 def test_the_seam_closes():
