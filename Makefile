@@ -4,7 +4,7 @@
 PYTHON ?= python3
 ARGS ?=
 BIN = .venv/bin
-CODE = $(wildcard minidl models tests benchmarks tutorials docs/book)
+CODE = $(wildcard minidl tests benchmarks tutorials docs/book)
 STAMPS = .venv/.core .venv/.test .venv/.dev .venv/.notebooks
 INSTALL = rm -f $(STAMPS) && $(BIN)/python -m pip install -q --disable-pip-version-check -e
 

@@ -19,7 +19,7 @@ import numpy as np
 from minidl import kernels, no_grad
 from minidl.device import Device
 from minidl.kernels.gpu import convolution
-from models.context_encoder import networks
+from minidl.models.context_encoder import networks
 
 from . import harness, options
 

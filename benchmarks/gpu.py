@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl import device, kernels
+from minidl import device, gpu_support, kernels
+from minidl.cuda_graph import captured
 from minidl.device import Device
-from minidl.graph import captured
 
 from . import harness
 
@@ -48,7 +48,7 @@ class Clock:
 
 def choose() -> Device:
     """The GPU. Ends the program, which has then measured nothing and says why, without one."""
-    missing = device.why_no_gpu()
+    missing = gpu_support.why_no_gpu()
     if missing:
         print(f"nothing is measured on a GPU: {missing}")
         raise SystemExit(0)

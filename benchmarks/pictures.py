@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minidl.device import CPU, Device
-from models.context_encoder.filling import Filler
-from models.ssda.coding import Coding
-from models.ssda.damage import Noise
-from models.ssda.network import SSDA
-from models.ssda.restoring import STRIDE, Restorer
+from minidl.models.context_encoder.inpainter import Filler
+from minidl.models.ssda.degradation import Noise
+from minidl.models.ssda.network import SSDA
+from minidl.models.ssda.patch_coding import Coding
+from minidl.models.ssda.restorer import STRIDE, Restorer
 
 from . import charts, gpu, harness, memory, options
 from .training import Step, Work, timed

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from models.context_encoder import networks
-from models.context_encoder.training import Settings
+from minidl.models.context_encoder import networks
+from minidl.models.context_encoder.trainer import Settings
 
 from . import charts, harness, options
 from .training import Work, both_players, fine_tuning, timed

@@ -16,8 +16,8 @@ import torch._inductor.config
 from torch import nn as tn
 
 from minidl import nn
+from minidl.models.context_encoder import networks
 from minidl.ops.convolution import pads_of
-from models.context_encoder import networks
 
 Step = Callable[[], Any]
 COMPILATIONS = 64  # of one function; beyond it, PyTorch would silently run it uncompiled

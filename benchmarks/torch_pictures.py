@@ -11,8 +11,8 @@ import torch
 from torch.nn import functional as F
 
 from minidl import nn
-from models.images.patches import gaussian_window
-from models.ssda.restoring import WINDOW_SPREAD, Restorer
+from minidl.models.images.patches import gaussian_window
+from minidl.models.ssda.restorer import WINDOW_SPREAD, Restorer
 
 from .torch_models import Mode, counterpart
 from .torch_steps import layers

@@ -13,8 +13,8 @@ import torch
 from torch.nn import functional as F
 
 from minidl import nn
-from models.context_encoder.data import Batch
-from models.ssda.network import SSDA, DenoisingAutoencoder, Penalty
+from minidl.models.context_encoder.data import Batch
+from minidl.models.ssda.network import SSDA, DenoisingAutoencoder, Penalty
 
 from .torch_models import Mode, Step, counterpart
 
@@ -96,7 +96,7 @@ def both_players(
     rates: tuple[float, float],
     share: float,
 ) -> Step:
-    """`take_step` of models/context_encoder/training.py, for the hole in the centre."""
+    """`take_step` of models/context_encoder/trainer.py, for the hole in the centre."""
     modules = [counterpart(network, mode) for network in networks]
     g, d = (mode.runner(module) for module in modules)
     g_adam, d_adam = (_adam(m, rate, 0.5) for m, rate in zip(modules, rates, strict=True))

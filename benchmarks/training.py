@@ -17,11 +17,11 @@ import numpy as np
 
 from minidl import Tensor, gradients, nn, no_grad, optim
 from minidl.device import CPU, Device
-from models.context_encoder import networks
-from models.context_encoder.data import Batch, Photographs, with_holes
-from models.context_encoder.masks import Holes
-from models.context_encoder.training import REPORT, Settings, Trainer
-from models.ssda.network import SSDA, DenoisingAutoencoder, Penalty
+from minidl.models.context_encoder import networks
+from minidl.models.context_encoder.data import Batch, Photographs, with_holes
+from minidl.models.context_encoder.masks import Holes
+from minidl.models.context_encoder.trainer import REPORT, Settings, Trainer
+from minidl.models.ssda.network import SSDA, DenoisingAutoencoder, Penalty
 
 from . import gpu, harness, memory, options
 
@@ -39,7 +39,8 @@ class Work:
     """One piece of work: `ours()` and `theirs(mode)` each make it anew, as a function that does it
     and returns what it found. Both draw their weights and data from the same seed.
 
-    ours takes the device, and what may wrap a part of the step, `minidl.graph.captured` or nothing.
+    ours takes the device, and what may wrap a part of the step: `minidl.cuda_graph.captured` or
+    nothing.
     """
 
     ours: Callable[..., Step]

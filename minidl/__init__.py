@@ -3,13 +3,12 @@
 from minidl import Tensor, gradients, nn, ops, losses, optim
 """
 
-from . import checkpoint, device, losses, nn, ops, optim
-from .draw import draw
+from . import checkpoint, device, losses, nn, ops, optim, random
 from .lift import op
 from .tensor import Tensor, gradients, no_grad
 
 __version__ = "0.1.0"
 __all__ = [
-    "Tensor", "checkpoint", "device", "draw", "gradients", "losses", "nn", "no_grad", "op", "ops",
-    "optim",
+    "Tensor", "checkpoint", "device", "gradients", "losses", "nn", "no_grad", "op", "ops", "optim",
+    "random",
 ]  # fmt: skip

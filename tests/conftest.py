@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from minidl import device as devices
+from minidl import gpu_support
 from minidl.device import Device
 from minidl.kernels import gpu
 from minidl.kernels.gpu import launch
@@ -43,7 +44,7 @@ def chromium() -> str | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip, and say why, what this machine cannot run."""
     missing = {
-        "gpu": devices.why_no_gpu(),
+        "gpu": gpu_support.why_no_gpu(),
         "torch": "" if importlib.util.find_spec("torch") else "PyTorch is not installed",
         "browser": "" if chromium() else "no chromium or google-chrome in the PATH",
         "shared": "" if SHARED.is_dir() else f"no folder {SHARED}; set MINIDL_SHARED_DATA",

@@ -19,8 +19,8 @@ import pytest
 from benchmarks import harness, kernels, memory, options, page, pictures, scaling, training
 from minidl import kernels as library
 from minidl import nn
-from models.context_encoder import networks
-from models.context_encoder.training import Settings
+from minidl.models.context_encoder import networks
+from minidl.models.context_encoder.trainer import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PNG = b"\x89PNG"

@@ -22,11 +22,11 @@ from docs.book import mathml, pages, sources, subjects, texts
 from docs.book.__main__ import main
 from docs.book.measure import timed
 from minidl import nn
-from minidl.draw import picture
 from minidl.gradcheck import LOSS_CASES
 from minidl.kernels import NAMES
 from minidl.kernels.gpu import launch
 from minidl.tensor import OPS
+from minidl.tools.drawing import picture
 from tests.conftest import chromium
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from minidl.kernels.cpu.runtime import threadpool
-from models import cli
+from minidl.models import cli
 from tests.test_cli_refusals import complaints, here, minidl, originals
 
 __all__ = ["here", "originals"]  # fixtures
@@ -104,10 +104,10 @@ def test_doctor_names_bad_settings(
     assert minidl("doctor") == 1
     assert "settings   MINIDL_THREAD unknown; expected MINIDL_THREADS" in capsys.readouterr().out
     monkeypatch.delenv("MINIDL_THREAD")
+    code = "import sys; from minidl.models.cli import main; sys.exit(main())"
     for name in ("MINIDL_THREADS", "MINIDL_SIMD", "MINIDL_DENSE"):
         run = subprocess.run(
-            [sys.executable, "-c", "import sys; from models.cli import main; sys.exit(main())"]
-            + ["doctor"],
+            [sys.executable, "-c", code, "doctor"],
             env={**os.environ, name: "²"}, capture_output=True, text=True, encoding="utf-8",
         )  # fmt: skip
         assert run.returncode == 2 and f"minidl doctor: {name} is '²'; expected" in run.stderr
@@ -121,6 +121,6 @@ def test_memory_that_is_short_is_told_as_such(
         def fail(*_: Any, error: Exception = error) -> None:
             raise error
 
-        monkeypatch.setattr("models.images.files._decode", fail)
+        monkeypatch.setattr("minidl.models.images.files._decode", fail)
         assert minidl("denoise good.png -o out.png --sigma 9 --weights noise.st") == 2
         assert "good.png: there is not enough memory to open it" in complaints(capsys)[0]

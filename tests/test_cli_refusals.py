@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minidl import checkpoint, device
-from models import cli, zoo
-from models.ssda import SSDA, Coding, Noise, Restorer, Text
+from minidl import checkpoint, gpu_support
+from minidl.models import cli, zoo
+from minidl.models.ssda import SSDA, Coding, Noise, Restorer, Text
 
 RNG = np.random.default_rng(0)
 
@@ -61,7 +61,7 @@ def here(originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     """The folder, to work in."""
     monkeypatch.chdir(originals)
     monkeypatch.setattr(zoo, "FOLDER", originals / "none")
-    monkeypatch.setattr(device, "why_no_gpu", lambda: "CuPy is not installed")
+    monkeypatch.setattr(gpu_support, "why_no_gpu", lambda: "CuPy is not installed")
     return originals
 
 
@@ -139,8 +139,8 @@ REFUSED = [
     ("denoise good.png words.png -o out.png --weights noise.st", "out.png: is a file's name"),
     ("denoise good.png photos/../small/../good.png photos/a.png -o cut.png", "cut.png: is a file'"),
     # weights
-    ("denoise good.png -o out.png", "no denoising weights come with this package"),
-    ("remove-text good.png -o out.png", "no weights against text come with this package"),
+    ("denoise good.png -o out.png", "the package has no weights for noise"),
+    ("remove-text good.png -o out.png", "the package has no weights for text"),
     ("denoise good.png -o out.png --weights no.st", "no.st: no such checkpoint"),
     ("denoise good.png -o out.png --weights none", "none: no such checkpoint"),
     ("denoise good.png -o out.png --weights cut.st", "cut.st: not a checkpoint, or damaged"),
@@ -148,8 +148,8 @@ REFUSED = [
     ("denoise good.png -o out.png --weights other.st", "other.st: holds a model of kind"),
     ("denoise good.png -o out.png --weights text.st", "text.st: trained against text; expected"),
     ("remove-text good.png -o out.png --weights noise.st", "noise.st: trained against noise; exp"),
-    ("evaluate ssda --data photos", "no denoising weights come with this package"),
-    ("evaluate ssda --data photos --text", "no weights against text come with this package"),
+    ("evaluate ssda --data photos", "the package has no weights for noise"),
+    ("evaluate ssda --data photos --text", "the package has no weights for text"),
     ("evaluate ssda --data photos --weights cut.st", "cut.st: not a checkpoint"),
     ("evaluate ssda --data photos --weights text.st --sigma 9", "text.st: trained against text"),
     ("evaluate context-encoder --data photos --grid good.png", "good.png: exists already; name"),

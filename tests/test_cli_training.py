@@ -18,13 +18,12 @@ import pytest
 from PIL import Image
 
 from minidl import checkpoint
-from models import cli
-from models.cli import train
-from models.cli.arguments import complain
-from models.images.samples import photograph
-from models.run import Run
-from models.signals import ASKING
-from models.ssda import (
+from minidl.models import cli
+from minidl.models.cli import train
+from minidl.models.cli.arguments import complain
+from minidl.models.images.samples import photograph
+from minidl.models.signals import ASKING
+from minidl.models.ssda import (
     RECIPES,
     SSDA,
     Coding,
@@ -33,8 +32,9 @@ from models.ssda import (
     Restorer,
     Text,
     Trainer,
-    damage,
+    degradation,
 )
+from minidl.models.training.run_folder import Run
 
 pytestmark = pytest.mark.usefixtures("ctrl_c")
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,7 +84,7 @@ def test_train_then_denoise(here: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_train_against_text(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(damage, "SHEETS", 4)
+    monkeypatch.setattr(degradation, "SHEETS", 4)
     line = f"train ssda --data photos/0.png --text 18-24 --out a --minutes 0.001 --json {SMALL}"
     assert minidl(line) == 0
     answer = json.loads(capsys.readouterr().out)
@@ -199,7 +199,7 @@ def started(
             signal.signal(number, signal.SIG_IGN if number == ignored else signal.SIG_DFL)
 
     code = (
-        "import sys, models.plots as p; from models.cli import main\n"
+        "import sys, minidl.models.plots as p; from minidl.models.cli import main\n"
         "p.filters = p.curves = p.side_by_side = lambda *_, **__: None  # they take a second\n"
         "sys.exit(main())"
     )

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from minidl import Tensor, gradients, nn, ops
-from models.context_encoder import Holes, build, losses, networks
-from models.context_encoder.data import with_holes
-from models.context_encoder.networks import ARCHITECTURES, channels
+from minidl.models.context_encoder import Holes, build, losses, networks
+from minidl.models.context_encoder.data import with_holes
+from minidl.models.context_encoder.networks import ARCHITECTURES, channels
+from minidl.tools import summary
 
 # The shapes after each layer that changes them, as the paper's authors and the report have them.
 SHAPES = {
@@ -34,7 +35,7 @@ SHAPES = {
 
 def shapes(module: nn.Module, size: int) -> list[str]:
     """The shapes after the layers of a network, each only where it changes."""
-    lines = nn.summary(module, (size, size, 3)).splitlines()[2:-2]
+    lines = summary(module, (size, size, 3)).splitlines()[2:-2]
     found = [line.split()[1] for line in lines]
     return [s for s, before in zip(found, ["", *found], strict=False) if s != before]
 

@@ -9,10 +9,10 @@ import pytest
 
 from minidl import Tensor, gradients, ops
 from minidl.device import CPU
-from models.context_encoder import Settings
-from models.context_encoder.critics import GlobalLocal, GlobalLocalTrainer, framed
-from models.context_encoder.data import Photographs
-from models.context_encoder.texture import textured
+from minidl.models.context_encoder import Settings
+from minidl.models.context_encoder.data import Photographs
+from minidl.models.context_encoder.global_local import GlobalLocal, GlobalLocalTrainer, framed
+from minidl.models.context_encoder.texture_transfer import textured
 
 TINY = Settings(width=1 / 12, batch=2, alone=0.0, adversarial=0.5)
 

@@ -10,22 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import zoo
-from models.cli import main
-from models.context_encoder import Filler
-from models.context_encoder.masks import Holes
-from models.context_encoder.scores import METHODS
-from models.images.files import read, write
-from models.images.samples import photograph
-from models.reproduce import context_encoder as paper_2
-from models.reproduce import context_encoder_ablation as ablation
-from models.reproduce import context_encoder_labels as labels
-from models.reproduce.context_encoder_labels import classified
-from models.reproduce.context_encoder_neighbours import FEATURES, hog_features, nearest
-from models.reproduce.context_encoder_pictures import gradient_energy
-from models.reproduce.context_encoder_plan import Photographs, Plan
-from models.reproduce.context_encoder_table import ADVERSARIAL, PLAIN, QUOTED, REGION
-from models.reproduce.parts import Parts
+from benchmarks.papers.__main__ import main
+from benchmarks.papers.context_encoder import ablation
+from benchmarks.papers.context_encoder import features as labels
+from benchmarks.papers.context_encoder import sections as paper_2
+from benchmarks.papers.context_encoder.features import classified
+from benchmarks.papers.context_encoder.figures import gradient_energy
+from benchmarks.papers.context_encoder.neighbours import FEATURES, hog_features, nearest
+from benchmarks.papers.context_encoder.plan import Photographs, Plan
+from benchmarks.papers.context_encoder.table1 import ADVERSARIAL, PLAIN, QUOTED, REGION
+from benchmarks.papers.report.cache import Parts
+from minidl.models import zoo
+from minidl.models.context_encoder import Filler
+from minidl.models.context_encoder.masks import Holes
+from minidl.models.context_encoder.scores import METHODS
+from minidl.models.images.files import read, write
+from minidl.models.images.samples import photograph
 
 NAMES = ("chelsea", "coffee", "astronaut", "rocket")
 
@@ -66,7 +66,7 @@ def test_the_whole_page(
     monkeypatch.setattr(ablation, "VARIANTS", small)
     monkeypatch.setattr(labels, "PLAIN", replace(labels.PLAIN, width=1 / 12, batch=2))
     monkeypatch.setitem(METHODS, "biharmonic", METHODS["mean colour"])  # takes seconds
-    command = ["reproduce", "context-encoder", "--data", str(plan.data), "--train", str(plan.train)]
+    command = ["context-encoder", "--data", str(plan.data), "--train", str(plan.train)]
     command += ["--out", str(tmp_path), "--quick", "--device", "cpu", "--json"]
     assert main(command) == 0
     written = json.loads(capsys.readouterr().out)
@@ -101,9 +101,9 @@ def test_what_is_not_there_is_left_out_by_name(
     page = paper_2.build(Plan(data=folders / "test", quick=True), Parts(tmp_path, quiet=True))
     text = page.markdown(tmp_path)
     assert "mean colour" in text
-    assert "weights fill-centre-128 do not come with this package" in text
+    assert "fill-centre-128: the package has no weights of this name" in text
     assert "it needs --train with a folder of photographs" in text
-    assert main(["reproduce", "context-encoder", "--data", "none", "--out", str(tmp_path)]) == 2
+    assert main(["context-encoder", "--data", "none", "--out", str(tmp_path)]) == 2
     assert "none: there is no such folder" in capsys.readouterr().err
 
 

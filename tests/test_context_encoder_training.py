@@ -15,15 +15,15 @@ import pytest
 
 from minidl import checkpoint
 from minidl.device import CPU
-from models.cli import main
-from models.context_encoder import REPORT, Holes, Settings, Trainer, data, fit, training
-from models.context_encoder.data import Batches, Photographs, split, with_holes
-from models.context_encoder.networks import ARCHITECTURES
-from models.context_encoder.scores import hole_scores, picture_scores
-from models.images.files import PictureError, write
-from models.images.samples import NAMES, photograph
-from models.run import Run, TrainingError
-from models.signals import Stopped
+from minidl.models.cli import main
+from minidl.models.context_encoder import REPORT, Holes, Settings, Trainer, data, trainer, training
+from minidl.models.context_encoder.data import Batches, Photographs, split, with_holes
+from minidl.models.context_encoder.networks import ARCHITECTURES
+from minidl.models.context_encoder.scores import hole_scores, picture_scores
+from minidl.models.images.files import PictureError, write
+from minidl.models.images.samples import NAMES, photograph
+from minidl.models.signals import Stopped
+from minidl.models.training.run_folder import Run, TrainingError
 
 TINY = Settings(width=1 / 12, batch=4, alone=0.0)
 
@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def trainer(folder: Path, settings: Settings, steps: int = 6, seed: int = 0) -> Trainer:
+def new_trainer(folder: Path, settings: Settings, steps: int = 6, seed: int = 0) -> Trainer:
     size = ARCHITECTURES[settings.net].size
     photographs = Photographs(sorted(folder.iterdir()), size + 8)
     rng = np.random.default_rng(seed)
@@ -46,7 +46,7 @@ def trainer(folder: Path, settings: Settings, steps: int = 6, seed: int = 0) -> 
 
 def test_each_step_moves_its_own_player(folder: Path):
     """The discriminator by the gradient of its loss alone, then the generator by that of both."""
-    t = trainer(folder, replace(TINY, adversarial=0.5))
+    t = new_trainer(folder, replace(TINY, adversarial=0.5))
     t.g_optimizer.lr = t.d_optimizer.lr = 1e-3
     t.discriminator.layers[0].w.data += 0.1  # something to learn from
     batch, moved = t.batches.next(), []
@@ -66,7 +66,7 @@ def test_each_step_moves_its_own_player(folder: Path):
 
 
 def test_without_an_adversary_the_discriminator_rests(folder: Path):
-    t = trainer(folder, replace(TINY, adversarial=0.0), steps=3)
+    t = new_trainer(folder, replace(TINY, adversarial=0.0), steps=3)
     before = {k: v.copy() for k, v in t.discriminator.state().items()}
     for _ in t.run():
         pass
@@ -78,8 +78,8 @@ def test_without_an_adversary_the_discriminator_rests(folder: Path):
 
 def test_the_adversary_comes_in_late_and_nothing_before_it_differs(folder: Path):
     """Up to then the steps are those of a training without it, bit for bit."""
-    late = trainer(folder, replace(TINY, alone=2 / 3))
-    never = trainer(folder, replace(TINY, adversarial=0.0))
+    late = new_trainer(folder, replace(TINY, alone=2 / 3))
+    never = new_trainer(folder, replace(TINY, adversarial=0.0))
     for a, b in zip(late.run(), never.run(), strict=True):
         pairs = zip(late.generator.parameters(), never.generator.parameters(), strict=True)
         assert a == b and all((p.data == q.data).all() for p, q in pairs) == (a <= 4)
@@ -91,19 +91,19 @@ def test_the_adversary_comes_in_late_and_nothing_before_it_differs(folder: Path)
 
 def test_a_training_can_begin_with_a_model(folder: Path, tmp_path: Path):
     """With both its players; and not with one of another kind."""
-    first, path = trainer(folder, TINY, steps=2), tmp_path / "both.safetensors"
+    first, path = new_trainer(folder, TINY, steps=2), tmp_path / "both.safetensors"
     for _ in first.run():
         pass
     groups, about = first.state()
     both = {name: groups[name] for name in ("generator", "discriminator")}
     checkpoint.save(path, both, about)
-    second = trainer(folder, TINY, seed=9)
+    second = new_trainer(folder, TINY, seed=9)
     second.begin_with(path)
     for name in both:
         for key, array in second.state()[0][name].items():
             np.testing.assert_array_equal(array, both[name][key])
     assert second.step == 0
-    other = trainer(folder, replace(TINY, mask="region"))
+    other = new_trainer(folder, replace(TINY, mask="region"))
     words = r"not networks to begin this training with \(its mask is centre, expected region\)"
     with pytest.raises(checkpoint.CheckpointError, match=words):
         other.begin_with(path)
@@ -112,7 +112,7 @@ def test_a_training_can_begin_with_a_model(folder: Path, tmp_path: Path):
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_a_frozen_encoder_stays_and_the_rest_learns(folder: Path, tmp_path: Path, share: float):
     """To the bit, the statistics of its batch norms included, also when it was in use between."""
-    t = trainer(folder, replace(TINY, freeze_encoder=True, adversarial=share), steps=4)
+    t = new_trainer(folder, replace(TINY, freeze_encoder=True, adversarial=share), steps=4)
     before = {name: array.copy() for name, array in t.generator.state().items()}
     for step in t.run():
         if step == 2:
@@ -125,14 +125,14 @@ def test_a_frozen_encoder_stays_and_the_rest_learns(folder: Path, tmp_path: Path
 
 def test_only_an_encoder_that_has_learned_can_be_frozen(folder: Path, tmp_path: Path):
     with pytest.raises(TrainingError, match="net 'report' has no encoder"):
-        trainer(folder, replace(REPORT, width=1 / 32, freeze_encoder=True))
+        new_trainer(folder, replace(REPORT, width=1 / 32, freeze_encoder=True))
     with pytest.raises(TrainingError, match="expected --begin FILE"):
-        fit.start(tmp_path / "run", folder, replace(TINY, freeze_encoder=True), steps=1)
+        training.start(tmp_path / "run", folder, replace(TINY, freeze_encoder=True), steps=1)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_a_loss_that_is_no_number_stops_the_run(folder: Path):
-    t = trainer(folder, TINY, steps=40)
+    t = new_trainer(folder, TINY, steps=40)
     t.generator.parameters()[0].data[:] = np.nan
     with pytest.raises(TrainingError, match="no longer a number, near step 20 of 40: lower"):
         for _ in t.run():
@@ -141,17 +141,17 @@ def test_a_loss_that_is_no_number_stops_the_run(folder: Path):
 
 def test_mean_losses_are_of_all_steps_so_far(folder: Path):
     """Also of those since the last look; so that no checkpoint is made of what is no number."""
-    t = trainer(folder, TINY, steps=3)
+    t = new_trainer(folder, TINY, steps=3)
     steps = t.run()
     next(steps)
     assert np.isfinite(t.mean_losses().reconstruction)
-    t._unseen.append(training.Losses(reconstruction=np.float32(np.nan)))
+    t._unseen.append(trainer.Losses(reconstruction=np.float32(np.nan)))
     with pytest.raises(TrainingError, match="no longer a number, near step 1 of 3"):
         t.mean_losses()
 
 
 def test_rates_are_constant_then_fall(folder: Path):
-    t = trainer(folder, replace(TINY, falling=1 / 3), steps=30)
+    t = new_trainer(folder, replace(TINY, falling=1 / 3), steps=30)
     shares = []
     while t.step < 30:
         shares.append(t.rate_share())
@@ -328,15 +328,15 @@ def test_scores_in_the_papers_units():
     ids=lambda s: f"{s.net}, {s.mask}",
 )
 def test_resume_is_exact(folder: Path, tmp_path: Path, settings: Settings):
-    whole = trainer(folder, settings)
+    whole = new_trainer(folder, settings)
     for _ in whole.run():
         pass
-    first = trainer(folder, settings)
+    first = new_trainer(folder, settings)
     for step in first.run():
         if step == 3:
             break
     checkpoint.save(tmp_path / "c.safetensors", *first.state())
-    second = trainer(folder, settings, seed=7)
+    second = new_trainer(folder, settings, seed=7)
     second.load_state(*checkpoint.load(tmp_path / "c.safetensors"))
     for _ in second.run():
         pass
@@ -357,11 +357,11 @@ def test_a_run_that_was_stopped_goes_on_with_its_seconds(
         signal.raise_signal(signal.SIGTERM)
         return take(t, *given)
 
-    monkeypatch.setattr(fit, "_draw", lambda *_: None)
+    monkeypatch.setattr(training, "_draw", lambda *_: None)
     monkeypatch.setattr(Trainer, "take_step", interrupted)
     small = replace(TINY, batch=1, adversarial=0.0)
     with pytest.raises(Stopped):
-        fit.start(tmp_path / "run", folder, small, steps=2, quiet=True)
+        training.start(tmp_path / "run", folder, small, steps=2, quiet=True)
     monkeypatch.undo()
     log = tmp_path / "run/log.csv"
     names, row = log.read_text().splitlines()
@@ -369,7 +369,7 @@ def test_a_run_that_was_stopped_goes_on_with_its_seconds(
     assert step == "1"
     beyond = ",".join(["2", "5000.5", *cells])  # a row that the checkpoint knows not of
     log.write_text("\n".join([names, ",".join([step, "1000.5", *cells]), beyond]) + "\n")
-    fit.resume(tmp_path / "run", quiet=True)
+    training.resume(tmp_path / "run", quiet=True)
     rows = Run.open(tmp_path / "run").rows
     assert [r["step"] for r in rows] == [1, 2] and 1000.5 <= rows[1]["seconds"] < 5000
 
@@ -478,7 +478,7 @@ def test_the_middle_of_a_photograph_is_kept():
 
 
 def test_the_players_learn_as_the_settings_say(folder: Path):
-    t = trainer(folder, replace(TINY, beta1=0.75, discriminator_rate=0.125))
+    t = new_trainer(folder, replace(TINY, beta1=0.75, discriminator_rate=0.125))
     assert (t.g_optimizer.beta1, t.g_optimizer.beta2) == (0.75, 0.999)
     assert (t.d_optimizer.beta1, t.d_optimizer.lr) == (0.5, 0.125)
 
@@ -492,7 +492,7 @@ def test_as_many_steps_as_fit_into_the_time(monkeypatch: pytest.MonkeyPatch):
 
         def run(self) -> Any:
             nonlocal now
-            for step in range(fit.TRIAL):
+            for step in range(training.TRIAL):
                 now += 60.0 if step < 2 else 2.0
                 yield step
 
@@ -500,9 +500,9 @@ def test_as_many_steps_as_fit_into_the_time(monkeypatch: pytest.MonkeyPatch):
         made.append(count)
         return Trial()
 
-    monkeypatch.setattr(fit.time, "perf_counter", lambda: now)
-    assert fit.steps_in(10.0, make) == int(0.97 * 600 / 2) and made == [fit.TRIAL]
-    assert fit.steps_in(1e-6, make) == 1
+    monkeypatch.setattr(training.time, "perf_counter", lambda: now)
+    assert training.steps_in(10.0, make) == int(0.97 * 600 / 2) and made == [training.TRIAL]
+    assert training.steps_in(1e-6, make) == 1
 
 
 LIES: list[Any] = [
@@ -523,7 +523,7 @@ LIES: list[Any] = [
 @pytest.fixture(scope="module")
 def saved(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """A checkpoint after one step."""
-    t = trainer(folder, replace(TINY, adversarial=0.5, batch=1))
+    t = new_trainer(folder, replace(TINY, adversarial=0.5, batch=1))
     next(t.run())
     groups, about = t.state()
     return {g: {k: v.copy() for k, v in named.items()} for g, named in groups.items()}, about
@@ -534,4 +534,4 @@ def test_a_checkpoint_that_lies_is_refused(lie: Any, saved: Any, folder: Path):
     groups, about = {g: dict(named) for g, named in saved[0].items()}, copy.deepcopy(saved[1])
     lie(groups, about)
     with pytest.raises(checkpoint.CheckpointError, match=r"^not a checkpoint of this run: "):
-        trainer(folder, replace(TINY, adversarial=0.5, batch=1)).load_state(groups, about)
+        new_trainer(folder, replace(TINY, adversarial=0.5, batch=1)).load_state(groups, about)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from models import ssda
-from models.cli import demo, main
-from models.images.files import read
-from models.images.samples import photograph
+from minidl.models import ssda
+from minidl.models.cli import demo, main
+from minidl.models.images.files import read
+from minidl.models.images.samples import photograph
 
 
 @pytest.mark.slow
@@ -23,7 +23,7 @@ def test_it_trains_repairs_and_shows(
         for name, task in demo.TASKS.items()
     }
     monkeypatch.setattr(demo, "TASKS", small)
-    monkeypatch.setattr(ssda.damage, "SHEETS", 6)
+    monkeypatch.setattr(ssda.degradation, "SHEETS", 6)
     assert main(["demo", "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     tables = re.findall(r"damaged +([\d.]+) dB.*\n +ours, trained just now +([\d.]+) dB", said)

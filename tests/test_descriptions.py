@@ -18,9 +18,9 @@ from safetensors.numpy import save_file
 
 from minidl import checkpoint
 from minidl.checkpoint import CheckpointError
-from models.context_encoder import Filler
-from models.context_encoder.filling import checksum
-from models.ssda import SSDA, Coding, Noise, Restorer, TextCoding
+from minidl.models.context_encoder import Filler
+from minidl.models.context_encoder.inpainter import checksum
+from minidl.models.ssda import SSDA, Coding, Noise, Restorer, TextCoding
 
 Load = Callable[[Path], Any]
 

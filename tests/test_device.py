@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from minidl import device as devices
+from minidl import gpu_support, random
 from minidl.device import CPU, Device, DeviceError, to_cpu
 
 
@@ -22,7 +23,7 @@ def no_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def no_toolkit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_PATH", raising=False)
-    monkeypatch.setattr(devices.shutil, "which", lambda name: None)
+    monkeypatch.setattr(gpu_support.shutil, "which", lambda name: None)
 
 
 def cupy_that(is_available: Callable[[], bool]) -> Callable[[pytest.MonkeyPatch], None]:
@@ -56,13 +57,13 @@ ABSENT: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
 def test_without_a_gpu(name: str, monkeypatch: pytest.MonkeyPatch):
     plant, words = ABSENT[name]
     plant(monkeypatch)
-    monkeypatch.setattr(devices, "driver_cuda", lambda: None)
-    assert devices.why_no_gpu().startswith(words) and "\n" not in devices.why_no_gpu()
+    monkeypatch.setattr(gpu_support, "driver_cuda", lambda: None)
+    assert gpu_support.why_no_gpu().startswith(words) and "\n" not in gpu_support.why_no_gpu()
     assert devices.choose("auto") is devices.choose("cpu") is CPU
     with pytest.raises(DeviceError) as caught:
         devices.choose("gpu")
     assert str(caught.value).startswith(f"device gpu: {words}")
-    assert str(caught.value).endswith("; use --device cpu, or mend that")
+    assert str(caught.value).endswith("; use --device cpu, or repair that")
 
 
 @pytest.mark.parametrize(
@@ -71,21 +72,21 @@ def test_without_a_gpu(name: str, monkeypatch: pytest.MonkeyPatch):
         ((12, 4), "pip install 'minidl[cuda12-ctk]'"),
         ((13, 0), "pip install 'minidl[cuda13-ctk]'"),
         ((14, 1), "pip install 'minidl[cuda13-ctk]'"),
-        ((11, 8), "first a newer driver: this one takes CUDA 11.8, CuPy needs 12"),
+        ((11, 8), "first a newer driver: this one supports CUDA 11.8, CuPy needs 12"),
     ],
 )
 def test_what_to_install(
     takes: tuple[int, int], command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_toolkit(monkeypatch)
-    monkeypatch.setattr(devices, "driver_cuda", lambda: takes)
+    monkeypatch.setattr(gpu_support, "driver_cuda", lambda: takes)
     cupy_that(lambda: False)(monkeypatch)
-    assert f"the driver takes CUDA {takes[0]}.{takes[1]}" in devices.why_no_gpu()
-    assert devices.why_no_gpu().endswith(f"{command})")
+    assert f"the driver supports CUDA {takes[0]}.{takes[1]}" in gpu_support.why_no_gpu()
+    assert gpu_support.why_no_gpu().endswith(f"{command})")
     no_cupy(monkeypatch)
-    assert devices.why_no_gpu() == f"CuPy is not installed ({command})"
+    assert gpu_support.why_no_gpu() == f"CuPy is not installed ({command})"
     monkeypatch.setenv("CUDA_PATH", "/usr/local/cuda")
-    assert devices.pip_install(takes) == command.replace("-ctk", "")
+    assert gpu_support.pip_install(takes) == command.replace("-ctk", "")
 
 
 class _Driver:
@@ -105,21 +106,21 @@ class _Driver:
      (_Driver(12040, fault=999), None), (object(), None)],
 )  # fmt: skip
 def test_the_driver_is_asked(driver: Any, takes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: driver)
-    assert devices.driver_cuda() == takes
+    monkeypatch.setattr(gpu_support.ctypes, "CDLL", lambda name: driver)
+    assert gpu_support.driver_cuda() == takes
 
 
 def test_no_driver_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> Any:
         raise OSError(f"{name}: cannot open shared object file")
 
-    monkeypatch.setattr(devices.ctypes, "CDLL", absent)
-    assert devices.driver_cuda() is None
+    monkeypatch.setattr(gpu_support.ctypes, "CDLL", absent)
+    assert gpu_support.driver_cuda() is None
 
 
 def test_with_a_gpu(monkeypatch: pytest.MonkeyPatch):
     cupy_that(lambda: True)(monkeypatch)
-    assert devices.why_no_gpu() == ""
+    assert gpu_support.why_no_gpu() == ""
     assert devices.choose().name == devices.choose("gpu").name == "gpu"
     assert devices.choose("gpu").xp is sys.modules["cupy"]
     assert devices.choose("cpu") is CPU
@@ -163,17 +164,17 @@ def test_one_device_for_all_but_numbers(as_if_on_gpu: Callable[[np.ndarray], np.
 
 def test_same_seed_same_numbers(device: Device):
     def draw(seed: int) -> list[float]:
-        return device.generator(seed).standard_normal(5).tolist()
+        return random.generator(seed, device).standard_normal(5).tolist()
 
     assert draw(1) == draw(1) != draw(2)
-    assert devices.of(device.generator(1).standard_normal(5)) == device.name
+    assert devices.of(random.generator(1, device).standard_normal(5)) == device.name
 
 
 def test_a_generator_goes_on_from_its_state(rng: np.random.Generator):
     rng.integers(10, size=3, dtype=np.uint32)  # leaves half a number behind, which counts
-    state = devices.generator_state(rng)
+    state = random.get_state(rng)
     expected = [rng.random(), int(rng.integers(99)), rng.standard_normal(4).tolist()]
     other = np.random.default_rng(99)
-    devices.set_generator_state(other, state)
+    random.set_state(other, state)
     assert [other.random(), int(other.integers(99)), other.standard_normal(4).tolist()] == expected
     assert isinstance(state, str)

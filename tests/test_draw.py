@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minidl import Tensor, draw, gradients, losses, nn, ops
-from minidl.draw import Drawing
-from minidl.draw.graph import back_propagation, graph_of, told
-from minidl.draw.history import Computed
-from minidl.draw.layout import arrange
+from minidl import Tensor, gradients, losses, nn, ops
 from minidl.gradcheck import CASES, Case
+from minidl.tools import draw
+from minidl.tools.drawing import Drawing
+from minidl.tools.drawing.graph import back_propagation, graph_of, told
+from minidl.tools.drawing.layout import arrange
+from minidl.tools.drawing.trace import Computed
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -236,7 +237,7 @@ def test_steps_add_up_to_the_gradients():
 
 def test_terms_of_all_uses_add_up(rng: np.random.Generator):
     """Also where a sum is shown term by term, it ends at what `gradients` says."""
-    from minidl.draw import graph as module
+    from minidl.tools.drawing import graph as module
 
     graph = graph_of(far(Tensor(rng.standard_normal((4, 3)))), None, True)
     totals = graph.gradients

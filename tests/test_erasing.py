@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.images.corruptions import add_text
-from models.images.samples import grey, photograph
-from models.images.scores import psnr
-from models.ssda import erasing
+from minidl.models.images.corruptions import add_text
+from minidl.models.images.samples import grey, photograph
+from minidl.models.images.scores import psnr
+from minidl.models.ssda import text_inpainting
 
 Rng = np.random.Generator
 
@@ -20,11 +20,11 @@ Rng = np.random.Generator
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 9, 3), (7, 1, 1), (40, 30, 3)])
 def test_a_picture_without_text_stays(shape: tuple[int, int, int], rng: Rng) -> None:
     x = rng.random(shape, dtype=np.float32)
-    np.testing.assert_array_equal(erasing.fill(x, np.zeros(shape[:2])), x)
-    np.testing.assert_array_equal(erasing.uncover(x, 1 - x, np.zeros(shape[:2])), x)
-    everywhere = erasing.fill(x, np.ones(shape[:2]))  # nothing is left to go on from
+    np.testing.assert_array_equal(text_inpainting.fill(x, np.zeros(shape[:2])), x)
+    np.testing.assert_array_equal(text_inpainting.uncover(x, 1 - x, np.zeros(shape[:2])), x)
+    everywhere = text_inpainting.fill(x, np.ones(shape[:2]))  # nothing is left to go on from
     assert everywhere.shape == shape and everywhere.dtype == np.float32
-    np.testing.assert_array_equal(erasing.uncover(x, 1 - x, np.ones(shape[:2])), 1 - x)
+    np.testing.assert_array_equal(text_inpainting.uncover(x, 1 - x, np.ones(shape[:2])), 1 - x)
 
 
 def test_a_slope_goes_on_under_text() -> None:
@@ -32,7 +32,7 @@ def test_a_slope_goes_on_under_text() -> None:
     text = np.zeros((40, 50))
     text[10:20, 8:30] = 1
     written = np.where(text[..., None] > 0, 1, slope)
-    np.testing.assert_allclose(erasing.fill(written, text), slope, atol=1e-9)
+    np.testing.assert_allclose(text_inpainting.fill(written, text), slope, atol=1e-9)
 
 
 def test_what_is_filled_makes_the_sum_least(rng: Rng) -> None:
@@ -43,12 +43,16 @@ def test_what_is_filled_makes_the_sum_least(rng: Rng) -> None:
     def energy(u: np.ndarray) -> float:
         down, right = np.diff(u, axis=0), np.diff(u, axis=1)
         bent = _outflow(down, right)
-        doubt = p > erasing.CERTAIN
+        doubt = p > text_inpainting.CERTAIN
         trust = ((1 - p[doubt]) / p[doubt]) ** 2 * (u - x)[doubt] ** 2
         stretched = (down**2).sum() + (right**2).sum()
-        return float((bent**2).sum() + erasing.TENSION * stretched + erasing.TRUST * trust.sum())
+        return float(
+            (bent**2).sum()
+            + text_inpainting.TENSION * stretched
+            + text_inpainting.TRUST * trust.sum()
+        )
 
-    best = erasing.fill(x[..., None], p)[..., 0]
+    best = text_inpainting.fill(x[..., None], p)[..., 0]
     np.testing.assert_array_equal(best[p == 0], x[p == 0])
     for _ in range(20):
         change = 1e-3 * rng.standard_normal(x.shape) * (p > 0)
@@ -58,13 +62,13 @@ def test_what_is_filled_makes_the_sum_least(rng: Rng) -> None:
 SPECKLED = """
 import resource
 import numpy as np
-from models.ssda import erasing
+from minidl.models.ssda import erasing
 
 rng = np.random.default_rng(0)
 x, p = rng.integers(0, 2, (280, 280, 1)).astype(np.float32), rng.uniform(0.04, 1, (280, 280))
-u = erasing.fill(x[:9, :9], p[:9, :9])
+u = text_inpainting.fill(x[:9, :9], p[:9, :9])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-assert np.isfinite(erasing.fill(x, p)).all()
+assert np.isfinite(text_inpainting.fill(x, p)).all()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
@@ -80,9 +84,11 @@ def test_a_speckled_picture_takes_bounded_time_and_memory() -> None:
 
 
 def test_progress_counts_tiles(monkeypatch: pytest.MonkeyPatch, rng: Rng) -> None:
-    monkeypatch.setattr(erasing, "TILE", 16)
+    monkeypatch.setattr(text_inpainting, "TILE", 16)
     told: list[tuple[int, int]] = []
-    erasing.fill(rng.random((40, 30, 1)), rng.random((40, 30)), lambda *some: told.append(some))
+    text_inpainting.fill(
+        rng.random((40, 30, 1)), rng.random((40, 30)), lambda *some: told.append(some)
+    )
     assert told == [(i, 6) for i in range(1, 7)]
 
 
@@ -100,12 +106,14 @@ def test_tiles_leave_no_seams(rng: Rng, monkeypatch: pytest.MonkeyPatch) -> None
     clean = photograph("chelsea")[:100, :140]
     written, mask = add_text(clean, rng, sizes=(18, 24))
     text = np.where(mask, 0.97, 0.01)
-    whole = erasing.fill(written, text)
+    whole = text_inpainting.fill(written, text)
     assert psnr(clean, whole) > psnr(clean, written) + 12
-    monkeypatch.setattr(erasing, "TILE", 33)
-    np.testing.assert_allclose(erasing.fill(written, text), whole, atol=0.02)
-    apart = [erasing.fill(written[..., c : c + 1], text) for c in range(3)]
-    np.testing.assert_allclose(erasing.fill(written, text), np.concatenate(apart, 2), atol=1e-6)
+    monkeypatch.setattr(text_inpainting, "TILE", 33)
+    np.testing.assert_allclose(text_inpainting.fill(written, text), whole, atol=0.02)
+    apart = [text_inpainting.fill(written[..., c : c + 1], text) for c in range(3)]
+    np.testing.assert_allclose(
+        text_inpainting.fill(written, text), np.concatenate(apart, 2), atol=1e-6
+    )
 
 
 def test_doubt_keeps_what_goes_on_smoothly() -> None:
@@ -114,5 +122,5 @@ def test_doubt_keeps_what_goes_on_smoothly() -> None:
     text[20:24, 30:40] = 0.5
     spotted = clean.copy()
     spotted[20:24, 30:40] = 1 - spotted[20:24, 30:40].round()
-    assert psnr(clean, erasing.fill(clean, text)) > 30  # hardly any text: hardly any change
-    assert psnr(clean, erasing.fill(spotted, text)) > psnr(clean, spotted) + 3
+    assert psnr(clean, text_inpainting.fill(clean, text)) > 30  # hardly any text: hardly any change
+    assert psnr(clean, text_inpainting.fill(spotted, text)) > psnr(clean, spotted) + 3

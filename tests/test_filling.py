@@ -12,11 +12,11 @@ import pytest
 
 from minidl import checkpoint
 from minidl.device import Device
-from models.cli import context_encoder, evaluate, main
-from models.context_encoder import Filler, filling
-from models.context_encoder.crops import _part, fitted, mirrored, windows
-from models.images.files import read, write
-from models.images.samples import photograph
+from minidl.models.cli import context_encoder, evaluate, main
+from minidl.models.context_encoder import Filler, inpainter
+from minidl.models.context_encoder.windows import _part, fitted, mirrored, windows
+from minidl.models.images.files import read, write
+from minidl.models.images.samples import photograph
 
 
 def filler(mask: str = "centre", overlap: int = 4) -> Filler:
@@ -292,7 +292,7 @@ def test_bad_masks_are_one_line(
 
 
 def test_without_weights_there_is_a_clear_line(place: Path, capsys: pytest.CaptureFixture[str]):
-    from models import zoo
+    from minidl.models import zoo
 
     if zoo.entries("context-encoder"):
         pytest.skip("there are weights")
@@ -304,6 +304,6 @@ def test_without_weights_there_is_a_clear_line(place: Path, capsys: pytest.Captu
 def test_the_least_hole_is_still_one_where_it_shrinks():
     mask = np.zeros((256, 256), bool)
     mask[100, 60] = True
-    small = filling._shrunk(mask, 128)
+    small = inpainter._shrunk(mask, 128)
     assert small[50, 30] and small.sum() < 30
-    assert not filling._shrunk(np.zeros((256, 256), bool), 128).any()
+    assert not inpainter._shrunk(np.zeros((256, 256), bool), 128).any()

@@ -10,9 +10,10 @@ import pytest
 
 from benchmarks import convolutions, gpu, harness, kernels, options, pictures, training
 from minidl import device as devices
+from minidl import gpu_support
 from minidl.device import CPU, Device
 from minidl.kernels.gpu import convolution
-from models.context_encoder.training import Settings
+from minidl.models.context_encoder.trainer import Settings
 
 
 class Events:
@@ -60,7 +61,7 @@ def test_the_clock_waits_for_the_gpu() -> None:
 def test_without_a_gpu_it_says_so(
     module: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(devices, "why_no_gpu", lambda: "CuPy is not installed")
+    monkeypatch.setattr(gpu_support, "why_no_gpu", lambda: "CuPy is not installed")
     monkeypatch.setattr(options, "use_threads", lambda count, torch: None)
     with pytest.raises(SystemExit) as ended:
         module.main([*(() if module is convolutions else ("--device", "gpu")), "--against", "none"])

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-import models.cli.doctor as command
-from minidl import device as devices
+import minidl.models.cli.doctor as command
+from minidl import gpu_support
 from minidl.device import Device
-from models.cli import main, parser
+from minidl.models.cli import main, parser
 
 
 class FakeGpu:
@@ -37,7 +37,7 @@ class FakeGpu:
 def test_doctor_with_a_gpu(
     compiles: bool, tf32: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command.device, "why_no_gpu", lambda: "")
+    monkeypatch.setattr(command.gpu_support, "why_no_gpu", lambda: "")
     monkeypatch.setenv("CUPY_TF32", tf32)
     gpu = Device("gpu", FakeGpu(compiles=compiles))
     monkeypatch.setattr(command.device, "choose", lambda name: gpu)
@@ -55,7 +55,7 @@ def test_doctor_with_a_gpu(
 def test_doctor_on_this_gpu(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["gpu"]["compiler"].startswith("NVRTC")
-    assert devices.driver_cuda()
+    assert gpu_support.driver_cuda()
 
 
 FULL = "Out of memory allocating 4,096 bytes"
@@ -81,9 +81,9 @@ def test_memory_that_is_full(
     def full(*arguments: Any, **named: Any) -> Any:
         raise MemoryError(FULL)  # CuPy's error is one of these
 
-    for name in ("ssda.fit.start", "ssda.fit.resume", "context_encoder.fit.start"):
-        monkeypatch.setattr(f"models.{name}", full)
-    monkeypatch.setattr("models.cli.repair.denoise", full)
+    for name in ("ssda.training.start", "ssda.training.resume", "context_encoder.training.start"):
+        monkeypatch.setattr(f"minidl.models.{name}", full)
+    monkeypatch.setattr("minidl.models.cli.repair.denoise", full)
     assert main(given.split()) == 2
     said = capsys.readouterr().err
     assert said == f"minidl {given.split()[0]}: {FULL}{advice}\n"

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from minidl import checkpoint, nn
+from minidl import checkpoint, nn, random
 from minidl import device as devices
 from minidl.device import CPU, Device
 from minidl.kernels.gpu import philox
-from models.context_encoder import KINDS, REPORT, Holes, Trainer
-from models.context_encoder.data import Batches, Photographs
-from models.context_encoder.masks import MEAN_COLOUR, RIM_WEIGHT, _pattern
-from models.context_encoder.training import Settings
-from models.ssda.damage import Noise, Text
+from minidl.models.context_encoder import KINDS, REPORT, Holes, Trainer
+from minidl.models.context_encoder.data import Batches, Photographs
+from minidl.models.context_encoder.masks import MEAN_COLOUR, RIM_WEIGHT, _pattern
+from minidl.models.context_encoder.trainer import Settings
+from minidl.models.ssda.degradation import Noise, Text
 from tests import emulated_gpu
 from tests.test_images import Foreign, unwrap, wrap
 
@@ -168,10 +168,10 @@ def test_patches_and_their_damage(
     damage: Any, drawing: Device, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pieces of the pictures, each another one, under damage of the right strength."""
-    monkeypatch.setattr("models.ssda.damage.SHEETS", 4)
+    monkeypatch.setattr("minidl.models.ssda.degradation.SHEETS", 4)
     images = [rng.random(shape, dtype=np.float32) for shape in ((40, 50), (9, 90), (33, 31))]
     draw = damage.draw_from(images, 12, rng, drawing)
-    source = drawing.generator(7)
+    source = random.generator(7, drawing)
     damaged, clean = draw(2000, source)
     assert damaged.dtype == clean.dtype == np.float32
     assert damaged.shape == clean.shape == (2000, 144)
@@ -185,7 +185,7 @@ def test_patches_and_their_damage(
         assert 0.1 < (change != 0).mean() < 0.9
     again, _ = draw(2000, source)
     assert (again != damaged).any()
-    same, _ = draw(2000, drawing.generator(7))
+    same, _ = draw(2000, random.generator(7, drawing))
     np.testing.assert_array_equal(same, damaged)
 
 
@@ -197,7 +197,9 @@ def test_dropout_is_drawn_on_the_device(
 ) -> None:
     """By a generator of the device, which goes on after a checkpoint as without a stop."""
     # what stands in for a device cannot replay; tests/test_gpu_graph.py is about that
-    monkeypatch.setattr("models.context_encoder.training.captured_turns", lambda turns, _: turns)
+    monkeypatch.setattr(
+        "minidl.models.context_encoder.trainer.captured_turns", lambda turns, _: turns
+    )
     settings = Settings(**{**REPORT.as_dict(), "width": 1 / 32, "batch": 2})
 
     def trainer(seed: int) -> Trainer:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from minidl import gradients, losses, nn, optim
+from minidl.cuda_graph import captured, captured_turns
 from minidl.device import CPU, Device, is_recording, to_cpu
-from minidl.graph import captured, captured_turns
 
 
 class FakeCuda:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minidl import random
 from minidl.device import Device
 from minidl.kernels.gpu import philox
 from tests import emulated_gpu
@@ -105,6 +106,6 @@ def test_a_device_draws_by_it(
 ) -> None:
     emulated_gpu.stand_in(monkeypatch, emulator)
     gpu = Device("gpu", np)
-    assert isinstance(gpu.generator(1), philox.Generator)
-    one, other = (gpu.follow(np.random.default_rng(4)).random(3).tolist() for _ in range(2))
+    assert isinstance(random.generator(1, gpu), philox.Generator)
+    one, other = (random.follow(np.random.default_rng(4), gpu).random(3).tolist() for _ in range(2))
     assert one == other

@@ -19,9 +19,9 @@ from PIL import Image, ImageCms
 from skimage.metrics import peak_signal_noise_ratio
 
 from minidl import device as devices
-from minidl import kernels
-from models.images import corruptions, files, patches, samples, scores
-from models.images.files import Picture, PictureError
+from minidl import kernels, random
+from minidl.models.images import corruptions, files, patches, samples, scores
+from minidl.models.images.files import Picture, PictureError
 
 Save = Callable[[Path], Any]
 
@@ -745,7 +745,7 @@ def gpu_device() -> SimpleNamespace:
     cupy = pytest.importorskip("cupy")
     if not cupy.cuda.is_available():
         pytest.skip("no GPU")
-    rng = devices.choose("gpu").generator(0)
+    rng = random.generator(0, devices.choose("gpu"))
     return SimpleNamespace(to=cupy.asarray, back=cupy.asnumpy, rng=rng, kind=cupy.ndarray)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from models.context_encoder import KINDS, Holes
-from models.context_encoder.masks import (
+from minidl.models.context_encoder import KINDS, Holes
+from minidl.models.context_encoder.masks import (
     RIM_WEIGHT,
     blocks,
     cut,
@@ -18,7 +18,7 @@ from models.context_encoder.masks import (
     grown,
     sampled,
 )  # fmt: skip
-from models.images.files import Picture, PictureError, write
+from minidl.models.images.files import Picture, PictureError, write
 
 SIZE, SIDE = 128, 64
 

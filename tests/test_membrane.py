@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from minidl import nn
-from models.context_encoder import KINDS, Holes
-from models.context_encoder.data import with_holes
-from models.context_encoder.membrane import bridged, skin
-from models.context_encoder.networks import CompactGenerator, build
-from models.images.samples import photograph
+from minidl.models.context_encoder import KINDS, Holes
+from minidl.models.context_encoder.data import with_holes
+from minidl.models.context_encoder.laplace import bridged, skin
+from minidl.models.context_encoder.networks import CompactGenerator, build
+from minidl.models.images.samples import photograph
 
 
 def test_a_skin_is_the_mean_of_its_neighbours():

@@ -11,6 +11,7 @@ import pytest
 from minidl import Tensor, gradients, kernels, nn, ops, optim
 from minidl.kernels import reference
 from minidl.kernels.cpu.gemm import prepacked
+from minidl.tools import summary
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -220,7 +221,7 @@ def test_shapes(layer: Any, given: tuple[int, ...], made: tuple[int, ...]) -> No
 def test_summary() -> None:
     net = small_net()
     before = {name: array.copy() for name, array in net.state().items()}
-    lines = nn.summary(net, (8, 8, 3)).splitlines()
+    lines = summary(net, (8, 8, 3)).splitlines()
     assert [line.split() for line in lines if not line.startswith("-")] == [
         ["layer", "output", "parameters"],
         ["Conv2D", "4x4x4", "112"],
@@ -240,14 +241,14 @@ def test_summary() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_summary_takes_the_networks_type(dtype: Any) -> None:
-    assert nn.summary(small_net().astype(dtype), (8, 8, 3)).endswith("617")
-    assert nn.summary(nn.Flatten(), (2, 3)).split()[4:7] == ["Flatten", "6", "0"]
+    assert summary(small_net().astype(dtype), (8, 8, 3)).endswith("617")
+    assert summary(nn.Flatten(), (2, 3)).split()[4:7] == ["Flatten", "6", "0"]
 
 
 def test_summary_leaves_nothing_behind_after_an_error() -> None:
     net = small_net()
     with pytest.raises(ValueError, match="conv2d: x has 5 channels, w expects 3"):
-        nn.summary(net, (8, 8, 5))
+        summary(net, (8, 8, 5))
     assert all(m.training for m in net.modules())
     assert not any("forward" in vars(m) for m in net.modules())
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models import cli
-from models.images.files import read, write
-from models.images.noise import LEAST, NoiseCurve, rounding_step
-from models.images.samples import photograph
-from models.images.scores import estimate_sigma, psnr
+from minidl.models import cli
+from minidl.models.images.files import read, write
+from minidl.models.images.noise import LEAST, NoiseCurve, rounding_step
+from minidl.models.images.samples import photograph
+from minidl.models.images.scores import estimate_sigma, psnr
 
 
 def ramp(side: int = 160) -> np.ndarray:

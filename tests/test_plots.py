@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models import plots
+from minidl.models import plots
 
 RNG = np.random.default_rng(0)
 GREY, COLOUR = RNG.random((20, 30, 1)), RNG.random((40, 20, 3)) * 1.2 - 0.1

@@ -1,4 +1,4 @@
-"""`minidl reproduce`: its page, its parts, and every section at a tiny size."""
+"""`python -m benchmarks.papers`: its page, its cache, and every section at a tiny size."""
 
 from __future__ import annotations
 
@@ -14,17 +14,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import cli, zoo
-from models.images.files import write
-from models.images.samples import photograph
-from models.reproduce import digits, features, ksvd, letters, levels, ssda, text
-from models.reproduce.data import MissingError, Picture, ReproduceError, collection, shortened
-from models.reproduce.data import digits as read_digits
-from models.reproduce.page import Figure, Page, Row, Section, Table, Text
-from models.reproduce.parts import Parts
-from models.reproduce.plan import Plan
-from models.ssda import SSDA, Coding, Noise, Restorer
-from models.ssda import Text as TextDamage
+from benchmarks.papers.__main__ import main
+from benchmarks.papers.baselines import ksvd
+from benchmarks.papers.data import MissingError, Picture, ReproduceError, collection, shortened
+from benchmarks.papers.data import digits as read_digits
+from benchmarks.papers.report.cache import Parts
+from benchmarks.papers.report.page import Figure, Page, Row, Section, Table, Text
+from benchmarks.papers.ssda import (
+    figure3_text,
+    noise_levels,
+    sections,
+    table2_digits,
+    table2_features,
+    text_sizes,
+)
+from benchmarks.papers.ssda.plan import Plan
+from minidl.models import zoo
+from minidl.models.images.files import write
+from minidl.models.images.samples import photograph
+from minidl.models.ssda import SSDA, Coding, Noise, Restorer
+from minidl.models.ssda import Text as TextDamage
 
 
 def write_digits(folder: Path, count: int = 120) -> None:
@@ -61,18 +70,18 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         network = SSDA(36, (8, 8), rng=np.random.default_rng(0))
         Restorer(network, 6, Coding(), damage).save(folder / f"{name}.safetensors")
     monkeypatch.setattr(zoo, "FOLDER", folder)
-    monkeypatch.setattr(digits, "QUICK_TRAINING", features.Training(hidden=12, steps=20, batch=16))
+    monkeypatch.setattr(
+        table2_digits, "QUICK_TRAINING", table2_features.Training(hidden=12, steps=20, batch=16)
+    )
     monkeypatch.setattr(ksvd, "PATCHES", 500)
     monkeypatch.setattr(ksvd, "ROUNDS", 1)
-    monkeypatch.setattr(letters, "SIDE", 64)
-    monkeypatch.setattr(levels, "SIDE", 64)
+    monkeypatch.setattr(text_sizes, "SIDE", 64)
+    monkeypatch.setattr(noise_levels, "SIDE", 64)
 
 
 def run(data: Path, more: str = "--quick") -> int:
     out = data.parent / "out"
-    return cli.main(
-        shlex.split(f"reproduce ssda --data {data} --out {out} --device cpu --json {more}")
-    )
+    return main(shlex.split(f"ssda --data {data} --out {out} --device cpu --json {more}"))
 
 
 # --- the page ------------------------------------------------------------------------------------
@@ -164,7 +173,7 @@ def test_a_row_needs_all_its_cells() -> None:
 def test_digits_are_read(data: Path) -> None:
     y, labels = read_digits(data)
     assert y.shape == (120, 784) and y.max() == 1 and labels[:11].tolist() == [*range(10), 0]
-    parted = features.split(y, labels, 0.7, np.random.default_rng(0))
+    parted = table2_features.split(y, labels, 0.7, np.random.default_rng(0))
     assert np.bincount(parted.train_labels).tolist() == [8] * 10
     assert np.bincount(parted.test_labels).tolist() == [4] * 10
 
@@ -212,7 +221,7 @@ def test_a_quick_run(
         raise AssertionError("was finished already")
 
     monkeypatch.setattr(ksvd, "denoise", never)
-    monkeypatch.setattr(features, "train", never)
+    monkeypatch.setattr(table2_features, "train", never)
     assert run(data, "--quick --publishable") == 0
     page = Path(names["html"]).read_text()
     assert Reader(page).rows == reader.rows and "Left out: pictures of set12" in page
@@ -224,7 +233,7 @@ def test_missing_data_is_named(data: Path, small: None, capsys: pytest.CaptureFi
     for folder in ("set12", "mnist"):
         (data / folder).rename(data / f"no-{folder}")
     out = data.parent / "out"
-    assert cli.main(["reproduce", "ssda", "--data", str(data), "--out", str(out), "--quick"]) == 0
+    assert main(["ssda", "--data", str(data), "--out", str(out), "--quick"]) == 0
     said, words = capsys.readouterr().out, (out / "ssda.md").read_text()
     for missing in ("the folder set12 is not in the data", "the folder mnist with"):
         assert missing in said and missing in words
@@ -249,15 +258,15 @@ def test_refusals(
     said: str,
 ) -> None:
     monkeypatch.chdir(data.parent)
-    assert cli.main(shlex.split(f"reproduce ssda --out out {line}")) == 2
+    assert main(shlex.split(f"ssda --out out {line}")) == 2
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1 and not Path("out").exists()
 
 
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        cli.main(["reproduce", "ssda", "--help"])
-    assert "example: minidl reproduce ssda" in " ".join(capsys.readouterr().out.split())
+        main(["ssda", "--help"])
+    assert "example: python -m benchmarks.papers ssda" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_stop_tells_how_to_go_on(
@@ -275,21 +284,21 @@ def test_a_stop_tells_how_to_go_on(
 def test_optional_packages_are_named(
     data: Path, small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text, "METHODS", {"biharmonic": text.METHODS["biharmonic"]})
-    monkeypatch.setattr(text, "CONDITIONS", text.CONDITIONS[:1])
+    monkeypatch.setattr(figure3_text, "METHODS", {"biharmonic": figure3_text.METHODS["biharmonic"]})
+    monkeypatch.setattr(figure3_text, "CONDITIONS", figure3_text.CONDITIONS[:1])
     plan, parts = Plan(data, quick=True), Parts(tmp_path / "out", quiet=True)
-    blocks = text.figure_3(plan, parts)
+    blocks = figure3_text.figure_3(plan, parts)
     assert any(isinstance(b, Text) and "pip install 'minidl[compare]'" in b.words for b in blocks)
     real: Callable[[str], object] = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda n, *a: None if n == "sklearn" else real(n)
     )
     with pytest.raises(MissingError, match=r"pip install 'minidl\[compare\]'"):
-        digits.table_2(plan, parts)
+        table2_digits.table_2(plan, parts)
 
 
 def test_sections_stand_in_the_papers_order() -> None:
-    assert [title.partition(":")[0] for title in ssda.SECTIONS][:4] == [
+    assert [title.partition(":")[0] for title in sections.SECTIONS][:4] == [
         "Table 1", "Figure 2", "Figure 3", "Table 2"
     ]  # fmt: skip
 

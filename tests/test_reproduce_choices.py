@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.images.files import write
-from models.images.samples import grey, photograph
-from models.reproduce import choices, levels
-from models.reproduce.data import MissingError, photographs
-from models.reproduce.page import Section
-from models.reproduce.parts import Parts
-from models.reproduce.plan import Plan
-from models.ssda import Noise, Trainer, ablation, fit
+from benchmarks.papers.data import MissingError, photographs
+from benchmarks.papers.report.cache import Parts
+from benchmarks.papers.report.page import Section
+from benchmarks.papers.ssda import ablation, noise_levels, one_change_at_a_time
+from benchmarks.papers.ssda.plan import Plan
+from minidl.models.images.files import write
+from minidl.models.images.samples import grey, photograph
+from minidl.models.ssda import Noise, Trainer, training
 
 
 @pytest.fixture
@@ -27,17 +27,17 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def test_choices_have_names_of_their_own() -> None:
-    keys = [choice.key for choice in choices.CHOICES]
+    keys = [choice.key for choice in one_change_at_a_time.CHOICES]
     assert len(set(keys)) == len(keys) and "training: twice as long" in keys
-    base = choices.CHOICES[0]
-    for choice in choices.CHOICES[1:]:  # one change at a time
+    base = one_change_at_a_time.CHOICES[0]
+    for choice in one_change_at_a_time.CHOICES[1:]:  # one change at a time
         changed = choice.settings() | {"seed": base.seed}
         assert changed != base.settings() or choice.seed
 
 
 def test_a_difference_is_to_the_base_of_its_level() -> None:
-    scores = {choice.key: float(i) for i, choice in enumerate(choices.CHOICES)}
-    gains = choices.differences(scores)
+    scores = {choice.key: float(i) for i, choice in enumerate(one_change_at_a_time.CHOICES)}
+    gains = one_change_at_a_time.differences(scores)
     assert gains["patch: 8 x 8"] == 7 and gains["patch, σ = 100: 8 x 8"] == 1
     assert len(gains) == len(scores) - 2
 
@@ -47,18 +47,22 @@ def test_every_choice_is_trained_and_told(
 ) -> None:
     small = {"batch": 8, "hidden": 6}
 
-    def shorter(choice: choices.Choice) -> choices.Choice:
+    def shorter(choice: one_change_at_a_time.Choice) -> one_change_at_a_time.Choice:
         hidden = tuple(small["hidden"] for _ in choice.recipe.hidden)
         return replace(
             choice, steps=5, recipe=replace(choice.recipe, batch=small["batch"], hidden=hidden)
         )
 
-    monkeypatch.setattr(choices, "CHOICES", tuple(map(shorter, choices.CHOICES)))
-    monkeypatch.setattr(choices, "STRIDES", (6, 12, 99))
+    monkeypatch.setattr(
+        one_change_at_a_time, "CHOICES", tuple(map(shorter, one_change_at_a_time.CHOICES))
+    )
+    monkeypatch.setattr(one_change_at_a_time, "STRIDES", (6, 12, 99))
     parts = Parts(tmp_path / "out", quiet=True)
-    blocks = choices.costs(plan, parts)
+    blocks = one_change_at_a_time.costs(plan, parts)
     one, merged = Section("", blocks).tables
-    assert [row.cells[0] for row in one.rows] == [choice.name for choice in choices.CHOICES]
+    assert [row.cells[0] for row in one.rows] == [
+        choice.name for choice in one_change_at_a_time.CHOICES
+    ]
     assert merged.columns == ["window", "stride 6", "stride 12"]
     assert all(10 < float(cell) < 40 for row in merged.rows for cell in row.cells)
     assert (parts.pictures / "choices.png").is_file()
@@ -67,23 +71,23 @@ def test_every_choice_is_trained_and_told(
         raise AssertionError("was finished already")
 
     monkeypatch.setattr(Trainer, "run", never)
-    assert choices.costs(plan, parts) == blocks
+    assert one_change_at_a_time.costs(plan, parts) == blocks
 
 
 def test_choices_need_photographs_and_time(plan: Plan, tmp_path: Path) -> None:
     parts = Parts(tmp_path / "out", quiet=True)
     with pytest.raises(MissingError, match="--train"):
-        choices.costs(replace(plan, train=None), parts)
+        one_change_at_a_time.costs(replace(plan, train=None), parts)
     with pytest.raises(MissingError, match="quick"):
-        choices.costs(replace(plan, quick=True), parts)
+        one_change_at_a_time.costs(replace(plan, quick=True), parts)
 
 
 def test_new_trainers_of_one_seed_are_equal() -> None:
     image = grey(photograph("camera"))[:40, :40, 0]
-    recipe = replace(choices.BASE, patch=6, hidden=(5, 4), batch=8)
+    recipe = replace(one_change_at_a_time.BASE, patch=6, hidden=(5, 4), batch=8)
     ends = []
     for _ in range(2):
-        trainer = fit.new_trainer([image], Noise(25), recipe, 6, 3, Plan(Path()).place)
+        trainer = training.new_trainer([image], Noise(25), recipe, 6, 3, Plan(Path()).place)
         list(trainer.run())
         ends.append(trainer.restorer.network.parameters()[0].data)
     np.testing.assert_array_equal(*ends)
@@ -95,7 +99,7 @@ def test_a_curve_has_its_points_and_a_bar_that_counts(
     monkeypatch.setattr(ablation, "steps_in", lambda *_: 20)
     monkeypatch.setattr(ablation, "POINTS", 4)
     image = grey(photograph("camera"))[:40, :40]
-    recipe = replace(choices.BASE, patch=6, hidden=(5, 4), batch=8)
+    recipe = replace(one_change_at_a_time.BASE, patch=6, hidden=(5, 4), batch=8)
     points = ablation.curve(recipe, [image[..., 0]], [image[:24, :24]], minutes=1.0, name="tiny")
     times, scores = zip(*points, strict=True)
     assert len(points) == 4 and list(times) == sorted(times) and times[0] > 0
@@ -103,8 +107,8 @@ def test_a_curve_has_its_points_and_a_bar_that_counts(
     assert "tiny: 100%" in (said := capsys.readouterr().err) and "20/20" in said
 
 
-@pytest.mark.parametrize("condition", levels.UNKNOWN, ids=lambda c: c.name)
-def test_unknown_noise_has_its_level_in_mid_grey(condition: levels.Unknown) -> None:
+@pytest.mark.parametrize("condition", noise_levels.UNKNOWN, ids=lambda c: c.name)
+def test_unknown_noise_has_its_level_in_mid_grey(condition: noise_levels.Unknown) -> None:
     (picture, *_) = photographs(96, colour=True)
     flat = replace(picture, pixels=np.full_like(picture.pixels, 0.5))
     noisy = condition.over(flat, 0)

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.images.corruptions import gaussian_noise
-from models.images.files import write
-from models.images.scores import psnr
-from models.reproduce import choices, insight, ksvd, ksvd_inpainting
-from models.reproduce.data import MissingError
-from models.reproduce.page import Row, Section, Text
-from models.reproduce.parts import Parts
-from models.reproduce.plan import Plan
-from models.reproduce.quoted import noise_rows, spread
-from models.ssda import ablation
+from benchmarks.papers.baselines import ksvd, ksvd_inpainting
+from benchmarks.papers.data import MissingError
+from benchmarks.papers.report.cache import Parts
+from benchmarks.papers.report.page import Row, Section, Text
+from benchmarks.papers.ssda import ablation, filters_and_ablation, one_change_at_a_time
+from benchmarks.papers.ssda.plan import Plan
+from benchmarks.papers.ssda.quoted import noise_rows, spread
+from minidl.models.images.corruptions import gaussian_noise
+from minidl.models.images.files import write
+from minidl.models.images.scores import psnr
 
 
 def piecewise(rng: np.random.Generator, side: int = 64) -> np.ndarray:
@@ -158,16 +158,18 @@ def test_the_ablation_tells_what_the_paper_leaves_out(
 ) -> None:
     ends = dict(zip(ablation.RECIPES, (20.0, 22.0, 27.0, 27.5, 29.0, 29.5), strict=True))
     monkeypatch.setattr(ablation, "curve", lambda *_, name, **__: [(0.5, 15.0), (2.0, ends[name])])
-    monkeypatch.setattr(choices, "costs", lambda *_: [])
+    monkeypatch.setattr(one_change_at_a_time, "costs", lambda *_: [])
     write(tmp_path / "a.png", np.zeros((4, 4, 1), np.float32))
     plan, parts = Plan(tmp_path, train=tmp_path), Parts(tmp_path / "out", quiet=True)
-    blocks = insight.ablated(plan, parts)
+    blocks = filters_and_ablation.ablated(plan, parts)
     (table,) = Section("a", blocks).tables
     assert table.rows[-1] == Row("working recipe", ["2.0", "29.50"], best=[1])
-    said = " ".join(b.words for b in insight.left_out(plan, parts) if isinstance(b, Text))
+    said = " ".join(
+        b.words for b in filters_and_ablation.left_out(plan, parts) if isinstance(b, Text)
+    )
     assert "ended at 20.00 dB" in said and "+2.50 dB" in said and "stood at 15.00 dB" in said
     with pytest.raises(MissingError, match="--train"):
-        insight.ablated(Plan(tmp_path), parts)
+        filters_and_ablation.ablated(Plan(tmp_path), parts)
 
 
 def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:

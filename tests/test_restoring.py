@@ -11,10 +11,10 @@ import pytest
 
 from minidl import checkpoint
 from minidl.checkpoint import CheckpointError
-from models.images.patches import gaussian_window, restore
-from models.ssda import SSDA, Coding, Noise, Restorer, Text, TextCoding, restoring
-from models.ssda.erasing import fill, uncover
-from models.ssda.restoring import OPPONENT, _steps, trust
+from minidl.models.images.patches import gaussian_window, restore
+from minidl.models.ssda import SSDA, Coding, Noise, Restorer, Text, TextCoding
+from minidl.models.ssda.restorer import OPPONENT, _steps, trust
+from minidl.models.ssda.text_inpainting import fill, uncover
 
 Rng = np.random.Generator
 
@@ -77,7 +77,7 @@ def test_what_leaves_the_range_is_clipped(
         return np.where(find, 1, np.broadcast_to(sides, image.shape)).astype(image.dtype)
 
     monkeypatch.setattr(restorer, "repair_channel", anything)
-    monkeypatch.setattr(restoring, "fill", lambda x, text, progress: 5 * x - 2)
+    monkeypatch.setattr(restorer, "fill", lambda x, text, progress: 5 * x - 2)
     pixels = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8, 1)
     found = restorer.repair(pixels, alone=alone)
     assert (found.min(), found.max()) == (0, 1)

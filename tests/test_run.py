@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from minidl import checkpoint
-from models.run import Run, TrainingError, at_work
+from minidl.models.training.run_folder import Run, TrainingError, at_work
 
 CONFIG = {"model": "ssda", "damage": {"kind": "noise", "sigma": 25.0}, "data": "größe/"}
 ROWS: list[dict[str, Any]] = [

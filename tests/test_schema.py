@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minidl import nn, schema
-from minidl.nn.initial import Zeros
+from minidl.nn.init import Zeros
 from minidl.schema import OneOf, Range, SchemaError
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from models.signals import ASKING, Stopped, exit_code, heeded, stoppable
+from minidl.models.signals import ASKING, Stopped, exit_code, heeded, stoppable
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +102,7 @@ def test_a_terminal_that_was_closed_is_no_longer_written_to(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ours, terminal = os.openpty()
-    monkeypatch.setattr("models.signals._OUTPUTS", (terminal,))
+    monkeypatch.setattr("minidl.models.signals._OUTPUTS", (terminal,))
     with stoppable() as asked:
         os.close(ours)
         with pytest.raises(OSError):

@@ -11,8 +11,7 @@ import pytest
 
 from minidl import Tensor, gradients
 from minidl.device import CPU
-from minidl.schema import SchemaError
-from models.ssda import (
+from minidl.models.ssda import (
     RECIPES,
     SSDA,
     Coding,
@@ -22,9 +21,10 @@ from models.ssda import (
     Recipe,
     Text,
     TextCoding,
-    damage,
+    degradation,
     recipe_for,
 )
+from minidl.schema import SchemaError
 
 Rng = np.random.Generator
 
@@ -275,7 +275,7 @@ def test_recipe_refuses(change: dict[str, Any], words: str) -> None:
 def test_text_lies_between_the_clean_patch_and_a_colour(
     rng: Rng, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(damage, "SHEETS", 4)
+    monkeypatch.setattr(degradation, "SHEETS", 4)
     images = [0.2 + 0.6 * rng.random((40, 50), dtype=np.float32)]
     damaged, clean = Text(18, 24).draw_from(images, 8, rng, CPU)(600, rng)
     assert damaged.shape == clean.shape == (600, 64) and damaged.dtype == np.float32
@@ -292,7 +292,7 @@ def test_letters_stand_upright(rng: Rng, monkeypatch: pytest.MonkeyPatch) -> Non
         slope = np.broadcast_to(np.arange(shape[1], dtype=np.float32) / shape[1], shape)
         return np.stack([slope, np.ones_like(slope)], axis=-1)  # coverage, and white letters
 
-    monkeypatch.setattr(damage, "text_sheet", sheet)
+    monkeypatch.setattr(degradation, "text_sheet", sheet)
     black = [np.zeros((40, 50), np.float32)]
     damaged = Text().draw_from(black, 8, rng, CPU)(200, rng)[0].reshape(200, 8, 8)
     assert (np.diff(damaged, axis=2) > 0).all() and (np.diff(damaged, axis=1) == 0).all()
@@ -315,7 +315,7 @@ def test_noise_is_fresh_and_of_its_level(rng: Rng) -> None:
 
 @pytest.mark.parametrize("value", [Noise(12.5), Text(9, 30)], ids=str)
 def test_damage_round_trip(value: Noise | Text) -> None:
-    assert damage.from_dict(json.loads(json.dumps(damage.as_dict(value)))) == value
+    assert degradation.from_dict(json.loads(json.dumps(degradation.as_dict(value)))) == value
 
 
 @pytest.mark.parametrize(
@@ -332,4 +332,4 @@ def test_damage_round_trip(value: Noise | Text) -> None:
 )
 def test_damage_refuses(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
-        damage.from_dict(values)
+        degradation.from_dict(values)

@@ -13,10 +13,10 @@ import pytest
 
 from minidl import checkpoint
 from minidl.device import CPU
-from models.images.files import PictureError, write
-from models.images.samples import grey, photograph
-from models.run import Run, TrainingError
-from models.ssda import RECIPES, SSDA, Noise, Penalty, Recipe, Restorer, Trainer, fit
+from minidl.models.images.files import PictureError, write
+from minidl.models.images.samples import grey, photograph
+from minidl.models.ssda import RECIPES, SSDA, Noise, Penalty, Recipe, Restorer, Trainer, training
+from minidl.models.training.run_folder import Run, TrainingError
 
 pytestmark = pytest.mark.usefixtures("ctrl_c")
 TINY = replace(
@@ -46,16 +46,17 @@ def assert_equal(found: State, expected: State) -> None:
 
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "_draw_pictures", lambda *_: None)
+    monkeypatch.setattr(training, "_draw_pictures", lambda *_: None)
 
 
 def start(out: Path, recipe: Recipe = TINY, **options: Any) -> Restorer:
     options = {"steps": 24, "every": 1e-9, "quiet": True, **options}
-    return fit.start(out, pictures(), damage=Noise(25), recipe=recipe, **options)
+    return training.start(out, pictures(), damage=Noise(25), recipe=recipe, **options)
 
 
 def resume(out: Path, **options: Any) -> Restorer:
-    return fit.resume(out, lambda data: pictures(), **{"every": 1e-9, "quiet": True, **options})
+    options = {"every": 1e-9, "quiet": True, **options}
+    return training.resume(out, lambda data: pictures(), **options)
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_good(
 def test_resume_refuses_other_pictures_and_other_runs(tmp_path: Path, no_plots: None) -> None:
     start(tmp_path / "run", data="photos")
     with pytest.raises(TrainingError, match="the pictures of 'photos' have changed"):
-        fit.resume(tmp_path / "run", lambda data: pictures("camera"))
+        training.resume(tmp_path / "run", lambda data: pictures("camera"))
     state = checkpoint.load(tmp_path / "run/checkpoint.safetensors")[0]
     checkpoint.save(tmp_path / "run/checkpoint.safetensors", state, {})
     with pytest.raises(checkpoint.CheckpointError, match="safetensors: not a checkpoint of this"):
@@ -171,7 +172,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    for name in ("models.plots.save", "minidl.checkpoint.save_file"):
+    for name in ("minidl.models.plots.save", "minidl.checkpoint.save_file"):
         with monkeypatch.context() as patch:
             patch.setattr(name, full)
             out = tmp_path / name
@@ -187,18 +188,18 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
 def test_split_holds_out_about_one_in_twenty() -> None:
     for count, expected in ((1, 1), (2, 1), (20, 1), (40, 2), (400, 20), (4000, 20)):
         images = [np.full((1, 1), i) for i in range(count)]
-        training, held_out = fit.split(images)
+        learning, held_out = training.split(images)
         assert len(held_out) == expected
-        assert len(training) == (count - expected if count > 1 else 1)
-        shared = {int(i[0, 0]) for i in training} & {int(i[0, 0]) for i in held_out}
+        assert len(learning) == (count - expected if count > 1 else 1)
+        shared = {int(i[0, 0]) for i in learning} & {int(i[0, 0]) for i in held_out}
         assert not shared or count == 1
 
 
 def test_pictures_smaller_than_a_patch_are_left_out() -> None:
     large = np.zeros((12, 12))
-    assert len(fit.usable([large, np.zeros((11, 99)), large], 12)) == 2
+    assert len(training.usable([large, np.zeros((11, 99)), large], 12)) == 2
     with pytest.raises(TrainingError, match="photos: none of 1 pictures is at least 13 x 13"):
-        fit.usable([large], 13, "photos")
+        training.usable([large], 13, "photos")
 
 
 def test_a_folder_too_large_for_memory_is_refused(
@@ -206,9 +207,9 @@ def test_a_folder_too_large_for_memory_is_refused(
 ) -> None:
     for i in range(3):
         write(tmp_path / f"{i}.png", np.zeros((20, 20, 1), np.float32))
-    monkeypatch.setattr(fit, "MOST_PIXELS", 1000)
+    monkeypatch.setattr(training, "MOST_PIXELS", 1000)
     with pytest.raises(PictureError, match="million pixels together; expected fewer"):
-        fit.read_folder(tmp_path)
+        training.read_folder(tmp_path)
 
 
 def test_read_folder_passes_over_what_is_damaged(
@@ -216,9 +217,9 @@ def test_read_folder_passes_over_what_is_damaged(
 ) -> None:
     (tmp_path / "b.png").write_text("no picture")
     with pytest.raises(PictureError, match="none of its pictures can be read"):
-        fit.read_folder(tmp_path)
+        training.read_folder(tmp_path)
     write(tmp_path / "a.png", photograph("coffee")[:20, :30])
-    assert [image.shape for image in fit.read_folder(tmp_path)] == [(20, 30)]
+    assert [image.shape for image in training.read_folder(tmp_path)] == [(20, 30)]
     assert capsys.readouterr().err.count("b.png: is not a picture") == 2
 
 
@@ -227,9 +228,9 @@ def test_steps_that_fit_into_some_minutes() -> None:
 
     def make(count: int) -> Trainer:
         made.append(count)
-        return fit.new_trainer(pictures(), Noise(25), TINY, count, 0, CPU)
+        return training.new_trainer(pictures(), Noise(25), TINY, count, 0, CPU)
 
-    few, many = fit.steps_in(0.001, make), fit.steps_in(1, make)
+    few, many = training.steps_in(0.001, make), training.steps_in(1, make)
     assert 3 <= few < many and made == [60, 60]
 
 
@@ -240,30 +241,30 @@ def test_some_pictures_are_held_out() -> None:
     """One in twenty from the end on, of many at most twenty, evenly; one alone is both."""
     for count, every, held in ((1, 20, 1), (20, 20, 1), (21, 20, 2), (400, 20, 20), (450, 23, 20)):
         images = [np.full((1, 1), i, np.float32) for i in range(count)]
-        training, validation = fit.split(images)
+        learning, validation = training.split(images)
         expected = [float(i) for i in range(count - 1, -1, -every)][:20]
         assert [float(image[0, 0]) for image in validation] == expected
         assert len(validation) == held
         left = sorted({float(i) for i in range(count)} - {*expected})
-        assert [float(image[0, 0]) for image in training] == (left or [0.0])
+        assert [float(image[0, 0]) for image in learning] == (left or [0.0])
 
 
 def test_the_fingerprint_is_of_every_picture() -> None:
     first, second = pictures("camera", "coins")
-    assert fit.fingerprint([first, second]).startswith("2 pictures, ")
+    assert training.fingerprint([first, second]).startswith("2 pictures, ")
     found = {
-        fit.fingerprint(images)
+        training.fingerprint(images)
         for images in ([first, second], [second, first], [second, second], [first, first + 1e-6])
     }
     assert len(found) == 4
-    assert fit.fingerprint([first[:, ::2]]) == fit.fingerprint([first[:, ::2].copy()])
+    assert training.fingerprint([first[:, ::2]]) == training.fingerprint([first[:, ::2].copy()])
 
 
 def test_the_middle_is_validated() -> None:
     image = np.add.outer(1000 * np.arange(300), np.arange(200)).astype(np.float32)
-    middle = fit._centre(image)
+    middle = training._centre(image)
     assert middle.shape == (192, 192) and middle[0, 0] == 1000 * 54 + 4
-    assert fit._centre(image[:100, :90]).shape == (100, 90)
+    assert training._centre(image[:100, :90]).shape == (100, 90)
 
 
 def test_as_many_steps_as_fit_into_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,8 +277,8 @@ def test_as_many_steps_as_fit_into_the_time(monkeypatch: pytest.MonkeyPatch) -> 
             now += 2.0**self.stage
             self.step += 1
 
-    monkeypatch.setattr(fit.time, "perf_counter", lambda: now)
-    monkeypatch.setattr(fit, "TRIAL_SECONDS", 3.0)
+    monkeypatch.setattr(training.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(training, "TRIAL_SECONDS", 3.0)
 
     def make(count: int) -> Trainer:
         rng = np.random.default_rng(0)
@@ -285,10 +286,10 @@ def test_as_many_steps_as_fit_into_the_time(monkeypatch: pytest.MonkeyPatch) -> 
         draw = Noise(25).draw_from(pictures(), TINY.patch, rng, CPU)
         return Trial(restorer, TINY, draw, steps=count, rng=rng, device=CPU)
 
-    assert fit.steps_in(10.0, make) == int(0.95 * 600 / (0.2 + 0.4 + 0.6 * 4))
-    assert fit.steps_in(1e-3, make) == 3  # one of each stage
+    assert training.steps_in(10.0, make) == int(0.95 * 600 / (0.2 + 0.4 + 0.6 * 4))
+    assert training.steps_in(1e-3, make) == 3  # one of each stage
     now = 0.0
-    assert fit.steps_in(10.0, make) > 0 and now < 60 * (1 + 2 + 4) / 3  # not all of the trial
+    assert training.steps_in(10.0, make) > 0 and now < 60 * (1 + 2 + 4) / 3  # not all of the trial
 
 
 def test_seconds_go_on_where_a_run_stopped(tmp_path: Path, no_plots: None, at_step: Any) -> None:
@@ -326,15 +327,15 @@ def test_a_lost_last_row_is_told_again(tmp_path: Path, no_plots: None) -> None:
 def test_a_trainer_takes_its_network_along(monkeypatch: pytest.MonkeyPatch) -> None:
     moved: list[Any] = []
     monkeypatch.setattr(SSDA, "to", lambda _, place: moved.append(place))
-    fit.new_trainer(pictures(), Noise(25), TINY, 6, 0, CPU)
+    training.new_trainer(pictures(), Noise(25), TINY, 6, 0, CPU)
     assert moved == [CPU]
 
 
 def test_too_many_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(2):
         write(tmp_path / f"{i}.png", np.zeros((30, 40), np.float32))
-    monkeypatch.setattr(fit, "MOST_PIXELS", 2400)
-    assert len(fit.read_folder(tmp_path)) == 2
-    monkeypatch.setattr(fit, "MOST_PIXELS", 2399)
+    monkeypatch.setattr(training, "MOST_PIXELS", 2400)
+    assert len(training.read_folder(tmp_path)) == 2
+    monkeypatch.setattr(training, "MOST_PIXELS", 2399)
     with pytest.raises(PictureError, match="have more than 0 million pixels together; expected"):
-        fit.read_folder(tmp_path)
+        training.read_folder(tmp_path)

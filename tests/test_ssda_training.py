@@ -14,20 +14,11 @@ import pytest
 from minidl import checkpoint, optim
 from minidl.checkpoint import CheckpointError
 from minidl.device import CPU
-from models.images.samples import grey, photograph
-from models.images.scores import psnr
-from models.run import TrainingError
-from models.ssda import (
-    RECIPES,
-    Noise,
-    Penalty,
-    Recipe,
-    Text,
-    Trainer,
-    damage,
-    training,
-)
-from models.ssda.fit import Validation
+from minidl.models.images.samples import grey, photograph
+from minidl.models.images.scores import psnr
+from minidl.models.ssda import RECIPES, Noise, Penalty, Recipe, Text, Trainer, degradation
+from minidl.models.ssda.training import Validation
+from minidl.models.training.run_folder import TrainingError
 
 TINY = replace(
     RECIPES["working"],
@@ -126,7 +117,7 @@ def test_the_second_auto_encoder_sees_h_of_x_and_of_y_without_new_noise() -> Non
 
 @pytest.mark.parametrize(("kind", "gain"), [("noise", 2), ("text", 0.5), ("lbfgs", 1.5)])
 def test_it_learns(kind: str, gain: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(damage, "SHEETS", 6)
+    monkeypatch.setattr(degradation, "SHEETS", 6)
     what = Text(18, 24) if kind == "text" else Noise(25)
     recipe = replace(
         RECIPES["text"] if kind == "text" else TINY, patch=8, hidden=(96, 64), batch=128
@@ -249,7 +240,7 @@ def test_the_rate_warms_up_and_falls(steps: int, warmup: int) -> None:
 
 def test_the_mean_loss_is_of_the_steps_of_one_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here the losses of the steps are 1, 2, 3 ..., and the stages have 10, 5 and 5 of them."""
-    monkeypatch.setattr(training, "CHECK_EVERY", 3)
+    monkeypatch.setattr("minidl.models.ssda.trainer.CHECK_EVERY", 3)
     begin, losses = Trainer._begin, itertools.count(1)
 
     def begun(trainer: Trainer, stage: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.terminal import shown
+from minidl.models.terminal import shown
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.papers import publish_weights
 from minidl import checkpoint
-from models import zoo
-from models.context_encoder import Filler, Settings
-from models.images.samples import grey, photograph
-from models.ssda import RECIPES, SSDA, Coding, Noise, Restorer, fit
+from minidl.models import zoo
+from minidl.models.context_encoder import Filler, Settings
+from minidl.models.images.samples import grey, photograph
+from minidl.models.ssda import RECIPES, SSDA, Coding, Noise, Restorer, training
 
 SHIPPED = sorted(zoo.FOLDER.glob("*.safetensors"))
 
@@ -59,7 +60,7 @@ def test_a_run_becomes_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         zoo.denoiser(25)
     images = [grey(photograph(name))[:60, :60, 0] for name in ("camera", "coins")]
     recipe = replace(RECIPES["working"], patch=6, hidden=(9, 7), batch=16)
-    fit.start(
+    training.start(
         tmp_path / "run", images, damage=Noise(10), recipe=recipe, steps=9, seed=3,
         data="/home/someone/photos", quiet=True,
     )  # fmt: skip
@@ -67,10 +68,10 @@ def test_a_run_becomes_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "bad.json").write_text("{}")
     for wrong in ([str(tmp_path / "nothing")], [str(tmp_path / "run"), "--scores", "bad.json"]):
         with pytest.raises(SystemExit):
-            zoo.main([wrong[0], "small", "--data", "x", *wrong[1:]])
+            publish_weights.main([wrong[0], "small", "--data", "x", *wrong[1:]])
         assert not (tmp_path / "weights" / "small.safetensors").exists()
     (tmp_path / "scores.json").write_text(json.dumps(scores | {"mean": {"ours": 31.5}}))
-    zoo.main(
+    publish_weights.main(
         [str(tmp_path / "run"), "small", "--data", "two photographs"]
         + ["--scores", str(tmp_path / "scores.json")]
     )
@@ -85,11 +86,13 @@ def test_a_run_becomes_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert b"someone" not in path.read_bytes() and "someone" not in card
     before = checkpoint.about(path)
     with pytest.raises(FileExistsError, match=r"small\.safetensors: exists already; name another"):
-        zoo.publish(tmp_path / "run", "small", data="others", scores=[])
+        publish_weights.publish(tmp_path / "run", "small", data="others", scores=[])
     path.unlink()
     with pytest.raises(FileExistsError, match=r"small\.md: exists already"):
-        zoo.publish(tmp_path / "run", "small", data="others", scores=[])
-    zoo.publish(tmp_path / "run", "small", data="two photographs", scores=[], force=True)
+        publish_weights.publish(tmp_path / "run", "small", data="others", scores=[])
+    publish_weights.publish(
+        tmp_path / "run", "small", data="two photographs", scores=[], force=True
+    )
     assert checkpoint.about(path) == before
 
 
@@ -107,7 +110,7 @@ def test_weights_with_a_part_in_common(tmp_path: Path, monkeypatch: pytest.Monke
     def published(name: str, rest: str | None = None) -> Path:
         (tmp_path / name).mkdir()
         filler.save(tmp_path / name / "model.safetensors", config=config, log=log)
-        return zoo.publish(tmp_path / name, name, data="x", scores=[], rest=rest)
+        return publish_weights.publish(tmp_path / name, name, data="x", scores=[], rest=rest)
 
     sharp = published("sharp")
     filler.generator.last.layers[-2].w.data += 1

@@ -17,7 +17,7 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 
-from models.images.samples import grey, photograph
+from minidl.models.images.samples import grey, photograph
 
 plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
 
@@ -538,6 +538,7 @@ print(f"loss at first {losses[0]:.4f}, at last {losses[-1]:.5f}")
 
 # %%
 import minidl
+from minidl.tools import draw
 
 print(inspect.getsource(minidl.gradients))
 
@@ -555,7 +556,7 @@ def loss_of():
     return shifted * shifted
 
 
-minidl.draw(loss_of, names={"weight": weight, "bias": bias, "inputs": inputs}, gradients=True)
+draw(loss_of, names={"weight": weight, "bias": bias, "inputs": inputs}, gradients=True)
 
 # %% [markdown]
 # And this is all of one of its ops, the most important one of a network:

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minidl import Tensor, gradients, losses, no_grad, ops, optim
-from models.images.samples import grey, photograph
+from minidl.models.images.samples import grey, photograph
 
 plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
 
@@ -397,7 +397,7 @@ draw_filters([network.W.data], ["with noise"])
 # units are seldom active, and the penalties of equation 6.
 
 # %%
-from models.ssda import DenoisingAutoencoder
+from minidl.models.ssda import DenoisingAutoencoder
 
 print(inspect.getsource(DenoisingAutoencoder))
 

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minidl import Tensor, gradients, losses, no_grad, ops, optim
-from models.images.samples import grey, photograph
+from minidl.models.images.samples import grey, photograph
 
 plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
 SIZE, HIDDEN, SIGMA = 8, 192, 25 / 255
@@ -446,7 +446,7 @@ plt.show()
 # The stack of `models/ssda/network.py` is for any K. It reads like ours, and like the paper:
 
 # %%
-from models.ssda import SSDA, Restorer
+from minidl.models.ssda import SSDA, Restorer
 
 print(inspect.getsource(SSDA))
 
@@ -461,8 +461,8 @@ print(inspect.getsource(ops.bernoulli_kl))
 # in the picture and averages them.
 
 # %%
-from models import zoo
-from models.images.scores import non_local_means
+from minidl.models import zoo
+from minidl.models.images.scores import non_local_means
 
 shipped = Restorer.load(zoo.denoiser(25))
 for clean, noisy in zip(tests, noisy_tests, strict=True):

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from minidl import gradients, losses, nn, no_grad, optim
-from models.images.samples import grey, photograph
+from minidl.models.images.samples import grey, photograph
 
 plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
 
@@ -345,7 +345,7 @@ for name in clean:
 # it, by the difference, fails where the text has the colour of what it hides.)
 
 # %%
-from models.ssda import Restorer, TextCoding, erasing
+from minidl.models.ssda import Restorer, TextCoding, text_inpainting
 
 print(inspect.getsource(TextCoding.target))
 
@@ -355,14 +355,14 @@ print(inspect.getsource(TextCoding.target))
 # equations instead of step by step:
 
 # %%
-print(inspect.getsource(erasing._solve))
+print(inspect.getsource(text_inpainting._solve))
 
 # %% [markdown]
 # Its weights, trained for four minutes on a GPU, come with the package. We try it on the same
 # pictures, and on the same with text in two fonts that neither network has been trained on.
 
 # %%
-from models import zoo
+from minidl.models import zoo
 
 remover = Restorer.load(zoo.text_remover())
 cases = {(name, "known fonts"): (written[name], mask[name]) for name in clean}

@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minidl import Tensor, gradcheck, gradients, kernels, op, ops, optim
-from models.images.samples import grey, photograph
+from minidl.models.images.samples import grey, photograph
 
 plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
 

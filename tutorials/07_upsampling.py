@@ -19,6 +19,7 @@ from skimage import data
 
 from minidl import Tensor, gradcheck, gradients, kernels, losses, nn, ops, optim
 from minidl.kernels.algorithms import winograd
+from minidl.tools import summary
 
 rng = np.random.default_rng(0)
 plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
@@ -475,15 +476,11 @@ for case in gradcheck.OP_CASES:
 # As layers they are `nn.Upsample2D`, `nn.ConvTranspose2D` and `nn.UpsampleConv2D`:
 
 # %%
-print(
-    nn.summary(
-        nn.Sequential(
-            nn.ConvTranspose2D(16, 8, kernel_size=4, stride=2, padding=1, rng=rng),
-            nn.UpsampleConv2D(8, 3, rng=rng),
-        ),
-        (8, 8, 16),
-    )
+layers = nn.Sequential(
+    nn.ConvTranspose2D(16, 8, kernel_size=4, stride=2, padding=1, rng=rng),
+    nn.UpsampleConv2D(8, 3, rng=rng),
 )
+print(summary(layers, (8, 8, 16)))
 
 # %% [markdown]
 # ## What to keep

@@ -402,17 +402,17 @@ show([sheet(drawn(np.concatenate(walk)))], ["from left to right, two walks"])
 # second loss for $G$.
 
 # %%
-import models.context_encoder
+import minidl.models.context_encoder
 
-print(inspect.getsource(models.context_encoder.training.losses.discriminator))
-print(inspect.getsource(models.context_encoder.training.losses.adversarial))
+print(inspect.getsource(minidl.models.context_encoder.trainer.losses.discriminator))
+print(inspect.getsource(minidl.models.context_encoder.trainer.losses.adversarial))
 
 # %% [markdown]
 # And their turns. In the next lesson you will know every line of it:
 
 # %%
-print(inspect.getsource(models.context_encoder.Trainer.turns))
-print(inspect.getsource(models.context_encoder.Trainer.discriminators_turn))
+print(inspect.getsource(minidl.models.context_encoder.Trainer.turns))
+print(inspect.getsource(minidl.models.context_encoder.Trainer.discriminators_turn))
 
 # %% [markdown]
 # ## What to keep

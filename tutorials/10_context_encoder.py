@@ -160,7 +160,7 @@ maps(nets, ["convolutions only", "with the layer of section 3"], slice(8, 24))
 # Keras; beside it this library's compact one, for 128.
 
 # %%
-from models import context_encoder
+from minidl.models import context_encoder
 
 rng = np.random.default_rng(0)
 report, _ = context_encoder.build("report", rng=rng, width=0.125)
@@ -351,7 +351,7 @@ print(f"at the end the judge was right about {right[-100:, 0].mean():.0%} of the
 # whole picture, of which only the hole counts. Here are they, from the library:
 
 # %%
-from models.context_encoder import masks
+from minidl.models.context_encoder import masks
 
 rng = np.random.default_rng(4)
 drawn = [masks.Holes(kind, 128, 64).draw(1, rng)[0][0] for kind in masks.KINDS]
@@ -378,8 +378,8 @@ plt.show()
 # it by two thirds of a decibel. Now it sees the membrane there, and learns only what to add to it.
 
 # %%
-from models import zoo
-from models.context_encoder import Filler
+from minidl.models import zoo
+from minidl.models.context_encoder import Filler
 
 without = Filler.load(zoo.named("fill-centre-128-smooth"))
 with_adversary = Filler.load(zoo.named("fill-centre-128"))

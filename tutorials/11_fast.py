@@ -21,7 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numba import njit
 
-from minidl import device, kernels
+from minidl import device, gpu_support, kernels
 from minidl.kernels import reference
 from minidl.kernels.cpu import elementwise
 from minidl.kernels.cpu.gemm import microkernel, register_tile
@@ -483,7 +483,7 @@ print(text[start : text.index("now = 1 - now;", start) + 21])
 # tests still run every CUDA kernel: compiled for the CPU, thread by thread, as we did above.)
 
 # %%
-missing = device.why_no_gpu()
+missing = gpu_support.why_no_gpu()
 if missing:
     print("no GPU here:", missing)
 else:

@@ -18,14 +18,25 @@ import numpy as np
 from skimage import data
 
 import minidl
-from minidl import Tensor, device, gradcheck, gradients, graph, losses, nn, ops, optim
+from minidl import (
+    Tensor,
+    cuda_graph,
+    device,
+    gpu_support,
+    gradcheck,
+    gradients,
+    losses,
+    nn,
+    ops,
+    optim,
+)
 
 plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
 
 place = device.choose("auto")  # the GPU where there is one
 print("this notebook runs on the", place.name)
 if place.name == "cpu":
-    print("because:", device.why_no_gpu())
+    print("because:", gpu_support.why_no_gpu())
 
 # %% [markdown]
 # ## 1. Arrays decide
@@ -251,7 +262,7 @@ def compute(x, target):
     return [loss.data, *gradients(loss, net.parameters())]
 
 
-step = graph.captured(compute, place)
+step = cuda_graph.captured(compute, place)
 print("captured is compute itself:", step is compute)
 adam = optim.Adam(net.parameters(), lr=0.003)
 for _ in range(50):
@@ -260,8 +271,8 @@ for _ in range(50):
     loss, *found = step(place.put(clean + noise), place.put(noise))
     adam.step(found)
 print(f"loss after 50 steps {float(loss):.5f}\n")
-print(inspect.getsource(graph.captured_turns))
-print(inspect.getsource(graph._Recording))
+print(inspect.getsource(cuda_graph.captured_turns))
+print(inspect.getsource(cuda_graph._Recording))
 
 # %% [markdown]
 # What that is worth: on an NVIDIA H200, a step of both players of paper 2's compact pair, with 16

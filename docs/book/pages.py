@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl import Tensor, draw
+from minidl import Tensor
 from minidl.gradcheck import TOLERANCE, Case
+from minidl.tools import draw
 
 from . import sources, texts
 from .measure import Times, checked, timed

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from minidl import Tensor, draw, gradients, kernels, losses, nn, ops
-from minidl.draw.graph import graph_of
+from minidl import Tensor, gradients, kernels, losses, nn, ops
 from minidl.gradcheck import LAYER_CASES, LOSS_CASES, OP_CASES, Case
 from minidl.tensor import OPS
+from minidl.tools import draw
+from minidl.tools.drawing.graph import graph_of
 
 Shapes = tuple[tuple[int, ...], ...]
 

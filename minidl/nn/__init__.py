@@ -6,13 +6,12 @@ which they were defined, here and in every process.
 
 from .activations import Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
 from .convolution import Conv2D, ConvTranspose2D, Upsample2D, UpsampleConv2D
-from .dense import ChannelwiseLinear, Linear
+from .linear import ChannelwiseLinear, Linear
 from .module import Module, Sequential
 from .normalisation import BatchNorm, Dropout
-from .summary import summary
 
 __all__ = [
-    "Module", "Sequential", "summary",
+    "Module", "Sequential",
     "Linear", "ChannelwiseLinear",
     "Conv2D", "ConvTranspose2D", "Upsample2D", "UpsampleConv2D",
     "BatchNorm", "Dropout",

@@ -13,7 +13,7 @@ from .. import ops
 from ..device import Array
 from ..ops.convolution import Pad
 from ..tensor import Tensor
-from .initial import glorot, normal
+from .init import glorot, normal
 from .module import Module
 
 

@@ -8,7 +8,7 @@ from .. import ops
 from ..changes import changed
 from ..device import Array
 from ..tensor import Tensor
-from .initial import check_generator
+from .init import check_generator
 from .module import Module
 
 

@@ -26,7 +26,7 @@ from .arithmetic import (
     unbroadcast,
 )
 from .convolution import conv2d, conv_transpose2d, upsample2d, upsample_conv2d
-from .dense import channelwise_linear, dropout, linear, matmul
+from .linear import channelwise_linear, dropout, linear, matmul
 from .normalisation import batch_norm, moments, normalize
 from .shapes import concatenate, index, reshape, transpose
 

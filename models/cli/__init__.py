@@ -14,15 +14,16 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from models.signals import exit_code, heeded
+from minidl.models.signals import exit_code, heeded
 
-from . import damages, holes, papers
+from . import damages, inpainting_options
 from .arguments import FORCE, WEIGHTS, Parser, complain, count, seed, sigma_or_auto
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
+Function: TypeAlias = Callable[[argparse.Namespace], int | None]
 
 # Numba's and OpenBLAS's threads would otherwise keep spinning for work that another one has.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -40,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     demo = _command(
         commands,
         "demo",
-        "models.cli.demo:run",
+        "minidl.models.cli.demo:run",
         "train for about two minutes, then repair photographs; needs no network, no data",
         "minidl demo --out demo-out",
     )
@@ -70,9 +71,9 @@ def parser() -> argparse.ArgumentParser:
         "fill",
         "fill holes in pictures, or what a mask covers",
         "minidl fill photo.jpg --mask 120,80,60,40 -o filled.png",
-        function="models.cli.context_encoder:fill",
+        function="minidl.models.cli.context_encoder:fill",
     )
-    holes.fill(fill)
+    inpainting_options.fill(fill)
 
     example = "minidl train ssda --data photos/ --sigma 25 --out runs/sigma25 --minutes 30"
     train = _command(commands, "train", "", "train a model on a folder of pictures", example)
@@ -80,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     ssda = _command(
         models,
         "ssda",
-        "models.cli.train:ssda",
+        "minidl.models.cli.train:ssda",
         "the stacked sparse denoising auto-encoder of paper 1",
         example,
     )
@@ -89,11 +90,11 @@ def parser() -> argparse.ArgumentParser:
     context_encoder = _command(
         models,
         "context-encoder",
-        "models.cli.context_encoder:train",
+        "minidl.models.cli.context_encoder:train",
         "the context encoder of paper 2, which fills holes",
         "minidl train context-encoder --data photos/ --out runs/fill --minutes 60",
     )
-    holes.train(context_encoder)
+    inpainting_options.train(context_encoder)
     _machine(context_encoder)
 
     example = "minidl evaluate ssda --data set12/ --sigma 25 --baselines"
@@ -102,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     ssda = _command(
         models,
         "ssda",
-        "models.cli.evaluate:ssda",
+        "minidl.models.cli.evaluate:ssda",
         "damage clean pictures, repair them, and compare with classical methods",
         example,
     )
@@ -112,40 +113,17 @@ def parser() -> argparse.ArgumentParser:
     context_encoder = _command(
         models,
         "context-encoder",
-        "models.cli.context_encoder:evaluate",
+        "minidl.models.cli.context_encoder:evaluate",
         "cut holes into photographs, fill them, and compare with classical methods",
         "minidl evaluate context-encoder --data photos/ --weights runs/fill/model.safetensors",
     )
-    holes.evaluate(context_encoder)
+    inpainting_options.evaluate(context_encoder)
     _machine(context_encoder)
-
-    example = "minidl reproduce ssda --data DATA --out reproduced --quick"
-    text = "work a paper's tables and figures out again, as a page"
-    reproduce = _command(commands, "reproduce", "", text, example)
-    models = reproduce.add_subparsers(dest="model", metavar="MODEL", required=True)
-    ssda = _command(
-        models,
-        "ssda",
-        "models.cli.reproduce:ssda",
-        "paper 1: tables 1 and 2, figures 2 and 3, filters, the ablation",
-        example,
-    )
-    papers.ssda(ssda)
-    _machine(ssda)
-    encoder = _command(
-        models,
-        "context-encoder",
-        "models.cli.reproduce:context_encoder",
-        "paper 2: table 1, figures, features, the ablation, and what goes beyond it",
-        "minidl reproduce context-encoder --data HELDOUT --train PHOTOS --out reproduced --quick",
-    )
-    papers.context_encoder(encoder)
-    _machine(encoder)
 
     gradcheck = _command(
         commands,
         "gradcheck",
-        "models.cli.doctor:gradcheck",
+        "minidl.models.cli.doctor:gradcheck",
         "compare every gradient with finite differences",
         "minidl gradcheck",
     )
@@ -153,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
     doctor = _command(
         commands,
         "doctor",
-        "models.cli.doctor:doctor",
+        "minidl.models.cli.doctor:doctor",
         "devices, threads and versions; which back end runs, and why",
         "minidl doctor",
     )
@@ -200,7 +178,7 @@ def _repair(
 ) -> argparse.ArgumentParser:
     """The commands that take pictures in and write them repaired."""
     stride = not function
-    function = function or f"models.cli.repair:{name.replace('-', '_')}"
+    function = function or f"minidl.models.cli.repair:{name.replace('-', '_')}"
     command = _command(commands, name, function, text, example)
     command.add_argument("pictures", nargs="+", metavar="IN", help="pictures, or folders of them")
     command.add_argument(
@@ -224,11 +202,23 @@ def _repair(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    return run_command(parser(), _function, arguments)
+
+
+def run_command(
+    parser: argparse.ArgumentParser,
+    function: Callable[[argparse.Namespace], Function],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Parse the arguments, and call the function that `function` returns for them.
+
+    Returns the exit code. A fault of the user's input becomes one line on stderr.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what a screen cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with heeded():
-            return _run(parser().parse_args(arguments))
+            return _run(parser.parse_args(arguments), function)
     except KeyboardInterrupt as interrupt:
         print(
             f"\nminidl: stopped{''.join(f'; {note}' for note in interrupt.args)}", file=sys.stderr
@@ -236,14 +226,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exit_code(interrupt)
 
 
-def _run(options: argparse.Namespace) -> int:
-    """Run the command that was parsed; returns the exit code."""
+def _function(options: argparse.Namespace) -> Function:
+    """Import the function of the command."""
     module, _, name = options.function.partition(":")
+    function: Function = getattr(importlib.import_module(module), name)
+    return function
+
+
+def _run(options: argparse.Namespace, function: Callable[[argparse.Namespace], Function]) -> int:
+    """Run the command that was parsed; returns the exit code."""
     try:
         with warnings.catch_warnings():
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")  # they are for those who write code
-            code = int(getattr(importlib.import_module(module), name)(options) or 0)
+            code = int(function(options)(options) or 0)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader of our output has left: nor tell it so at the exit

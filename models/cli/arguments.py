@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import Literal, NoReturn
 
-from models.terminal import shown
+from minidl.models.terminal import shown
 
 MOST = 10**9  # of anything that is counted
 FORCE = "replace files that exist"

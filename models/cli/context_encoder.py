@@ -15,13 +15,13 @@ from tqdm import tqdm
 
 from minidl import device
 from minidl.files import check_absent
-from models import zoo
-from models.context_encoder import REPORT, Filler, Holes, Settings, fit, masks
-from models.context_encoder.data import square
-from models.context_encoder.filling import Progress
-from models.context_encoder.scores import METHODS, SLOW, picture_scores
-from models.images.files import FORMATS, PictureError, check_writable, evenly, find, write
-from models.run import TrainingError
+from minidl.models import zoo
+from minidl.models.context_encoder import REPORT, Filler, Holes, Settings, masks, training
+from minidl.models.context_encoder.data import square
+from minidl.models.context_encoder.inpainter import Progress
+from minidl.models.context_encoder.scores import METHODS, SLOW, picture_scores
+from minidl.models.images.files import FORMATS, PictureError, check_writable, evenly, find, write
+from minidl.models.training.run_folder import TrainingError
 
 from .arguments import complain
 from .repair import each
@@ -42,7 +42,7 @@ def _start(options: argparse.Namespace) -> Filler:
         raise TrainingError("--data is missing: expected a folder of photographs")
     settings = _settings(options)
     options.batch = settings.batch  # so that full memory can name a smaller one
-    return fit.start(
+    return training.start(
         options.out,
         options.data,
         settings,
@@ -73,7 +73,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 def _resume(options: argparse.Namespace) -> Filler:
     check_free(options)
     place = None if options.device == "auto" else device.choose(options.device)
-    return fit.resume(
+    return training.resume(
         options.resume, options.data, place=place, every=options.every, quiet=options.json
     )
 
@@ -168,7 +168,7 @@ def evaluate(options: argparse.Namespace) -> int:
         print(f"pictures of {holes.size}x{holes.size}, hole: {_described(holes)}")
         _print_table(means)
     if shown:
-        write(options.grid, fit.grid([np.stack(row) for row in zip(*shown, strict=True)]))
+        write(options.grid, training.grid([np.stack(row) for row in zip(*shown, strict=True)]))
     return 1 if len(scores["context encoder"]) < len(found) else 0
 
 

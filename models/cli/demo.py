@@ -18,19 +18,19 @@ from tqdm import tqdm
 from minidl import device
 from minidl.device import Device
 from minidl.files import check_absent
-from models import plots, zoo
-from models.context_encoder import Filler
-from models.context_encoder.masks import MEAN_COLOUR
-from models.context_encoder.scores import membrane
-from models.images.corruptions import add_text
-from models.images.files import write
-from models.images.samples import NAMES, grey, photograph
-from models.images.scores import non_local_means, psnr, ssim, total_variation
-from models.run import TrainingError
-from models.ssda import RECIPES, Noise, Recipe, Restorer, Text
-from models.ssda.damage import Damage
-from models.ssda.fit import new_trainer, spoil
-from models.terminal import shown
+from minidl.models import plots, zoo
+from minidl.models.context_encoder import Filler
+from minidl.models.context_encoder.masks import MEAN_COLOUR
+from minidl.models.context_encoder.scores import membrane
+from minidl.models.images.corruptions import add_text
+from minidl.models.images.files import write
+from minidl.models.images.samples import NAMES, grey, photograph
+from minidl.models.images.scores import non_local_means, psnr, ssim, total_variation
+from minidl.models.ssda import RECIPES, Noise, Recipe, Restorer, Text
+from minidl.models.ssda.degradation import Damage
+from minidl.models.ssda.training import new_trainer, spoil
+from minidl.models.terminal import shown
+from minidl.models.training.run_folder import TrainingError
 
 OURS = "ours, trained just now"
 HELD_OUT = {"noise": "coffee", "text": "chelsea", "hole": "rocket"}

@@ -10,11 +10,11 @@ import platform
 import sys
 from typing import Any
 
-from minidl import device
+from minidl import device, gpu_support, kernels
 from minidl import gradcheck as checker
-from models.terminal import shown
+from minidl.models.terminal import shown
 
-KNOWN = ("MINIDL_THREADS", "MINIDL_SIMD", "MINIDL_DENSE", "MINIDL_TRACEBACK")
+KNOWN = ("MINIDL_THREADS", "MINIDL_KERNELS", "MINIDL_SIMD", "MINIDL_DENSE", "MINIDL_TRACEBACK")
 PACKAGES = ("numpy", "numba", "pillow", "matplotlib", "scikit-image", "safetensors", "cupy")
 
 
@@ -53,7 +53,7 @@ def _findings() -> dict[str, Any]:
 
     import minidl
 
-    missing = device.why_no_gpu()
+    missing = gpu_support.why_no_gpu()
     versions = {p: v for p in PACKAGES if (v := _version(p))}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     libraries = {i["internal_api"]: f"{i['num_threads']} threads" for i in threadpool_info()}
@@ -63,7 +63,7 @@ def _findings() -> dict[str, Any]:
         "cores": cores,
         "matrices": libraries or "NumPy's own",
         "packages": versions,
-        "kernels": _kernels() if "numba" in versions else "missing: pip install numba",
+        "kernels": _kernels(),
         "gpu": missing or _gpu(),
         "device": f"auto means {'cpu' if missing else 'gpu'}",
     }
@@ -76,8 +76,14 @@ def _findings() -> dict[str, Any]:
 
 
 def _kernels() -> str:
-    """How many threads the CPU's kernels use, and their tile. Raises ValueError, which names the
-    variable, where the environment asks for what does not exist."""
+    """Return how the CPU's kernels are computed: by Numba, with its threads and its register tile.
+
+    Raises ValueError if a variable of the environment has an unknown value.
+    """
+    if kernels.implementation("cpu") is kernels.reference:
+        return "NumPy alone, slow: " + (
+            "MINIDL_KERNELS is reference" if _version("numba") else "pip install numba"
+        )
     from minidl.kernels.cpu.gemm.register_tile import TILE, TILES
     from minidl.kernels.cpu.runtime import threadpool
 

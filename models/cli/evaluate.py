@@ -15,14 +15,14 @@ from skimage.restoration import inpaint_biharmonic
 from tqdm import tqdm
 
 from minidl import device
-from models import zoo
-from models.images.files import PictureError, find, read
-from models.images.samples import grey
-from models.images.scores import non_local_means, psnr, total_variation
-from models.ssda import Noise, Restorer, Text
-from models.ssda.damage import as_dict
-from models.ssda.fit import spoil
-from models.terminal import shown
+from minidl.models import zoo
+from minidl.models.images.files import PictureError, find, read
+from minidl.models.images.samples import grey
+from minidl.models.images.scores import non_local_means, psnr, total_variation
+from minidl.models.ssda import Noise, Restorer, Text
+from minidl.models.ssda.degradation import as_dict
+from minidl.models.ssda.training import spoil
+from minidl.models.terminal import shown
 
 from .arguments import complain
 

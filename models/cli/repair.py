@@ -14,12 +14,12 @@ from tqdm import tqdm
 
 from minidl import device
 from minidl.files import check_absent
-from models import zoo
-from models.images.files import FORMATS, PictureError, find, read, write
-from models.images.noise import NoiseCurve, rounding_step
-from models.ssda import Noise, Restorer, Text
-from models.ssda.restoring import Progress
-from models.terminal import shown
+from minidl.models import zoo
+from minidl.models.images.files import FORMATS, PictureError, find, read, write
+from minidl.models.images.noise import NoiseCurve, rounding_step
+from minidl.models.ssda import Noise, Restorer, Text
+from minidl.models.ssda.restorer import Progress
+from minidl.models.terminal import shown
 
 from .arguments import complain
 

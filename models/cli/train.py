@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from minidl import device
-from models.images.samples import NAMES, grey, photograph
-from models.run import CHECKPOINT, MODEL, Run, TrainingError
-from models.ssda import RECIPES, Noise, Recipe, Restorer, Text, fit, recipe_for
-from models.ssda.damage import Damage
-from models.terminal import shown
+from minidl.models.images.samples import NAMES, grey, photograph
+from minidl.models.ssda import RECIPES, Noise, Recipe, Restorer, Text, recipe_for, training
+from minidl.models.ssda.degradation import Damage
+from minidl.models.terminal import shown
+from minidl.models.training.run_folder import CHECKPOINT, MODEL, Run, TrainingError
 
 # Options that may differ from part to part of a run.
 FREE = (
@@ -65,7 +65,7 @@ def _start(options: argparse.Namespace) -> Restorer:
     options.batch = recipe.batch  # so that full memory can name a smaller one
     place = device.choose(options.device)
     Run.check_new(options.out)  # before the pictures are read, which may take a while
-    return fit.start(
+    return training.start(
         options.out,
         _images(options.data or ""),
         damage=_damage(options),
@@ -83,7 +83,7 @@ def _start(options: argparse.Namespace) -> Restorer:
 def _resume(options: argparse.Namespace) -> Restorer:
     check_free(options)
     place = None if options.device == "auto" else device.choose(options.device)
-    return fit.resume(
+    return training.resume(
         options.resume,
         lambda data: _images(options.data or data),
         place=place,
@@ -103,7 +103,7 @@ def check_free(options: argparse.Namespace) -> None:
 def _images(data: str) -> Sequence[np.ndarray]:
     """Grey pictures (H, W) of a folder; without one, the photographs that come along."""
     if data:
-        return fit.read_folder(data)
+        return training.read_folder(data)
     return [grey(photograph(name))[..., 0] for name in NAMES]
 
 

@@ -15,12 +15,11 @@ texture    advancement: texture from the most similar patches around the hole
 scores     how good a filling is, and what classical methods reach
 """
 
-from . import fit
-from .filling import Filler
+from .inpainter import Filler
 from .masks import KINDS, Holes
 from .networks import ARCHITECTURES, build
 from .settings import REPORT, Settings
-from .training import Trainer
+from .trainer import Trainer
 
 __all__ = [
     "ARCHITECTURES",

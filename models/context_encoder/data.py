@@ -13,12 +13,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from minidl.device import CPU, Array, Device, generator_state, set_generator_state
-from models.images.files import PictureError, find, read
-from models.terminal import shown
+from minidl import random
+from minidl.device import CPU, Array, Device
+from minidl.models.images.files import PictureError, find, read
+from minidl.models.terminal import shown
 
+from .laplace import bridged
 from .masks import MEAN_COLOUR, Holes, cut, sampled
-from .membrane import bridged
 
 MARGIN = 16  # photographs are kept 1/16 larger than the network takes
 SMALLEST = 0.7  # of their side, that a square which is cut from them has at least
@@ -157,7 +158,7 @@ class Batches:
             self._kept = device.put(pixels)
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._coming: Future[Batch] | None = None
-        self.state = generator_state(rng)
+        self.state = random.get_state(rng)
 
     def next(self) -> Batch:
         """The batch that is ready; the one after it is begun."""
@@ -170,11 +171,11 @@ class Batches:
 
     def go_on(self, state: str) -> None:
         """Give the batches that followed when `state` was noted."""
-        set_generator_state(self.rng, state)
+        random.set_state(self.rng, state)
         self.state, self._coming = state, None
 
     def _begin(self) -> None:
-        self.state = generator_state(self.rng)  # before the numbers of the batch that is not used
+        self.state = random.get_state(self.rng)  # before the numbers of the batch that is not used
         n, side = self.batch, self.photographs.side
         which = self.rng.integers(0, len(self.photographs), n)
         lengths = self.rng.uniform(SMALLEST * side, side, n)

@@ -21,8 +21,8 @@ from scipy import ndimage
 
 from minidl import schema
 from minidl.device import CPU, Array, Device
+from minidl.models.images.files import PictureError, read
 from minidl.schema import OneOf, Range
-from models.images.files import PictureError, read
 
 KINDS = ("centre", "random", "block", "region")
 Kind = Annotated[str, OneOf(*KINDS)]

@@ -14,10 +14,10 @@ from collections.abc import Callable
 import numpy as np
 from skimage.restoration import inpaint_biharmonic
 
-from models.images.scores import psnr, ssim
+from minidl.models.images.scores import psnr, ssim
 
+from .laplace import skin
 from .masks import MEAN_COLOUR
-from .membrane import skin
 
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (H, W, 3) in [0, 1], mask (H, W) -> filled
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from minidl import schema
 from minidl.schema import Range
 
-from .filling import Width
+from .inpainter import Width
 from .masks import RIM_WEIGHT, Kind, Overlap, Weight
 
 Rate = Annotated[float, Range(0, 1e38, above=True)]

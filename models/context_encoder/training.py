@@ -1,256 +1,239 @@
-"""Training a context encoder: the discriminator and the generator take turns."""
+"""A whole training run of a context encoder: from a folder of pictures to a trained model."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from functools import partial
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
+from tqdm import tqdm
 
-from minidl import checkpoint, gradients, nn, ops, optim, schema
-from minidl.device import Array, Device, generator_state, set_generator_state
-from minidl.graph import captured_turns
-from minidl.tensor import Tensor
-from models.run import TrainingError
+from minidl import device
+from minidl.device import Device
+from minidl.models import plots
+from minidl.models.images.files import PictureError, write
+from minidl.models.signals import stoppable
+from minidl.models.training.run_folder import MODEL, Run, TrainingError, at_work
+from minidl.schema import OneOf, Range
 
-from . import losses
-from .data import Batch, Batches, Photographs
-from .filling import Filler, load
-from .settings import REPORT, Progress, Settings
+from .data import MARGIN, Photographs, split
+from .inpainter import Filler
+from .masks import MEAN_COLOUR, Holes
+from .networks import named
+from .scores import hole_scores
+from .settings import Settings
+from .trainer import Losses, Trainer
 
-__all__ = ["REPORT", "Losses", "Settings", "Trainer", "Turn"]
-
-CHECK_EVERY = 20  # steps between looks at the losses, each of which waits for the device
-
-
-class Losses(NamedTuple):
-    """What one step has measured: losses, and which share of the real pictures, and of the
-    predictions, the discriminator took for what they are. Numbers on the device; None of the
-    discriminator where the generator learns alone."""
-
-    d_loss: Any = None
-    reconstruction: Any = None
-    adversarial: Any = None
-    d_real: Any = None
-    d_fake: Any = None
+SAMPLES = 6  # columns of samples.png
+TRIAL = 20  # steps that are timed to tell how many fit into the minutes given
+COLUMNS: dict[str, type] = {
+    "step": int,
+    **dict.fromkeys(("seconds", "rate", *Losses._fields, "l1", "l2", "psnr"), float),
+}
 
 
-class Turn(NamedTuple):
-    """A player's part of a step: what its optimizer is to be given, and `Losses` by name."""
+@dataclass(frozen=True)
+class Config:
+    """A run's config.json."""
 
-    optimizer: optim.Adam
-    grads: list[Array]
-    measured: dict[str, Any]
+    model: Annotated[str, OneOf("context-encoder")] = field(default="context-encoder", init=False)
+    data: str  # the folder of photographs
+    pictures: str  # their fingerprint
+    settings: Settings
+    seed: Annotated[int, Range(0, math.inf)]
+    steps: Annotated[int, Range(1, 10**12)]
+    device: str  # where the run began
+    begin: str | None = None  # the file of a model that it began with
 
 
-class Trainer:
-    """Trains by `settings` on photographs for `steps` steps.
+@dataclass(frozen=True)
+class Validation:
+    """Photographs (N, size, size, 3) uint8 that are never trained on, with fixed holes."""
 
-    All chance comes from `rng`, at the beginning, and from two generators that it seeds: one for
-    the batches, one for dropout. Iterating over `run()` trains; it yields after every step.
+    pixels: np.ndarray
+    masks: np.ndarray
+    corners: np.ndarray
+
+    @classmethod
+    def of(cls, photographs: Photographs, holes: Holes) -> Validation:
+        pixels = np.stack([photographs[i] for i in range(len(photographs))])
+        return cls(pixels, *holes.draw(len(pixels), np.random.default_rng(0)))
+
+    def score(self, filler: Filler) -> dict[str, float]:
+        """Mean L1 and L2 in percent and mean PSNR in dB, over the holes."""
+        filled = filler.complete(self.pixels, self.masks, self.corners)
+        return hole_scores(self.pixels / np.float32(255), filled, self.masks)
+
+    def samples(self, filler: Filler) -> np.ndarray:
+        """The report's three rows, original, damaged and filled, as one picture (H, W, 3)."""
+        some = np.linspace(0, len(self.pixels) - 1, min(SAMPLES, len(self.pixels))).astype(int)
+        clean = self.pixels[some] / np.float32(255)
+        damaged = np.where(self.masks[some][..., None], MEAN_COLOUR, clean)
+        filled = filler.complete(self.pixels[some], self.masks[some], self.corners[some])
+        return grid([clean, damaged, filled])
+
+
+def grid(rows: list[np.ndarray], *, gap: int = 4) -> np.ndarray:
+    """Rows of pictures (N, H, W, 3) -> one picture, white between them."""
+    count, height, width, channels = rows[0].shape
+    sheet = np.ones(
+        (len(rows) * (height + gap) - gap, count * (width + gap) - gap, channels), np.float32
+    )
+    for r, row in enumerate(rows):
+        for c, picture in enumerate(row):
+            top, left = r * (height + gap), c * (width + gap)
+            sheet[top : top + height, left : left + width] = picture
+    return sheet
+
+
+def steps_in(minutes: float, make: Callable[[int], Trainer]) -> int:
+    """How many steps fit into so many minutes here: a few are tried and timed."""
+    trial, clock = make(TRIAL), []
+    for _ in trial.run():
+        trial.device.synchronize()
+        clock.append(time.perf_counter())
+    seconds = float(np.mean(np.diff(clock[2:])))  # the first ones compile
+    return max(1, int(0.97 * 60 * minutes / seconds))  # 3 % for reports
+
+
+def start(
+    out: str | Path,
+    data: str | Path,
+    settings: Settings,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    minutes: float = 60.0,
+    begin: str | Path | None = None,
+    place: Device = device.CPU,
+    every: float = 120.0,
+    quiet: bool = False,
+) -> Filler:
+    """Train in a new folder `out` on the folder `data`; `steps`, or as many as fit into `minutes`.
+
+    begin: a model's file to begin with, instead of random weights. every: seconds between reports.
     """
+    Run.check_new(out)  # before the pictures are read, which may take a while
+    if settings.freeze_encoder and begin is None:
+        raise TrainingError("a frozen encoder learns nothing; expected --begin FILE with it")
+    photographs, held_out = _photographs(data, settings, quiet)
 
-    def __init__(
-        self,
-        settings: Settings,
-        photographs: Photographs,
-        *,
-        steps: int,
-        rng: np.random.Generator,
-        device: Device,
-    ) -> None:
-        self.settings, self.steps, self.step, self.device = settings, steps, 0, device
-        self.filler, self.discriminator = Filler.new(
-            settings.net,
-            settings.mask,
-            overlap=settings.overlap,
-            rim=settings.rim,
-            rng=rng,
-            width=settings.width,
+    def make(count: int) -> Trainer:
+        rng = np.random.default_rng(seed)
+        trainer = Trainer(settings, photographs, steps=count, rng=rng, device=place)
+        if begin is not None:
+            trainer.begin_with(begin)
+        return trainer
+
+    steps = steps or steps_in(minutes, make)
+    pictures, begun = photographs.fingerprint(), None if begin is None else str(begin)
+    config = Config(str(data), pictures, settings, seed, steps, place.name, begun)
+    kept = {name: value for name, value in asdict(config).items() if value is not None}
+    with at_work(out):
+        trainer = make(steps)
+        validation = Validation.of(held_out, trainer.filler.holes)
+        return _train(Run.create(out, kept), trainer, validation, every, quiet)
+
+
+def resume(
+    out: str | Path,
+    data: str | Path | None = None,
+    *,
+    place: Device | None = None,
+    every: float = 120.0,
+    quiet: bool = False,
+) -> Filler:
+    """Go on with the run in `out` as if it had not stopped, on its own device and with its own
+    data, unless others are given: the same photographs in another place."""
+    with Run.going_on(out, Config, COLUMNS) as (run, config):
+        saved, data = run.load(), data or config.data
+        photographs, held_out = _photographs(data, config.settings, quiet)
+        if photographs.fingerprint() != config.pictures:
+            raise TrainingError(f"{out}: the pictures of {data} have changed since the run began")
+        trainer = Trainer(
+            config.settings,
+            photographs,
+            steps=config.steps,
+            rng=np.random.default_rng(config.seed),
+            device=place or device.choose(config.device),
         )
-        self.generator: nn.Module = self.filler.generator.to(device)
-        self.discriminator.to(device)
-        self.frozen = self._encoder() if settings.freeze_encoder else nn.Sequential()
-        frozen = {id(parameter) for parameter in self.frozen.parameters()}
-        self.learning = [p for p in self.generator.parameters() if id(p) not in frozen]
-        self.g_optimizer = optim.Adam(self.learning, lr=0, beta1=settings.beta1)
-        self.d_optimizer = optim.Adam(
-            self.discriminator.parameters(), lr=settings.discriminator_rate, beta1=0.5
+        run.restore(trainer.load_state, saved)
+        run.rewind(trainer.step)
+        return _train(run, trainer, Validation.of(held_out, trainer.filler.holes), every, quiet)
+
+
+def _photographs(
+    data: str | Path, settings: Settings, quiet: bool
+) -> tuple[Photographs, Photographs]:
+    """The photographs to train on, and those that are held out; if none of these can be read, one
+    of the others has to be both."""
+    training, held_out = split(data)
+    size = named(settings.net).size
+    try:
+        photographs = Photographs(training, size + size // MARGIN, quiet=quiet)
+        try:
+            return photographs, Photographs(held_out, size)
+        except PictureError:
+            return photographs, Photographs(photographs.paths[-1:], size)
+    except PictureError as error:
+        raise PictureError(f"{data}: {error}") from error
+
+
+def _train(run: Run, trainer: Trainer, validation: Validation, every: float, quiet: bool) -> Filler:
+    """Train to the end, reporting every so many seconds.
+
+    When a signal asks to stop, the step in progress is ended and reported before Stopped is raised.
+    """
+    before = run.rows[-1]["seconds"] if run.rows else 0.0
+    began = reported = time.perf_counter()
+    bar = tqdm(total=trainer.steps, initial=trainer.step, unit="step", disable=quiet or None)
+
+    def report() -> None:
+        if run.rows and run.rows[-1]["step"] == trainer.step:
+            return
+        row: dict[str, Any] = {
+            "step": trainer.step,
+            "seconds": round(before + time.perf_counter() - began, 1),
+            "rate": trainer.g_optimizer.lr,
+            **{name: round(x, 5) for name, x in trainer.mean_losses()._asdict().items()},
+            **{name: round(x, 3) for name, x in validation.score(trainer.filler).items()},
+        }
+        run.report(row, *trainer.state())
+        with run.writing():
+            _draw(run, trainer.filler, validation)
+        bar.set_postfix_str(
+            f"validation L1 {row['l1']:.2f} %, L2 {row['l2']:.2f} %, {row['psnr']:.2f} dB"
         )
-        self.rng = rng  # from here on that of dropout, which was given it
-        numbers = np.random.default_rng(int(rng.integers(2**62)))
-        self.batches = Batches(photographs, self.filler.holes, settings.batch, numbers, device)
-        self._drop_on_device()
-        self._unseen: list[Losses] = []  # since the last look
-        self._seen: list[Losses] = []  # since `mean_losses` was asked for, on the CPU
 
-    def run(self) -> Iterator[int]:
-        """Train to the end; yields the number of steps done after each.
+    with bar, stoppable() as asked:
+        for _ in trainer.run():
+            bar.update()
+            if asked.is_set() or time.perf_counter() - reported >= every:
+                report()
+                reported = time.perf_counter()
+            asked.stop()
+        report()
+    with run.writing():
+        trainer.filler.save(run.folder / MODEL, config=run.config, log=run.rows[-1])
+    return trainer.filler
 
-        Raises TrainingError as soon as a loss is seen not to be a number.
-        """
-        while self.step < self.steps:
-            self.g_optimizer.lr = self.settings.generator_rate * self.rate_share()
-            self.frozen.train(False)  # so that the statistics of its batch norms stay, too
-            self._unseen.append(self.take_step(self.batches.next(), self.adversarial_share()))
-            self.step += 1
-            if self.step % CHECK_EVERY == 0:
-                self.look()
-            yield self.step
-        self.look()
 
-    def _encoder(self) -> nn.Module:
-        encoder: nn.Module | None = getattr(self.generator, "encoder", None)
-        if encoder is None:
-            raise TrainingError(f"net {self.settings.net!r} has no encoder that could be frozen")
-        return encoder
-
-    def _drop_on_device(self) -> None:
-        """Dropout draws where the network is, from here on as the state of `rng` says: what is
-        recorded, by the share of the adversarial loss, draws from elsewhere and is forgotten."""
-        self._turns: dict[float, Callable[..., Iterator[Turn]]] = {}
-        for layer in self.generator.modules():
-            if isinstance(layer, nn.Dropout):
-                layer.rng = self.device.follow(self.rng)
-
-    def rate_share(self) -> float:
-        """The part of the generator's rate that this step takes: all, then falling to 0."""
-        return min(1.0, (self.steps - self.step) / max(1.0, self.settings.falling * self.steps))
-
-    def adversarial_share(self) -> float:
-        """The share of the adversarial loss in this step."""
-        with_adversary = self.step >= self.settings.alone * self.steps
-        return self.settings.adversarial if with_adversary else 0.0
-
-    def take_step(self, batch: Batch, share: float) -> Losses:
-        """One step: the turn of each player, with this share of the adversarial loss. On a GPU the
-        turns are recorded once, as graphs."""
-        if share not in self._turns:
-            self._turns[share] = captured_turns(partial(self.turns, share), self.device)
-        measured: dict[str, Array] = {}
-        for turn in self._turns[share](batch.context, batch.target, batch.weight):
-            turn.optimizer.step(turn.grads)
-            measured |= {name: value.copy() for name, value in turn.measured.items()}
-        return Losses(**measured)
-
-    def turns(self, share: float, *arrays: Array) -> Iterator[Turn]:
-        """What the players have to learn from a batch, given as its arrays: the discriminator
-        first, then the generator, against the discriminator that has learnt it. Without a share of
-        the adversarial loss the generator learns alone.
-
-        The prediction serves both. The discriminator takes it as a plain array, so that no gradient
-        reaches the generator; the second turn asks only for the generator's.
-        """
-        batch = Batch(*arrays)
-        prediction = self.generator(batch.context)
-        loss = reconstruction = losses.reconstruction(prediction, batch.target, batch.weight)
-        measured = {"reconstruction": reconstruction.data}
-        if share:
-            shown = self._shown(prediction, batch)
-            yield self.discriminators_turn(batch, shown.data)
-            adversarial = losses.adversarial(self.judged(shown, batch))
-            loss = losses.joint(reconstruction, adversarial, share)
-            measured["adversarial"] = adversarial.data
-        yield Turn(self.g_optimizer, gradients(loss, self.learning), measured)
-
-    def discriminators_turn(self, batch: Batch, shown: Array) -> Turn:
-        """What is real is 1, what is predicted 0."""
-        real, fake = self.judged(batch.target, batch), self.judged(shown, batch)
-        loss = losses.discriminator(real, fake)
-        right = {"d_real": (real.data > 0).mean(), "d_fake": (fake.data < 0).mean()}
-        grads = gradients(loss, self.discriminator.parameters())
-        return Turn(self.d_optimizer, grads, {"d_loss": loss.data, **right})
-
-    def judged(self, shown: Tensor | Array, batch: Batch) -> Tensor:
-        """The discriminator's logits (N, ...) for a target or a prediction of this batch."""
-        return self.discriminator(shown)
-
-    def _shown(self, prediction: Tensor, batch: Batch) -> Tensor:
-        """What the discriminator sees: a predicted square, or the picture with its hole filled."""
-        if not self.filler.holes.whole:
-            return prediction
-        given = (batch.weight > 0).astype(batch.weight.dtype)
-        return ops.add(prediction * given, batch.target * (1 - given))
-
-    # --- losses on the way ------------------------------------------------------------------------
-
-    def look(self) -> None:
-        """Bring the losses since the last look to the CPU. Raises TrainingError if not finite."""
-        for measured in self._unseen:
-            numbers = Losses(*(math.nan if value is None else float(value) for value in measured))
-            if any(
-                value is not None and not math.isfinite(number)
-                for value, number in zip(measured, numbers, strict=True)
-            ):
-                raise TrainingError(
-                    f"a loss is no longer a number, near step {self.step} of {self.steps}: "
-                    "lower the learning rate (the last checkpoint is from before)"
-                )
-            self._seen.append(numbers)
-        self._unseen = []
-
-    def mean_losses(self) -> Losses:
-        """The means over the steps since this was last asked, of each over those that had it."""
-        self.look()
-        seen, self._seen = np.array(self._seen).reshape(-1, len(Losses._fields)).T, []
-        measured = (numbers[~np.isnan(numbers)] for numbers in seen)
-        return Losses(*(float(m.mean()) if m.size else math.nan for m in measured))
-
-    # --- stopping and going on --------------------------------------------------------------------
-
-    def begin_with(self, path: str | Path) -> None:
-        """Begin with the networks in a model's file instead of random ones: the generator, and the
-        discriminator if it is there. Raises CheckpointError if they are of another kind."""
-        groups, about = load(path)
-        try:
-            for name, value in self.filler.about().items():
-                if about[name] != value:
-                    raise ValueError(f"its {name} is {about[name]}, expected {value}")
-            for name in ("generator", "discriminator"):
-                if name in groups:
-                    on_device = {k: self.device.put(v) for k, v in groups[name].items()}
-                    getattr(self, name).load_state(on_device)
-        except (KeyError, ValueError) as error:
-            raise checkpoint.CheckpointError(
-                f"{path}: not networks to begin this training with ({error})"
-            ) from error
-
-    def state(self) -> tuple[dict[str, dict[str, Array]], dict[str, Any]]:
-        """(groups, about) for a checkpoint: `load_state` goes on from it as if without a stop."""
-        groups = {
-            "generator": self.generator.state(),
-            "discriminator": self.discriminator.state(),
-            "g_optimizer": self.g_optimizer.state(),
-            "d_optimizer": self.d_optimizer.state(),
-        }
-        progress = {
-            "step": self.step,
-            "steps": self.steps,
-            "batches": self.batches.state,
-            "dropout": generator_state(self.rng),
-        }
-        self._drop_on_device()  # as it will be after load_state
-        return groups, {**self.filler.about(), "progress": progress}
-
-    def load_state(self, groups: dict[str, dict[str, np.ndarray]], about: dict[str, Any]) -> None:
-        """Go on from a checkpoint. Raises CheckpointError if it is not one of an equal trainer."""
-        try:
-            progress = schema.read(Progress, about.get("progress"), "progress")
-            if progress.steps != self.steps or progress.step > self.steps:
-                raise ValueError(f"step {progress.step} of {progress.steps}, here of {self.steps}")
-            for name in ("generator", "discriminator", "g_optimizer", "d_optimizer"):
-                kinds = "fi" if name.endswith("optimizer") else "f"
-                state = checkpoint.numbers(groups, name, kinds)
-                on_device = {k: self.device.put(v) for k, v in state.items()}
-                getattr(self, name).load_state(on_device)
-            if self.g_optimizer.steps != progress.step or self.d_optimizer.steps > progress.step:
-                raise ValueError(f"optimizers at other steps than {progress.step}")
-            self.step = progress.step
-            set_generator_state(self.rng, progress.dropout)
-            self._drop_on_device()
-            self.batches.go_on(progress.batches)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise checkpoint.CheckpointError(f"not a checkpoint of this run: {error}") from error
+def _draw(run: Run, filler: Filler, validation: Validation) -> None:
+    column = run.column
+    plots.curves(
+        run.folder / "curves.png",
+        column("seconds") / 60,
+        {
+            "loss": {n: column(n) for n in ("reconstruction", "adversarial", "d_loss")},
+            "the discriminator is right": {"real": column("d_real"), "predicted": column("d_fake")},
+            "validation, over the hole (%)": {"L1": column("l1"), "L2": column("l2")},
+            "validation PSNR, over the hole (dB)": {"ours": column("psnr")},
+        },
+        x_label="minutes",
+        logarithmic=["loss"],
+    )
+    write(run.folder / "samples.png", validation.samples(filler))

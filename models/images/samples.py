@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 import skimage
 
-from models.images.files import read
+from minidl.models.images.files import read
 
 _SKIMAGE = Path(skimage.__file__).parent / "data"
 _FILES = {

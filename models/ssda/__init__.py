@@ -11,12 +11,12 @@ erasing     text that was found, filled from around it
 ablation    why it fails for people: six recipes for the same few minutes
 """
 
-from .coding import Coding, TextCoding
-from .damage import Noise, Text
+from .degradation import Noise, Text
 from .network import SSDA, DenoisingAutoencoder, Penalty
+from .patch_coding import Coding, TextCoding
 from .recipes import RECIPES, Recipe, recipe_for
-from .restoring import Restorer
-from .training import Trainer
+from .restorer import Restorer
+from .trainer import Trainer
 
 __all__ = [
     "RECIPES", "SSDA", "Coding", "DenoisingAutoencoder", "Noise", "Penalty", "Recipe", "Restorer",

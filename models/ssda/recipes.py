@@ -15,10 +15,10 @@ import numpy as np
 from minidl import schema
 from minidl.schema import OneOf, Range
 
-from .coding import Coding, TextCoding
-from .damage import Damage, Text
+from .degradation import Damage, Text
 from .network import SSDA, Penalty
-from .restoring import Hidden, Patch, Restorer
+from .patch_coding import Coding, TextCoding
+from .restorer import Hidden, Patch, Restorer
 
 Part = Annotated[float | None, Range(0, 1, above=True, below=True)]
 Renewal = Annotated[int, Range(0, 10**9)]

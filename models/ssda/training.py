@@ -1,263 +1,300 @@
-"""Training an SSDA: each auto-encoder on what the one before makes of the data, then all together.
-
-A stage is a loss and the parameters that it trains. Stage k < K trains auto-encoder k on h(x) and
-h(y), both pushed through the auto-encoders before it, without new noise; the last stage fine-tunes
-the whole network. Patches and their damage are fresh at each step, unless a recipe says otherwise.
-"""
+"""A whole training run of an SSDA: from a folder of pictures to a folder with the trained model."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import sys
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from tqdm import tqdm
 
-from minidl import Tensor, checkpoint, gradients, no_grad, optim, schema
-from minidl.device import Array, Device, generator_state, set_generator_state
-from minidl.graph import captured
-from minidl.schema import Range
-from models.run import TrainingError
+from minidl import device
+from minidl.device import Device
+from minidl.models import plots
+from minidl.models.images.corruptions import add_text, gaussian_noise
+from minidl.models.images.files import PictureError, find, read
+from minidl.models.images.samples import grey
+from minidl.models.images.scores import psnr
+from minidl.models.signals import stoppable
+from minidl.models.terminal import shown
+from minidl.models.training.run_folder import MODEL, Run, TrainingError, at_work
+from minidl.schema import OneOf, Range
 
-from .damage import Draw
-from .network import SSDA
+from .degradation import Damage, Noise
 from .recipes import Recipe
-from .restoring import Restorer
+from .restorer import Restorer
+from .trainer import Trainer
 
-CHECK_EVERY = 100  # steps between looks at the loss, each of which waits for the device
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of training: `loss(x, y)` of network inputs and targets, on `parameters`."""
-
-    name: str
-    loss: Callable[[Array, Array], Tensor]
-    depth: int  # of the auto-encoders that its patches are pushed through before
-    parameters: list[Tensor]
-    rate: float
-    steps: int
-
-
-class Trainer:
-    """Trains `restorer.network` by `recipe` for `steps` steps in all.
-
-    draw: gives damaged and clean patches (N, P) on `device`. All chance comes from `rng`. Iterating
-    over `run()` trains; it yields after every step, so that its user may report, save or stop.
-    """
-
-    def __init__(
-        self,
-        restorer: Restorer,
-        recipe: Recipe,
-        draw: Draw,
-        *,
-        steps: int,
-        rng: np.random.Generator,
-        device: Device,
-    ) -> None:
-        self.restorer, self.recipe, self.draw, self.rng = restorer, recipe, draw, rng
-        self.device, self.steps = device, steps
-        self.network: SSDA = restorer.network
-        self.stages = list(self._plan())
-        self._batch: tuple[Array, Array] | None
-        self._begin(0)
-        self.loss_sum, self.loss_count = 0.0, 0  # since `mean_loss` was asked for
-        self._pending: Array | float = 0.0  # the same, on the device, since the last look
-        self._unseen = 0
-        self._batch_rng = device.follow(rng)
-
-    def _plan(self) -> Iterator[Stage]:
-        recipe, network = self.recipe, self.network
-        counts = [max(1, round(self.steps * share)) for share in recipe.shares]
-        for k, autoencoder in enumerate(network.autoencoders):
-            yield Stage(
-                f"auto-encoder {k + 1}",
-                lambda x, y, a=autoencoder, p=recipe.pretrain[k]: a.loss(x, y, p),  # type: ignore[misc]
-                k,
-                autoencoder.parameters(),
-                recipe.rates[k],
-                counts[k],
-            )
-        yield Stage(
-            "fine-tuning",
-            lambda x, y: network.loss(x, y, recipe.finetune),
-            0,
-            network.parameters(),
-            recipe.rates[-1],
-            max(1, self.steps - sum(counts[:-1])),
-        )
-
-    def _begin(self, stage: int) -> None:
-        """Be at the first step of a stage."""
-        self.stage, self.step, self._batch = stage, 0, None
-        loss_of, parameters = self.stages[stage].loss, self.stages[stage].parameters
-        self.optimizer: optim.Adam | optim.LBFGS = (
-            optim.LBFGS(parameters)
-            if self.recipe.optimizer == "lbfgs"
-            else optim.Adam(parameters, lr=self.stages[stage].rate, beta2=0.99)
-        )
-
-        def learn(x: Array, y: Array) -> tuple[Array, list[Array]]:
-            loss = loss_of(x, y)
-            return loss.data, gradients(loss, parameters)
-
-        self._learn = captured(learn, self.device)  # on a GPU: recorded once
-
-    @property
-    def done(self) -> int:
-        """Steps done, of all stages."""
-        return sum(s.steps for s in self.stages[: self.stage]) + self.step
-
-    @property
-    def total(self) -> int:
-        """Steps of all stages."""
-        return sum(s.steps for s in self.stages)
-
-    def run(self) -> Iterator[Stage]:
-        """Train to the end; yields the stage after each of its steps.
-
-        Raises TrainingError as soon as the loss is seen not to be a number.
-        """
-        while self.stage < len(self.stages):
-            stage = self.stages[self.stage]
-            while self.step < stage.steps:
-                self._take_step(stage)
-                yield stage
-            self.look()
-            if self.stage + 1 == len(self.stages):
-                return
-            self._begin(self.stage + 1)
-            self.loss_sum, self.loss_count = 0.0, 0  # another loss, on another scale
-
-    @property
-    def _renewal(self) -> int:
-        """How many steps are taken on one batch."""
-        return self.recipe.renew or self.stages[self.stage].steps
-
-    def _take_step(self, stage: Stage) -> None:
-        if self._batch is None or self.step % self._renewal == 0:
-            self._batch = self._draw_batch(stage)
-        x, y = self._batch
-        loss: Array | float
-        if isinstance(self.optimizer, optim.LBFGS):
-            loss = self.optimizer.step(lambda: stage.loss(x, y))
-        else:
-            warmup = min(200, stage.steps // 10)
-            self.optimizer.lr = optim.warmup_cosine(
-                stage.rate, self.step, stage.steps, warmup=warmup
-            )
-            loss, grads = self._learn(x, y)
-            self.optimizer.step(grads)
-        self.step += 1
-        self._pending = self._pending + loss
-        self._unseen += 1
-        if self._unseen == CHECK_EVERY:
-            self.look()
-
-    def _draw_batch(self, stage: Stage) -> tuple[Array, Array]:
-        """Fresh patches: inputs and targets of the networks, or h(x) and h(y) of both as inputs."""
-        if isinstance(self.optimizer, optim.LBFGS):
-            self.optimizer.pairs = []  # they belong to the loss on another batch
-        damaged, clean = self.draw(self.recipe.batch, self._batch_rng)
-        coding = self.restorer.coding
-        centres = coding.centres(damaged)
-        x = coding.input(damaged, centres)
-        if stage.depth == 0:
-            return x, coding.target(damaged, clean, centres)
-        y = coding.input(clean, centres)
-        with no_grad():
-            h_x, h_y = (self.network.encode(patches, stage.depth) for patches in (x, y))
-        return h_x.data, h_y.data
-
-    def look(self) -> None:
-        """Bring the losses since the last look to the CPU. Raises TrainingError if not finite."""
-        pending, self._pending = float(self._pending), 0.0
-        if not math.isfinite(pending):
-            raise self._diverged("the loss")
-        self.loss_sum, self.loss_count = self.loss_sum + pending, self.loss_count + self._unseen
-        self._unseen = 0
-
-    def _diverged(self, what: str) -> TrainingError:
-        return TrainingError(
-            f"{what} of {self.stages[self.stage].name} is no longer a number, at step {self.done} "
-            f"of {self.total}: lower the learning rate (a checkpoint is from before)"
-        )
-
-    def mean_loss(self) -> float:
-        """The mean loss of the steps since this was last asked."""
-        self.look()
-        mean = self.loss_sum / self.loss_count if self.loss_count else math.nan
-        self.loss_sum, self.loss_count = 0.0, 0
-        return mean
-
-    # --- stopping and going on --------------------------------------------------------------------
-
-    def state(self) -> tuple[dict[str, dict[str, Array]], dict[str, Any]]:
-        """(groups, about) for a checkpoint, from which `load_state` goes on as if without a stop.
-
-        Raises TrainingError rather than give parameters that are not numbers.
-        """
-        if not all(np.isfinite(p.data).all() for p in self.network.parameters()):
-            raise self._diverged("a parameter")
-        groups = {"model": self.network.state(), "optimizer": self.optimizer.state()}
-        if self._batch is not None and self.step % self._renewal:  # it will be used again
-            groups["batch"] = dict(zip("xy", self._batch, strict=True))
-        progress = {
-            "stage": self.stage,
-            "step": self.step,
-            "steps": self.steps,
-            "rng": generator_state(self.rng),
-        }
-        self._batch_rng = self.device.follow(self.rng)  # as it will be after load_state
-        return groups, {**self.restorer.about(), "progress": progress}
-
-    def load_state(self, groups: dict[str, dict[str, np.ndarray]], about: dict[str, Any]) -> None:
-        """Go on from a checkpoint. Raises CheckpointError if it is not one of an equal trainer."""
-        put = self.device.put
-        on_device = {g: {k: put(v) for k, v in named.items()} for g, named in groups.items()}
-        try:
-            progress = self._checked(groups, about)
-            self._begin(progress.stage)
-            self.step = progress.step
-            self.network.load_state(on_device["model"])
-            # An L-BFGS that has just begun has no state, and files keep no empty groups.
-            self.optimizer.load_state(on_device.get("optimizer", {}))
-            if getattr(self.optimizer, "steps", self.step) != self.step:
-                raise ValueError(f"an optimizer at another step than {self.step}")
-            set_generator_state(self.rng, progress.rng)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise checkpoint.CheckpointError(f"not a checkpoint of this run: {error}") from error
-        self._batch_rng = self.device.follow(self.rng)
-        batch = on_device.get("batch")
-        self._batch = (batch["x"], batch["y"]) if batch else None
-
-    def _checked(self, groups: dict[str, dict[str, np.ndarray]], about: dict[str, Any]) -> Progress:
-        """The progress of a checkpoint. Raises ValueError unless it, and the arrays that no
-        `load_state` looks at, are such as this trainer's own."""
-        progress: Progress = schema.read(Progress, about.get("progress"), "progress")
-        if progress.steps != self.steps or progress.stage >= len(self.stages):
-            raise ValueError(f"stage {progress.stage} of {progress.steps} steps")
-        if progress.step > self.stages[progress.stage].steps:
-            raise ValueError(f"step {progress.step} of stage {progress.stage}")
-        checkpoint.numbers(groups, "model")
-        expected: dict[str, tuple[int, int]] = {}
-        if progress.step % (self.recipe.renew or self.stages[progress.stage].steps):
-            inner = self.network.autoencoders[self.stages[progress.stage].depth]
-            n = self.recipe.batch
-            expected = {"x": (n, inner.encoder.w.shape[0]), "y": (n, inner.decoder.w.shape[1])}
-        batch = checkpoint.numbers(groups, "batch") if "batch" in groups else {}
-        if {name: array.shape for name, array in batch.items()} != expected:
-            raise ValueError("another batch than the one in use")
-        return progress
+VALIDATION_SHARE = 20  # one picture in so many is kept for validation, at most VALIDATION_COUNT
+VALIDATION_COUNT = 20
+VALIDATION_SIDE = 192  # pixels; the centre of each is used
+VALIDATION_STRIDE = 4
+MOST_PIXELS = 500 * 10**6  # to train on, 8 bytes each; 399 photographs of BSDS500 have 62
+TRIAL_SECONDS = 1.0  # spent on each stage to learn how long a step takes
+COLUMNS = {"step": int, "seconds": float, "stage": str, "loss": float, "rate": float, "psnr": float}
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a checkpoint's training has come, and the state of its generator."""
+class Config:
+    """A run's config.json."""
 
-    stage: Annotated[int, Range(0, 64)]
-    step: Annotated[int, Range(0, 10**12)]
+    model: Annotated[str, OneOf("ssda")] = field(default="ssda", init=False)
+    data: str  # where the pictures came from
+    pictures: str  # their fingerprint
+    damage: Damage
+    recipe: Recipe
+    seed: Annotated[int, Range(0, math.inf)]
     steps: Annotated[int, Range(1, 10**12)]
-    rng: str
+    device: str  # where the run began
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Clean pictures (H, W, 1) that are never trained on, and the same with fixed damage."""
+
+    clean: list[np.ndarray]
+    damaged: list[np.ndarray]
+
+    @classmethod
+    def of(cls, images: Sequence[np.ndarray], damage: Damage) -> Validation:
+        clean = [_centre(image)[..., None] for image in images]
+        damaged = [spoil(c, damage, np.random.default_rng(i)) for i, c in enumerate(clean)]
+        return cls(clean, damaged)
+
+    def score(self, restorer: Restorer) -> float:
+        """Mean PSNR in dB of the repaired pictures."""
+        repaired = [restorer.repair(d, stride=VALIDATION_STRIDE) for d in self.damaged]
+        return float(np.mean([psnr(c, r) for c, r in zip(self.clean, repaired, strict=True)]))
+
+
+def spoil(pixels: np.ndarray, damage: Damage, rng: np.random.Generator) -> np.ndarray:
+    """pixels (H, W, C) with the damage laid over the whole picture."""
+    if isinstance(damage, Noise):
+        return gaussian_noise(pixels, damage.sigma, rng)
+    return add_text(pixels, rng, sizes=(damage.smallest, damage.largest))[0]
+
+
+def read_folder(folder: str | Path) -> list[np.ndarray]:
+    """All pictures of a folder as grey (H, W); what cannot be read is told and passed over.
+
+    Raises PictureError if none can, or if they are too many for memory.
+    """
+    images, pixels = [], 0
+    for path, _ in find([folder]):
+        try:
+            images.append(grey(read(path).pixels)[..., 0])
+        except PictureError as error:
+            print(f"passed over: {shown(error)}", file=sys.stderr)
+            continue
+        pixels += images[-1].size
+        if pixels > MOST_PIXELS:
+            raise PictureError(
+                f"{folder}: its pictures have more than {MOST_PIXELS // 10**6} million pixels "
+                "together; expected fewer, scale them down or give some of them"
+            )
+    if not images:
+        raise PictureError(f"{folder}: none of its pictures can be read; expected photographs")
+    return images
+
+
+def usable(images: Sequence[np.ndarray], patch: int, data: str = "") -> list[np.ndarray]:
+    """The pictures that hold a patch. Raises TrainingError, which names `data`, if none does."""
+    large = [image for image in images if min(image.shape) >= patch]
+    if not large:
+        raise TrainingError(
+            f"{data or 'data'}: none of {len(images)} pictures is at least {patch} x {patch} "
+            "pixels; give larger ones, or a smaller --patch"
+        )
+    return large
+
+
+def split(images: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """(training, validation) pictures; a single picture has to be both."""
+    every = max(VALIDATION_SHARE, -(-len(images) // VALIDATION_COUNT))
+    held_out = range(len(images) - 1, -1, -every)
+    training = [image for i, image in enumerate(images) if i not in held_out]
+    return training or list(images), [images[i] for i in held_out]
+
+
+def steps_in(minutes: float, make: Callable[[int], Trainer]) -> int:
+    """How many steps fit into so many minutes here: a few of each stage are tried and timed."""
+    trial = make(60)
+    clock: dict[str, list[float]] = {}
+    for stage in trial.run():
+        times = clock.setdefault(stage.name, [])
+        trial.device.synchronize()
+        times.append(time.perf_counter())
+        if len(times) > 2 and times[-1] - times[0] > TRIAL_SECONDS:
+            trial.step = stage.steps  # enough is known of this one
+    seconds = sum(
+        share * float(np.median(np.diff(times)))
+        for share, times in zip(trial.recipe.shares, clock.values(), strict=True)
+        if len(times) > 1
+    )
+    return max(len(trial.stages), int(0.95 * 60 * minutes / max(seconds, 1e-6)))  # 5 % for reports
+
+
+def start(
+    out: str | Path,
+    images: Sequence[np.ndarray],
+    *,
+    damage: Damage,
+    recipe: Recipe,
+    seed: int = 0,
+    steps: int | None = None,
+    minutes: float = 30.0,
+    data: str = "",
+    place: Device = device.CPU,
+    every: float = 60.0,
+    quiet: bool = False,
+) -> Restorer:
+    """Train in a new folder `out`; `steps` in all, or as many as fit into `minutes`.
+
+    images: grey (H, W). data: where they came from, for `resume`. every: seconds between reports.
+    """
+    training, held_out = split(usable(images, recipe.patch, data))
+
+    def make(count: int) -> Trainer:
+        return new_trainer(training, damage, recipe, count, seed, place)
+
+    steps = steps or steps_in(minutes, make)
+    config = Config(data, fingerprint(images), damage, recipe, seed, steps, place.name)
+    with at_work(out):
+        trainer, validation = make(steps), Validation.of(held_out, damage)
+        return _train(Run.create(out, asdict(config)), trainer, validation, every, quiet)
+
+
+def resume(
+    out: str | Path,
+    images_of: Callable[[str], Sequence[np.ndarray]],
+    *,
+    place: Device | None = None,
+    every: float = 60.0,
+    quiet: bool = False,
+) -> Restorer:
+    """Go on with the run in `out` as if it had not stopped.
+
+    images_of: the pictures of the `data` that it began with. place: where, if not where the run
+    began; exact there alone.
+    """
+    with Run.going_on(out, Config, COLUMNS) as (run, config):
+        saved = run.load()
+        images = images_of(config.data)
+        if fingerprint(images) != config.pictures:
+            raise TrainingError(
+                f"{out}: the pictures of {config.data!r} have changed since the run began"
+            )
+        training, held_out = split(usable(images, config.recipe.patch, config.data))
+        place = place or device.choose(config.device)
+        trainer = new_trainer(
+            training, config.damage, config.recipe, config.steps, config.seed, place
+        )
+        run.restore(trainer.load_state, saved)
+        run.rewind(trainer.done)
+        return _train(run, trainer, Validation.of(held_out, config.damage), every, quiet)
+
+
+def fingerprint(images: Sequence[np.ndarray]) -> str:
+    """A short text that changes with any pixel of the pictures."""
+    check = 0
+    for image in images:
+        check = zlib.crc32(np.ascontiguousarray(image).tobytes(), check)
+    return f"{len(images)} pictures, {check:08x}"
+
+
+def new_trainer(
+    images: Sequence[np.ndarray],
+    damage: Damage,
+    recipe: Recipe,
+    steps: int,
+    seed: int,
+    place: Device,
+) -> Trainer:
+    """A trainer of pictures (H, W) at its first step; all its chance comes from the seed."""
+    rng = np.random.default_rng(seed)
+    restorer = recipe.untrained(damage, rng)
+    restorer.network.to(place)
+    draw = damage.draw_from(images, recipe.patch, rng, place)
+    return Trainer(restorer, recipe, draw, steps=steps, rng=rng, device=place)
+
+
+def _train(
+    run: Run, trainer: Trainer, validation: Validation, every: float, quiet: bool
+) -> Restorer:
+    """Train to the end, reporting every so many seconds.
+
+    When a signal asks to stop, the step in progress is ended and reported before Stopped is raised.
+    """
+    seconds = run.rows[-1]["seconds"] if run.rows else 0.0
+    began = reported = time.perf_counter()
+    bar = tqdm(total=trainer.total, initial=trainer.done, unit="step", disable=quiet or None)
+
+    def report(stage: str, rate: float) -> None:
+        if run.rows and run.rows[-1]["step"] == trainer.done:
+            return
+        score = validation.score(trainer.restorer)
+        row: dict[str, Any] = {
+            "step": trainer.done,
+            "seconds": round(seconds + time.perf_counter() - began, 1),
+            "stage": stage,
+            "loss": trainer.mean_loss(),
+            "rate": rate,
+            "psnr": round(score, 3),
+        }
+        run.report(row, *trainer.state())
+        with run.writing():
+            _draw_pictures(run, trainer.restorer, validation)
+        bar.set_postfix_str(f"{stage}, loss {row['loss']:.4g}, validation {score:.2f} dB")
+
+    name, rate = "done", 0.0
+    with bar, stoppable() as asked:
+        for stage in trainer.run():
+            bar.update()
+            if stage.name != name:
+                bar.set_postfix_str(stage.name)
+            name, rate = stage.name, getattr(trainer.optimizer, "lr", 0.0)
+            if asked.is_set() or time.perf_counter() - reported >= every:
+                report(name, rate)
+                reported = time.perf_counter()
+            asked.stop()
+        report(name, rate)
+    with run.writing():
+        trainer.restorer.save(run.folder / MODEL, config=run.config, log=run.rows[-1])
+    return trainer.restorer
+
+
+def _draw_pictures(run: Run, restorer: Restorer, validation: Validation) -> None:
+    plots.filters(run.folder / "filters.png", restorer.filters())
+    plots.curves(
+        run.folder / "curves.png",
+        run.column("seconds") / 60,
+        {
+            "loss": {"training": run.column("loss")},
+            "validation PSNR (dB)": {"ours": run.column("psnr")},
+        },
+        x_label="minutes",
+        logarithmic=["loss"],
+    )
+    rows = [
+        {
+            "clean": clean,
+            f"damaged, {psnr(clean, damaged):.2f} dB": damaged,
+            f"repaired, {psnr(clean, repaired):.2f} dB": repaired,
+        }
+        for clean, damaged, repaired in (
+            (c, d, restorer.repair(d, stride=VALIDATION_STRIDE))
+            for c, d in list(zip(validation.clean, validation.damaged, strict=True))[:3]
+        )
+    ]
+    plots.side_by_side(run.folder / "samples.png", rows)
+
+
+def _centre(image: np.ndarray) -> np.ndarray:
+    top, left = (max(0, (n - VALIDATION_SIDE) // 2) for n in image.shape)
+    return image[top : top + VALIDATION_SIDE, left : left + VALIDATION_SIDE]

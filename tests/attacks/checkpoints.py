@@ -14,9 +14,9 @@ import numpy as np
 
 from minidl import checkpoint
 from minidl.checkpoint import CheckpointError
-from models.context_encoder import Filler
-from models.context_encoder.filling import checksum
-from models.ssda import SSDA, Coding, Noise, Restorer, Text, TextCoding
+from minidl.models.context_encoder import Filler
+from minidl.models.context_encoder.inpainter import checksum
+from minidl.models.ssda import SSDA, Coding, Noise, Restorer, Text, TextCoding
 
 from .pictures import refusal
 

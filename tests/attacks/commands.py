@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from models import cli, plots
-from models.context_encoder import Filler
-from models.ssda import SSDA, Coding, Noise, Restorer, Text
+from minidl.models import cli, plots
+from minidl.models.context_encoder import Filler
+from minidl.models.ssda import SSDA, Coding, Noise, Restorer, Text
 
 JUNK = [
     "nan", "inf", "-inf", "-0", "0", "1e308", "-1", "1e-320", "9" * 26, "١٢", "²", "1_000", "0x10",
@@ -48,8 +48,6 @@ SAFE = {
     "train context-encoder": "--data photos --out new --steps 1 --batch 1",
     "evaluate ssda": "--data photos --weights noise.st",
     "evaluate context-encoder": "--data photos --weights fill.st",
-    "reproduce ssda": "--data none --out new",
-    "reproduce context-encoder": "--data none --train none --out new",
     "doctor": "",
 }
 REPAIRS = ("denoise", "remove-text", "fill")

@@ -14,7 +14,8 @@ from typing import Any
 from .fault_tables import TESTS, UNSEEN
 
 ROOT = Path(__file__).resolve().parents[2]
-LOOKS = ("models/plots.py", "minidl/draw/picture.py")  # how a figure looks: people judge that
+# how a figure looks: people judge that
+LOOKS = ("models/plots.py", "minidl/tools/drawing/picture.py")
 
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,

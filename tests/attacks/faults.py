@@ -50,9 +50,9 @@ class Copy:
             cwd=ROOT, check=True, capture_output=True,
         ).stdout.decode()  # fmt: skip
         for name in filter(None, files.split("\0")):
-            if (ROOT / name).is_file():
+            if (ROOT / name).is_file() or (ROOT / name).is_symlink():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
+                shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
 
     def start(self, fault: Fault) -> None:
         """Plant a fault and run the tests of its part in a child process."""
@@ -72,7 +72,7 @@ class Copy:
         quiet = os.open("out.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
-        for name in [n for n in sys.modules if n.split(".")[0] in ("minidl", "models", "tests")]:
+        for name in [n for n in sys.modules if n.split(".")[0] in ("minidl", "tests")]:
             del sys.modules[name]
         sys.path[:] = [str(self.folder), *(p for p in sys.path if Path(p or ".").resolve() != ROOT)]
         os.environ["PYTHONPATH"] = str(self.folder)

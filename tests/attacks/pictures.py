@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from models.context_encoder.masks import from_picture
-from models.images.files import PictureError, read, write
+from minidl.models.context_encoder.masks import from_picture
+from minidl.models.images.files import PictureError, read, write
 
 SUFFIXES = {
     "PNG": ".png", "JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "WEBP": ".webp", "GIF": ".gif",

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from models import cli, plots
+from minidl.models import cli, plots
 
 from .checkpoints import TEXTS, changed
 from .checkpoints import mutated as mutated_checkpoint

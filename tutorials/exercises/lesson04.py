@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minidl import Tensor
-from models.ssda import DenoisingAutoencoder
+from minidl.models.ssda import DenoisingAutoencoder
 
 
 def kl_sparsity(hidden: Tensor, rho: float) -> Tensor:

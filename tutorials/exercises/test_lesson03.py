@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from minidl import Tensor, gradcheck, losses
-from models.images import scores
-from models.ssda import DenoisingAutoencoder
+from minidl.models.images import scores
+from minidl.models.ssda import DenoisingAutoencoder
 
 
 def test_psnr(answers: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minidl import Tensor, gradcheck, losses
-from models.ssda import SSDA, DenoisingAutoencoder, Penalty
+from minidl.models.ssda import SSDA, DenoisingAutoencoder, Penalty
 
 
 def test_kl_sparsity(answers: Any) -> None:

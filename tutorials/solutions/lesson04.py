@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl import Tensor, no_grad, ops
-from models.ssda import DenoisingAutoencoder
+from minidl.models.ssda import DenoisingAutoencoder
 
 
 def kl_sparsity(hidden: Tensor, rho: float) -> Tensor:

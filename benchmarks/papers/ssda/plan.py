@@ -1,0 +1,60 @@
+"""What is to be reproduced, on what, and at what length."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minidl.device import CPU, Device
+from minidl.models.ssda import Restorer
+from minidl.models.ssda.restorer import STRIDE
+
+
+@dataclass(frozen=True)
+class Plan:
+    """data: the folder with set12, bsd68 and mnist; train: photographs for the ablation, or None.
+
+    minutes: of the ablation, for each recipe. quick: a look at everything in a few minutes.
+    publishable: pages without pictures of collections that may not be passed on.
+    """
+
+    data: Path
+    train: Path | None = None
+    seed: int = 0
+    minutes: float = 2.0
+    quick: bool = False
+    publishable: bool = False
+    place: Device = CPU
+
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        """Noise levels of table 1, in grey levels of 255."""
+        return (25.0, 50.0) if self.quick else (25.0, 50.0, 100.0)
+
+    @property
+    def count(self) -> int | None:
+        """How many pictures of a collection are used; None: all."""
+        return 2 if self.quick else None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A trained model, and what tells it from others."""
+
+    path: Path
+    restorer: Restorer
+
+    @classmethod
+    def load(cls, path: Path, place: Device) -> Weights:
+        return cls(path, Restorer.load(path, device=place))
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    def settings(self) -> dict[str, Any]:
+        """What numbers that are made with this model depend on; fit for JSON."""
+        check = f"{zlib.crc32(self.path.read_bytes()):08x}"
+        return {"weights": self.name, "check": check, "stride": STRIDE}

@@ -1,0 +1,148 @@
+"""Denoising auto-encoders on corrupted digits, and an SVM on what their hidden units say.
+
+    y   digits (N, 784) in [0, 1], x the same after a corruption
+
+Paper 1 leaves open how strong its corruptions are, how many hidden units there are and how long
+they are trained. Here: sigma 0.5, a quarter of the pixels, and parts of photographs behind the
+strokes, as in the MNIST variations of Larochelle et al. (ICML 2007).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from minidl import gradients, no_grad, optim
+from minidl.models.images.corruptions import gaussian_noise, salt_and_pepper
+from minidl.models.images.patches import PatchSampler
+from minidl.models.images.samples import NAMES, grey, photograph
+from minidl.models.ssda import DenoisingAutoencoder
+from minidl.models.ssda.recipes import EQUATION_6
+
+SIDE = 28
+SIGMA, FRACTION = 127.5, 0.25  # grey levels; the share of pixels that salt and pepper replace
+HELD_OUT = ("camera", "coffee", "rocket")  # photographs that lie behind test digits alone
+
+Corrupt = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # y (N, 784), rng -> x (N, 784)
+
+
+def corruptions(*, test: bool) -> dict[str, Corrupt]:
+    """The three corruptions by the paper's names; test digits lie on photographs of their own."""
+    names = [n for n in NAMES if (n in HELD_OUT) == test]
+    photographs = PatchSampler([grey(photograph(n))[..., 0] for n in names], SIDE)
+
+    def background(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return y + (1 - y) * photographs.sample(len(y), rng)
+
+    return {
+        "Gaussian": lambda y, rng: gaussian_noise(y, SIGMA, rng),
+        "salt and pepper": lambda y, rng: salt_and_pepper(y, FRACTION, rng),
+        "image background": background,
+    }
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long a denoising auto-encoder is trained, and with what."""
+
+    hidden: int = 500
+    steps: int = 3000
+    batch: int = 128
+    rate: float = 2e-3
+
+
+def train(
+    digits: np.ndarray, corrupt: Corrupt, how: Training, rng: np.random.Generator
+) -> DenoisingAutoencoder:
+    """One auto-encoder trained by eq. 6, each step on freshly corrupted digits (N, 784)."""
+    network = DenoisingAutoencoder(digits.shape[1], how.hidden, rng=rng, rho=EQUATION_6.rho)
+    adam = optim.Adam(network.parameters(), lr=how.rate, beta2=0.99)
+    for step in range(how.steps):
+        adam.lr = optim.warmup_cosine(how.rate, step, how.steps, warmup=min(200, how.steps // 10))
+        y = digits[rng.integers(0, len(digits), how.batch)]
+        loss = network.loss(corrupt(y, rng), y, EQUATION_6)
+        adam.step(gradients(loss, network.parameters()))
+    return network
+
+
+def hidden(network: DenoisingAutoencoder, x: np.ndarray) -> np.ndarray:
+    """h(x) (N, H) of eq. 3."""
+    with no_grad():
+        return np.asarray(network.encode(x.astype(np.float32)).data)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Digits and labels: to train on, to test on. Both stratified, and drawn from a seed."""
+
+    train: np.ndarray
+    train_labels: np.ndarray
+    test: np.ndarray
+    test_labels: np.ndarray
+
+
+def split(digits: np.ndarray, labels: np.ndarray, share: float, rng: np.random.Generator) -> Split:
+    """So that `share` of the digits of each kind is trained on, the rest tested on."""
+    chosen = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        places = rng.permutation(np.flatnonzero(labels == label))
+        chosen[places[: round(share * len(places))]] = True
+    order = rng.permutation(np.flatnonzero(chosen))
+    rest = rng.permutation(np.flatnonzero(~chosen))
+    return Split(digits[order], labels[order], digits[rest], labels[rest])
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A support vector machine's kernel and constant."""
+
+    kernel: str
+    c: float
+
+    def fit(self, features: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """A function features (N, F) -> labels (N,).
+
+        Features are centred, and all divided by one number, so that their mean square sum is 1 and
+        units that hardly ever speak stay quiet.
+        """
+        from sklearn.svm import SVC
+
+        mean = features.mean(axis=0)
+        scale = 1 / max(float(features.var(axis=0).sum()) ** 0.5, 1e-12)
+        machine = SVC(kernel=self.kernel, C=self.c, gamma=1.0)
+        machine.fit((features - mean) * scale, labels)
+        return lambda x: np.asarray(machine.predict((x - mean) * scale))
+
+
+MACHINES: tuple[Machine, ...] = (
+    Machine("linear", 10.0),
+    Machine("rbf", 3.0),
+)
+
+
+def choose(features: np.ndarray, labels: np.ndarray, machines: tuple[Machine, ...]) -> Machine:
+    """The machine that is best on the last fifth of the training digits, trained on the others."""
+    if len(machines) == 1:
+        return machines[0]
+    cut = 4 * len(labels) // 5
+    return max(
+        machines,
+        key=lambda m: accuracy(m.fit(features[:cut], labels[:cut])(features[cut:]), labels[cut:]),
+    )
+
+
+def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Percent of the labels that are right."""
+    return 100 * float((predicted == labels).mean())
+
+
+def settings(how: Training, machines: tuple[Machine, ...]) -> dict[str, object]:
+    """What the numbers depend on; fit for JSON."""
+    return {
+        "training": asdict(how),
+        "machines": [asdict(m) for m in machines],
+        "sigma": SIGMA,
+        "fraction": FRACTION,
+    }

@@ -1,0 +1,60 @@
+"""What a network is made of, as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..nn.module import Module
+from ..tensor import no_grad
+
+
+def summary(module: Module, input_shape: tuple[int, ...]) -> str:
+    """A table of the layers in the order of their use: name, shape of the output, parameters.
+
+    input_shape: of one sample, without N, such as (64, 64, 3). One sample of zeros is sent through
+    the network in inference mode; nothing of the network is changed.
+    """
+    rows: list[tuple[str, str, str]] = []
+    modules = list(dict.fromkeys(module.modules()))
+    layers = [m for m in modules if len(list(m.modules())) == 1]
+    modes = [m.training for m in modules]
+    first = next(iter(module.parameters()), None)
+    like = np.zeros(0, np.float32) if first is None else first.data
+    x = np.zeros((1, *input_shape), like.dtype, like=like)
+    for layer in layers:
+        layer.forward = _recorded(layer, rows)  # type: ignore[method-assign]  # over the class's
+    try:
+        module.train(False)
+        with no_grad():
+            module(x)
+    finally:
+        for layer in layers:
+            del layer.forward
+        for m, mode in zip(modules, modes, strict=True):
+            m.training = mode
+    total = sum(p.data.size for p in module.parameters())
+    return _table([("layer", "output", "parameters"), *rows, ("all", "", f"{total:,}")])
+
+
+def _recorded(layer: Module, rows: list[tuple[str, str, str]]) -> Any:
+    """The layer's forward, which also writes a row of the table."""
+    forward = layer.forward
+
+    def recorded(*inputs: Any) -> Any:
+        y = forward(*inputs)
+        size = sum(p.data.size for p in layer.parameters())
+        shape = "x".join(str(n) for n in y.shape[1:])
+        rows.append((type(layer).__name__, shape, f"{size:,}"))
+        return y
+
+    return recorded
+
+
+def _table(rows: list[tuple[str, str, str]]) -> str:
+    names, shapes, _ = (max(len(row[i]) for row in rows) for i in range(3))
+    numbers = max(len(row[2]) for row in rows)
+    lines = [f"{a:<{names}}  {b:>{shapes}}  {c:>{numbers}}" for a, b, c in rows]
+    rule = "-" * len(lines[0])
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])

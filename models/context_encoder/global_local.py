@@ -1,0 +1,79 @@
+"""Global and local discriminators (Iizuka, Simo-Serra & Ishikawa, SIGGRAPH 2017).
+
+One critic sees the hole alone, as in the paper; another sees the whole picture with the filling in
+its place, and so whether the two belong together. Their features are joined, and judged as one.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from minidl import Tensor, nn, ops, optim
+from minidl.device import Array, Device
+
+from .data import Batch, Photographs
+from .networks import Channels, channels
+from .trainer import Settings, Trainer
+
+
+class GlobalLocal(nn.Module):
+    """picture (N, 2 S, 2 S, 3), its square (N, S, S, 3) -> 1 logit, above 0 for real."""
+
+    def __init__(self, c: Channels, *, side: int, rng: np.random.Generator) -> None:
+        def tower(steps: list[int], inputs: int) -> nn.Sequential:
+            widths = [3, *map(c, steps)]
+            layers: list[nn.Module] = []
+            for before, after in itertools.pairwise(widths):
+                conv = nn.Conv2D(before, after, kernel_size=3, stride=2, rng=rng)
+                layers += [conv, nn.LeakyReLU()]
+            numbers = (inputs // 2 ** len(steps)) ** 2 * c(steps[-1])
+            return nn.Sequential(
+                *layers, nn.Flatten(), nn.Linear(numbers, c(256), rng=rng), nn.LeakyReLU()
+            )
+
+        self.of_picture = tower([24, 24, 48, 96, 128], 2 * side)
+        self.of_square = tower([24, 48, 96, 128], side)
+        self.last = nn.Linear(2 * c(256), 1, rng=rng)
+
+    def forward(self, picture: Tensor | Array, square: Tensor | Array) -> Tensor:
+        features = self.of_picture(picture), self.of_square(square)
+        return self.last(ops.concatenate(*features, axis=1))
+
+
+class GlobalLocalTrainer(Trainer):
+    """A trainer for holes in the centre whose discriminator is a `GlobalLocal`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        photographs: Photographs,
+        *,
+        steps: int,
+        rng: np.random.Generator,
+        device: Device,
+    ) -> None:
+        if settings.mask != "centre":
+            raise ValueError(f"global and local critics: mask {settings.mask!r}, expected 'centre'")
+        super().__init__(settings, photographs, steps=steps, rng=rng, device=device)
+        holes, c = self.filler.holes, channels(settings.width)
+        if holes.size != 2 * holes.side:
+            raise ValueError(f"global and local critics: not for the net {settings.net!r}")
+        self.discriminator = GlobalLocal(c, side=holes.side, rng=rng).to(device)
+        self.d_optimizer = optim.Adam(
+            self.discriminator.parameters(), lr=settings.discriminator_rate, beta1=0.5
+        )
+
+    def judged(self, square: Tensor | Array, batch: Batch) -> Tensor:
+        return self.discriminator(framed(batch.context, square), square)
+
+
+def framed(context: Array, square: Tensor | Array) -> Tensor:
+    """context (N, size, size, 3) with square (N, side, side, 3) in its middle."""
+    size, side = context.shape[1], square.shape[1]
+    start, stop = (size - side) // 2, (size + side) // 2
+    middle = ops.concatenate(
+        context[:, start:stop, :start], square, context[:, start:stop, stop:], axis=2
+    )
+    return ops.concatenate(context[:, :start], middle, context[:, stop:], axis=1)

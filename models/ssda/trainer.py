@@ -1,0 +1,263 @@
+"""Training an SSDA: each auto-encoder on what the one before makes of the data, then all together.
+
+A stage is a loss and the parameters that it trains. Stage k < K trains auto-encoder k on h(x) and
+h(y), both pushed through the auto-encoders before it, without new noise; the last stage fine-tunes
+the whole network. Patches and their damage are fresh at each step, unless a recipe says otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+
+from minidl import Tensor, checkpoint, gradients, no_grad, optim, random, schema
+from minidl.cuda_graph import captured
+from minidl.device import Array, Device
+from minidl.models.training.run_folder import TrainingError
+from minidl.schema import Range
+
+from .degradation import Draw
+from .network import SSDA
+from .recipes import Recipe
+from .restorer import Restorer
+
+CHECK_EVERY = 100  # steps between looks at the loss, each of which waits for the device
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of training: `loss(x, y)` of network inputs and targets, on `parameters`."""
+
+    name: str
+    loss: Callable[[Array, Array], Tensor]
+    depth: int  # of the auto-encoders that its patches are pushed through before
+    parameters: list[Tensor]
+    rate: float
+    steps: int
+
+
+class Trainer:
+    """Trains `restorer.network` by `recipe` for `steps` steps in all.
+
+    draw: gives damaged and clean patches (N, P) on `device`. All chance comes from `rng`. Iterating
+    over `run()` trains; it yields after every step, so that its user may report, save or stop.
+    """
+
+    def __init__(
+        self,
+        restorer: Restorer,
+        recipe: Recipe,
+        draw: Draw,
+        *,
+        steps: int,
+        rng: np.random.Generator,
+        device: Device,
+    ) -> None:
+        self.restorer, self.recipe, self.draw, self.rng = restorer, recipe, draw, rng
+        self.device, self.steps = device, steps
+        self.network: SSDA = restorer.network
+        self.stages = list(self._plan())
+        self._batch: tuple[Array, Array] | None
+        self._begin(0)
+        self.loss_sum, self.loss_count = 0.0, 0  # since `mean_loss` was asked for
+        self._pending: Array | float = 0.0  # the same, on the device, since the last look
+        self._unseen = 0
+        self._batch_rng = random.follow(rng, device)
+
+    def _plan(self) -> Iterator[Stage]:
+        recipe, network = self.recipe, self.network
+        counts = [max(1, round(self.steps * share)) for share in recipe.shares]
+        for k, autoencoder in enumerate(network.autoencoders):
+            yield Stage(
+                f"auto-encoder {k + 1}",
+                lambda x, y, a=autoencoder, p=recipe.pretrain[k]: a.loss(x, y, p),  # type: ignore[misc]
+                k,
+                autoencoder.parameters(),
+                recipe.rates[k],
+                counts[k],
+            )
+        yield Stage(
+            "fine-tuning",
+            lambda x, y: network.loss(x, y, recipe.finetune),
+            0,
+            network.parameters(),
+            recipe.rates[-1],
+            max(1, self.steps - sum(counts[:-1])),
+        )
+
+    def _begin(self, stage: int) -> None:
+        """Be at the first step of a stage."""
+        self.stage, self.step, self._batch = stage, 0, None
+        loss_of, parameters = self.stages[stage].loss, self.stages[stage].parameters
+        self.optimizer: optim.Adam | optim.LBFGS = (
+            optim.LBFGS(parameters)
+            if self.recipe.optimizer == "lbfgs"
+            else optim.Adam(parameters, lr=self.stages[stage].rate, beta2=0.99)
+        )
+
+        def learn(x: Array, y: Array) -> tuple[Array, list[Array]]:
+            loss = loss_of(x, y)
+            return loss.data, gradients(loss, parameters)
+
+        self._learn = captured(learn, self.device)  # on a GPU: recorded once
+
+    @property
+    def done(self) -> int:
+        """Steps done, of all stages."""
+        return sum(s.steps for s in self.stages[: self.stage]) + self.step
+
+    @property
+    def total(self) -> int:
+        """Steps of all stages."""
+        return sum(s.steps for s in self.stages)
+
+    def run(self) -> Iterator[Stage]:
+        """Train to the end; yields the stage after each of its steps.
+
+        Raises TrainingError as soon as the loss is seen not to be a number.
+        """
+        while self.stage < len(self.stages):
+            stage = self.stages[self.stage]
+            while self.step < stage.steps:
+                self._take_step(stage)
+                yield stage
+            self.look()
+            if self.stage + 1 == len(self.stages):
+                return
+            self._begin(self.stage + 1)
+            self.loss_sum, self.loss_count = 0.0, 0  # another loss, on another scale
+
+    @property
+    def _renewal(self) -> int:
+        """How many steps are taken on one batch."""
+        return self.recipe.renew or self.stages[self.stage].steps
+
+    def _take_step(self, stage: Stage) -> None:
+        if self._batch is None or self.step % self._renewal == 0:
+            self._batch = self._draw_batch(stage)
+        x, y = self._batch
+        loss: Array | float
+        if isinstance(self.optimizer, optim.LBFGS):
+            loss = self.optimizer.step(lambda: stage.loss(x, y))
+        else:
+            warmup = min(200, stage.steps // 10)
+            self.optimizer.lr = optim.warmup_cosine(
+                stage.rate, self.step, stage.steps, warmup=warmup
+            )
+            loss, grads = self._learn(x, y)
+            self.optimizer.step(grads)
+        self.step += 1
+        self._pending = self._pending + loss
+        self._unseen += 1
+        if self._unseen == CHECK_EVERY:
+            self.look()
+
+    def _draw_batch(self, stage: Stage) -> tuple[Array, Array]:
+        """Fresh patches: inputs and targets of the networks, or h(x) and h(y) of both as inputs."""
+        if isinstance(self.optimizer, optim.LBFGS):
+            self.optimizer.pairs = []  # they belong to the loss on another batch
+        damaged, clean = self.draw(self.recipe.batch, self._batch_rng)
+        coding = self.restorer.coding
+        centres = coding.centres(damaged)
+        x = coding.input(damaged, centres)
+        if stage.depth == 0:
+            return x, coding.target(damaged, clean, centres)
+        y = coding.input(clean, centres)
+        with no_grad():
+            h_x, h_y = (self.network.encode(patches, stage.depth) for patches in (x, y))
+        return h_x.data, h_y.data
+
+    def look(self) -> None:
+        """Bring the losses since the last look to the CPU. Raises TrainingError if not finite."""
+        pending, self._pending = float(self._pending), 0.0
+        if not math.isfinite(pending):
+            raise self._diverged("the loss")
+        self.loss_sum, self.loss_count = self.loss_sum + pending, self.loss_count + self._unseen
+        self._unseen = 0
+
+    def _diverged(self, what: str) -> TrainingError:
+        return TrainingError(
+            f"{what} of {self.stages[self.stage].name} is no longer a number, at step {self.done} "
+            f"of {self.total}: lower the learning rate (a checkpoint is from before)"
+        )
+
+    def mean_loss(self) -> float:
+        """The mean loss of the steps since this was last asked."""
+        self.look()
+        mean = self.loss_sum / self.loss_count if self.loss_count else math.nan
+        self.loss_sum, self.loss_count = 0.0, 0
+        return mean
+
+    # --- stopping and going on --------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, dict[str, Array]], dict[str, Any]]:
+        """(groups, about) for a checkpoint, from which `load_state` goes on as if without a stop.
+
+        Raises TrainingError rather than give parameters that are not numbers.
+        """
+        if not all(np.isfinite(p.data).all() for p in self.network.parameters()):
+            raise self._diverged("a parameter")
+        groups = {"model": self.network.state(), "optimizer": self.optimizer.state()}
+        if self._batch is not None and self.step % self._renewal:  # it will be used again
+            groups["batch"] = dict(zip("xy", self._batch, strict=True))
+        progress = {
+            "stage": self.stage,
+            "step": self.step,
+            "steps": self.steps,
+            "rng": random.get_state(self.rng),
+        }
+        self._batch_rng = random.follow(self.rng, self.device)  # as it will be after load_state
+        return groups, {**self.restorer.about(), "progress": progress}
+
+    def load_state(self, groups: dict[str, dict[str, np.ndarray]], about: dict[str, Any]) -> None:
+        """Go on from a checkpoint. Raises CheckpointError if it is not one of an equal trainer."""
+        put = self.device.put
+        on_device = {g: {k: put(v) for k, v in named.items()} for g, named in groups.items()}
+        try:
+            progress = self._checked(groups, about)
+            self._begin(progress.stage)
+            self.step = progress.step
+            self.network.load_state(on_device["model"])
+            # An L-BFGS that has just begun has no state, and files keep no empty groups.
+            self.optimizer.load_state(on_device.get("optimizer", {}))
+            if getattr(self.optimizer, "steps", self.step) != self.step:
+                raise ValueError(f"an optimizer at another step than {self.step}")
+            random.set_state(self.rng, progress.rng)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise checkpoint.CheckpointError(f"not a checkpoint of this run: {error}") from error
+        self._batch_rng = random.follow(self.rng, self.device)
+        batch = on_device.get("batch")
+        self._batch = (batch["x"], batch["y"]) if batch else None
+
+    def _checked(self, groups: dict[str, dict[str, np.ndarray]], about: dict[str, Any]) -> Progress:
+        """The progress of a checkpoint. Raises ValueError unless it, and the arrays that no
+        `load_state` looks at, are such as this trainer's own."""
+        progress: Progress = schema.read(Progress, about.get("progress"), "progress")
+        if progress.steps != self.steps or progress.stage >= len(self.stages):
+            raise ValueError(f"stage {progress.stage} of {progress.steps} steps")
+        if progress.step > self.stages[progress.stage].steps:
+            raise ValueError(f"step {progress.step} of stage {progress.stage}")
+        checkpoint.numbers(groups, "model")
+        expected: dict[str, tuple[int, int]] = {}
+        if progress.step % (self.recipe.renew or self.stages[progress.stage].steps):
+            inner = self.network.autoencoders[self.stages[progress.stage].depth]
+            n = self.recipe.batch
+            expected = {"x": (n, inner.encoder.w.shape[0]), "y": (n, inner.decoder.w.shape[1])}
+        batch = checkpoint.numbers(groups, "batch") if "batch" in groups else {}
+        if {name: array.shape for name, array in batch.items()} != expected:
+            raise ValueError("another batch than the one in use")
+        return progress
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a checkpoint's training has come, and the state of its generator."""
+
+    stage: Annotated[int, Range(0, 64)]
+    step: Annotated[int, Range(0, 10**12)]
+    steps: Annotated[int, Range(1, 10**12)]
+    rng: str
