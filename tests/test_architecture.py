@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import re
 import subprocess
 import sys
@@ -110,3 +111,16 @@ def test_importing_is_light(module: str):
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_every_package_is_installed():
+    """A folder that setup.cfg does not name is missing from the wheel."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    named = config["options"]["packages"].split()
+    folders = {Path(f).parent.as_posix() for f in FILES}
+    expected = {f.replace("models", "minidl/models", 1) if f.startswith("models") else f
+                for f in folders}  # fmt: skip
+    assert sorted(named) == sorted(f.replace("/", ".") for f in expected)
+    assert all((ROOT / f / "__init__.py").is_file() for f in folders)
+    assert (ROOT / "minidl/models").resolve() == ROOT / "models"

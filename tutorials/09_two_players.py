@@ -402,17 +402,18 @@ show([sheet(drawn(np.concatenate(walk)))], ["from left to right, two walks"])
 # second loss for $G$.
 
 # %%
-import minidl.models.context_encoder
+from minidl.models.context_encoder import Trainer
+from minidl.models.context_encoder import losses as paper_2
 
-print(inspect.getsource(minidl.models.context_encoder.trainer.losses.discriminator))
-print(inspect.getsource(minidl.models.context_encoder.trainer.losses.adversarial))
+print(inspect.getsource(paper_2.discriminator))
+print(inspect.getsource(paper_2.adversarial))
 
 # %% [markdown]
 # And their turns. In the next lesson you will know every line of it:
 
 # %%
-print(inspect.getsource(minidl.models.context_encoder.Trainer.turns))
-print(inspect.getsource(minidl.models.context_encoder.Trainer.discriminators_turn))
+print(inspect.getsource(Trainer.turns))
+print(inspect.getsource(Trainer.discriminators_turn))
 
 # %% [markdown]
 # ## What to keep

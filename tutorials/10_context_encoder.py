@@ -427,7 +427,7 @@ plt.show()
 # adversary has it lay texture over them. But that texture is rough and often out of place, and the
 # table does not always take its side. Where a thing is needed that cannot be guessed from
 # around, nothing helps: it has never learned faces. Its network is small, and was trained on other
-# scenes; the README shows how it fares on the kind of photographs it knows.
+# scenes; docs/paper2 shows how it fares on the kind of photographs it knows.
 #
 # ## 8. How the library says it
 #
@@ -436,8 +436,8 @@ plt.show()
 # compact network they weigh the same, which was no worse.
 
 # %%
-print(inspect.getsource(context_encoder.training.losses.reconstruction))
-print(inspect.getsource(context_encoder.training.losses.joint))
+print(inspect.getsource(context_encoder.losses.reconstruction))
+print(inspect.getsource(context_encoder.losses.joint))
 
 # %% [markdown]
 # The network that filled the photographs, a shape beside each layer:

@@ -169,7 +169,7 @@ def _aligned(table: Table) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    return run_command(parser(), lambda options: options.function(options), arguments)
+    return run_command(parser, lambda options: options.function(options), arguments)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from . import damages, inpainting_options
 from .arguments import FORCE, WEIGHTS, Parser, complain, count, seed, sigma_or_auto
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
-Function: TypeAlias = Callable[[argparse.Namespace], int | None]
+Run: TypeAlias = Callable[[argparse.Namespace], int | None]
 
 # Numba's and OpenBLAS's threads would otherwise keep spinning for work that another one has.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -202,15 +202,15 @@ def _repair(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    return run_command(parser(), _function, arguments)
+    return run_command(parser, _import_and_run, arguments)
 
 
 def run_command(
-    parser: argparse.ArgumentParser,
-    function: Callable[[argparse.Namespace], Function],
+    parser: Callable[[], argparse.ArgumentParser],
+    run: Run,
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """Parse the arguments, and call the function that `function` returns for them.
+    """Parse the arguments, and call `run` with them.
 
     Returns the exit code. A fault of the user's input becomes one line on stderr.
     """
@@ -218,7 +218,7 @@ def run_command(
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with heeded():
-            return _run(parser.parse_args(arguments), function)
+            return _exit_code(parser().parse_args(arguments), run)
     except KeyboardInterrupt as interrupt:
         print(
             f"\nminidl: stopped{''.join(f'; {note}' for note in interrupt.args)}", file=sys.stderr
@@ -226,20 +226,20 @@ def run_command(
         return exit_code(interrupt)
 
 
-def _function(options: argparse.Namespace) -> Function:
-    """Import the function of the command."""
+def _import_and_run(options: argparse.Namespace) -> int | None:
+    """Import the function of the command, and call it."""
     module, _, name = options.function.partition(":")
-    function: Function = getattr(importlib.import_module(module), name)
-    return function
+    run: Run = getattr(importlib.import_module(module), name)
+    return run(options)
 
 
-def _run(options: argparse.Namespace, function: Callable[[argparse.Namespace], Function]) -> int:
-    """Run the command that was parsed; returns the exit code."""
+def _exit_code(options: argparse.Namespace, run: Run) -> int:
+    """Run the command that was parsed, and return its exit code."""
     try:
         with warnings.catch_warnings():
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")  # they are for those who write code
-            code = int(function(options)(options) or 0)
+            code = int(run(options) or 0)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader of our output has left: nor tell it so at the exit

@@ -1,18 +1,18 @@
 """Paper 2: Pathak, Krähenbühl, Donahue, Darrell, Efros, Context Encoders, CVPR 2016.
 
-networks   three pairs of generator and discriminator: compact, report, authors
-losses     reconstruction, adversarial, and both together
-masks      holes: those of the training, and a user's own
-membrane   what bridges a hole before a network corrects it
-data       photographs with holes, a batch ahead of time
-settings   what a training depends on
-training   the alternating step, with exact resume
-fit        a whole training run in its folder
-filling    the trained model's file; holes in pictures of any size
-crops      from such a hole to the network's square, and back
-critics    advancement: a global and a local discriminator
-texture    advancement: texture from the most similar patches around the hole
-scores     how good a filling is, and what classical methods reach
+networks          three pairs of generator and discriminator: compact, report, authors
+losses            reconstruction, adversarial, and their sum
+masks             holes: of the training, and of a user
+data              photographs with holes, loaded one batch ahead
+settings          the options of a training
+trainer           one step for each player, with exact resume
+training          a whole training in its folder
+inpainter         the trained model's file; holes in pictures of any size
+windows           the square around a hole that a network sees, and its way back
+laplace           the smooth surface that joins a filling to its surroundings
+global_local      an extension: a global and a local discriminator
+texture_transfer  an extension: texture from the most similar patches around the hole
+scores            the error of a filling, and of classical methods
 """
 
 from .inpainter import Filler
@@ -22,13 +22,5 @@ from .settings import REPORT, Settings
 from .trainer import Trainer
 
 __all__ = [
-    "ARCHITECTURES",
-    "KINDS",
-    "REPORT",
-    "Filler",
-    "Holes",
-    "Settings",
-    "Trainer",
-    "build",
-    "fit",
-]
+    "ARCHITECTURES", "KINDS", "REPORT", "Filler", "Holes", "Settings", "Trainer", "build",
+]  # fmt: skip

@@ -1,14 +1,13 @@
 """Paper 1: Xie, Xu, Chen, Image Denoising and Inpainting with Deep Neural Networks, NIPS 2012.
 
-network     the auto-encoder, the stack, their losses
-coding      patches of pixels as inputs and targets of a network, and back
-recipes     how to train them: what works, what the paper says, how it is misread
-damage      the noise and the text that they learn to undo
-training    greedy pre-training and fine-tuning, with exact resume
-fit         a whole training run in its folder
-restoring   whole pictures, and the trained model's file
-erasing     text that was found, filled from around it
-ablation    why it fails for people: six recipes for the same few minutes
+network          the auto-encoder, the stack, their losses
+patch_coding     patches of pixels as inputs and targets of a network, and back
+recipes          how to train: a recipe that works, the paper's, and misreadings of it
+degradation      the noise and the text that a network learns to remove
+trainer          greedy pre-training and fine-tuning, with exact resume
+training         a whole training in its folder
+restorer         the trained model's file; whole pictures
+text_inpainting  text that was found, filled from the pixels around it
 """
 
 from .degradation import Noise, Text

@@ -1,0 +1,1 @@
+"""The folder of a training: its settings, log, checkpoint and result."""

@@ -1,6 +1,6 @@
 """The numbers that decide which way is taken, how large a block is, and when a thread is worth it.
 
-Each was found by the benchmark that its comment names, on the processors that README's tables name.
+Each was found by the benchmark that its comment names, on the processors of docs/performance.md.
 None of them changes a result by more than rounding.
 """
 
