@@ -1,4 +1,4 @@
-"""What measuring on a GPU takes: a clock of its own, its limits, and a word where there is none.
+"""Tools to measure on a GPU: a clock, limits, and a message where there is no GPU.
 
 Kernels are asked for, not waited for: a clock of the CPU would time the asking. PyTorch is run on
 the same GPU, in the same stream, and with the same precision: `minidl.device.tf32` tells which.

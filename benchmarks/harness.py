@@ -133,7 +133,7 @@ def _block(function: Call, calls: int, warm: bool, clock: Clock) -> float:
 
 
 def seconds(function: Call, clock: Clock = time.perf_counter) -> float:
-    """Of one call."""
+    """Return the seconds of one call."""
     return _block(function, 1, False, clock)
 
 

@@ -91,7 +91,10 @@ def rows(scale: int = 1) -> dict[str, Row]:
 def references(
     name: str, arguments: tuple[Any, ...], *, torch: bool, place: Device = CPU
 ) -> dict[str, harness.Call]:
-    """What is timed beside a kernel. Each has arrays of its own: some kernels work in place."""
+    """Return the functions that are timed beside a kernel.
+
+    Each has arrays of its own, since some kernels work in place.
+    """
     found: dict[str, harness.Call] = {}
     if place is CPU:
         found["NumPy's meaning"] = partial(getattr(reference, name), *copied(arguments))
@@ -105,7 +108,7 @@ def references(
 
 
 def _bytes(value: Any) -> float:
-    """Of all arrays in a value."""
+    """Return the number of bytes of all arrays in a value."""
     if isinstance(value, tuple | list):
         return sum(_bytes(v) for v in value)
     return getattr(value, "nbytes", 0)

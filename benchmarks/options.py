@@ -94,7 +94,7 @@ def use_threads(count: int, *, torch: bool) -> None:
 
 
 def header(threads: int, *, torch: bool) -> str:
-    """What the figures below it were measured on."""
+    """Return a description of the machine and the versions."""
     versions = {"minidl": minidl.__version__, "python": platform.python_version()}
     for package in ("numpy", "numba", *(["torch"] if torch else [])):
         versions[package] = importlib.metadata.version(package)

@@ -1,4 +1,4 @@
-"""What PyTorch has for our kernels: for each a function of our arguments that gives {mode: call}.
+"""PyTorch's counterparts of our kernels: functions of our arguments that return {mode: call}.
 
 A call returns what our kernel would, in its shape; a change of shape is a view and costs nothing.
 Kernels without an operation of the same meaning are not named.
@@ -23,7 +23,7 @@ EAGER = [mode for mode in MODES if not mode.compiled]
 
 
 def _plain(function: Callable[..., Any]) -> Callable[..., dict[str, Call]]:
-    """For operations that take our arguments as they are."""
+    """Return the counterpart of an operation that takes our arguments as they are."""
 
     def calls(*arguments: Any, device: str = "cpu") -> dict[str, Call]:
         given = copied(arguments, replace(EAGER[0], device=device).array)
@@ -33,7 +33,9 @@ def _plain(function: Callable[..., Any]) -> Callable[..., dict[str, Call]]:
 
 
 def _pictures(prepare: Callable[..., Call]) -> Callable[..., dict[str, Call]]:
-    """For convolutions: `prepare(mode, *arguments)` in both orders of channels."""
+    """Return the counterpart of a convolution: `prepare(mode, *arguments)` in both orders of
+    channels.
+    """
 
     def calls(*arguments: Any, device: str = "cpu") -> dict[str, Call]:
         return {m.name: prepare(replace(m, device=device), *arguments) for m in EAGER}

@@ -47,14 +47,14 @@ class Mode:
         return module
 
     def runner(self, module: tn.Module) -> Callable[..., torch.Tensor]:
-        """What is called in the module's place."""
+        """Return the function that is called in the module's place."""
         if not self.compiled:
             return module
         graphs = None if self.device == "cpu" else "reduce-overhead"  # as CUDA graphs
         return torch.compile(module, dynamic=False, mode=graphs)
 
     def begin(self) -> None:
-        """To be called before each step: what the last one's graphs have given may be lost."""
+        """Mark the beginning of a step: the outputs of the last step's graphs may be lost."""
         if self.compiled and self.device != "cpu":
             torch.compiler.cudagraph_mark_step_begin()
 

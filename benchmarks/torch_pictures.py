@@ -82,5 +82,5 @@ class Generator:
         """It is always in use."""
 
     def parameters(self) -> list[Any]:
-        """Where arrays are to live, and their type: all that the filler asks of them."""
+        """Yield an array of the device and the type that the filler asks for."""
         return [SimpleNamespace(data=np.zeros(0, np.float32))]

@@ -55,7 +55,7 @@ def _patches(batch: int, pixels: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def plain(compute: Step, place: Device) -> Step:
-    """In the place of `captured`: nothing is recorded."""
+    """Stand in for `captured` without recording."""
     return compute
 
 
@@ -118,7 +118,7 @@ def fine_tuning(*, pixels: int = 256, hidden: int = 1280, batch: int = 500) -> W
 
 
 class _NoPhotographs(Photographs):
-    """For a trainer that is handed its batches."""
+    """Stand in for the photographs of a trainer that is handed its batches."""
 
     def __init__(self) -> None:
         self.paths, self.side, self.pixels = [], 0, None

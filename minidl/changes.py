@@ -63,4 +63,4 @@ def _forget(key: int, _: Any) -> None:
 
 
 def _gone() -> None:
-    """As a weak reference to what is there no more: a number has no memory."""
+    """Stand in for a weak reference to an object that no longer exists."""

@@ -23,8 +23,9 @@ UNFINISHED = ".minidl-unfinished-"  # how the names of temporary files begin
 
 
 def kind_of(path: str | Path) -> str:
-    """What lies at a path, links followed: "file", "folder", "pipe", "socket" or "device"; empty
-    for nothing. Raises OSError where that cannot be told."""
+    """Return what is at a path, following links: "file", "folder", "pipe", "socket", "device" or
+    "". Raises OSError if that cannot be found out.
+    """
     try:
         mode = os.stat(path).st_mode
     except OSError as error:

@@ -26,8 +26,7 @@ remembering: ContextVar[bool] = ContextVar("remembering", default=True)  # False
 
 
 class Input(NamedTuple):
-    """What an op was given: where it came from, its shape, and g -> the gradient with respect to
-    it."""
+    """An input of an op: its origin, its shape, and the function from g to its gradient."""
 
     origin: Origin
     shape: tuple[int, ...]
@@ -35,8 +34,10 @@ class Input(NamedTuple):
 
 
 class Origin:
-    """How a tensor was made: by hand if it is a leaf, else by the op of this name from these
-    inputs, unless `no_grad` forgot them.
+    """The way a tensor was made.
+
+    A leaf was made by hand. Any other tensor was made by the op of this name from these inputs,
+    unless `no_grad` forgot them.
 
     It knows no numbers: those of a tensor in the midst of a network are gone as soon as nobody
     holds the tensor and no gradient function needs them. seen: `watch` of the arrays that the

@@ -34,7 +34,7 @@ def exit_code(interrupt: KeyboardInterrupt) -> int:
 
 
 class Asked:
-    """Whether a signal has asked to stop."""
+    """A flag: has a signal asked to stop?"""
 
     def __init__(self) -> None:
         self.number = 0

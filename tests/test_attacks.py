@@ -14,8 +14,8 @@ import pytest
 
 from tests.attacks import checkpoints, pictures, pool
 from tests.attacks.__main__ import main
-from tests.attacks.fault_drawing import ROOT
-from tests.attacks.fault_tables import NEAREST, TESTS
+from tests.attacks.fault_drawing import ROOT, faults_of
+from tests.attacks.fault_tables import NEAREST, TESTS, UNSEEN
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
 
@@ -106,3 +106,12 @@ def test_faults_are_planted_in_every_folder() -> None:
     assert [file for file in NEAREST if not (ROOT / file).is_file()] == []
     named = {name for names in (*TESTS.values(), *NEAREST.values()) for name in names.split()}
     assert [n for n in sorted(named) if not (ROOT / f"tests/test_{n}.py").is_file()] == []
+
+
+@pytest.mark.parametrize("path", UNSEEN)
+def test_faults_that_no_test_can_see_are_named_one_by_one(path: str) -> None:
+    """A reason is for one line: it must not excuse faults of others, nor outlive its line."""
+    faults, lines = faults_of(ROOT / path), (ROOT / path).read_text().splitlines()
+    for text, before, after in UNSEEN[path]:
+        meant = [f.line for f in faults if (f.before, f.after) == (before, after)]
+        assert len({n for n in meant if text in lines[n - 1]}) == 1, (text, before, meant)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from minidl import Tensor, checkpoint, optim
@@ -192,3 +193,17 @@ def test_a_file_cut_off_anywhere_is_refused(path: Path):
     for length in [*range(0, len(whole), 7), len(whole) - 1]:
         path.write_bytes(whole[:length])
         assert "damaged" in refused(path)
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "a.safetensors"
+    save(path, {"model": {"w": np.ones(2)}}, {})
+    before = path.read_bytes()
+
+    def no_room(*arguments: Any) -> None:
+        raise SafetensorError("no space left")
+
+    monkeypatch.setattr(checkpoint, "save_file", no_room)
+    with pytest.raises(OSError, match=re.escape(f"{path}: cannot be written (no space left)")):
+        save(path, {"model": {"w": np.zeros(2)}}, {})
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

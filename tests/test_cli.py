@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
+import re
 import shlex
 import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from minidl import gpu_support
+from minidl import gpu_support, gradcheck
 from minidl.models import cli, zoo
+from minidl.models.cli import doctor, repair
 from minidl.models.images.files import read
 from minidl.models.images.samples import photograph
 from minidl.models.ssda import SSDA, Coding, Noise, Restorer, Text, TextCoding
@@ -244,10 +248,10 @@ def test_evaluate(damage: str, here: Path, capsys: pytest.CaptureFixture[str]) -
     assert minidl(f"evaluate ssda --data in {damage}") == 0
     table = capsys.readouterr().out.splitlines()
     assert len(table) == 5 and table[-1].split()[1] == f"{answer['mean']['damaged']:.2f}"
-    (here / "in/z.png").write_text("no picture")
+    (here / "in/0.png").write_text("no picture")
     assert minidl(f"evaluate ssda --data in {damage} --json") == 1
     out, err = capsys.readouterr()
-    assert json.loads(out)["mean"] == answer["mean"] and "z.png: is not a picture" in err
+    assert json.loads(out)["mean"] == answer["mean"] and "0.png: is not a picture" in err
 
 
 def test_gradcheck(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,6 +277,75 @@ def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert minidl("doctor") == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert listed == list(answer)
+
+
+def test_packages_are_told_by_the_names_they_are_installed_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def version(name: str) -> str:
+        if name != "cupy-cuda13x":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "14.0"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert doctor._version("cupy") == "14.0" and doctor._version("numpy") == ""
+
+
+def test_a_gradcheck_in_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [("op", "add", 1e-9), ("layer", "Conv2D", 0.5)]
+    monkeypatch.setattr("minidl.gradcheck.errors", lambda place: rows)
+    assert minidl("gradcheck --device cpu") == 1
+    gap = " " * 39
+    assert capsys.readouterr().out == (
+        f"{gap}largest relative error, float64, on the cpu\n"
+        f"op     add{' ' * 29}1.0e-09\nlayer  Conv2D{' ' * 26}5.0e-01   WRONG\n"
+        f"2 checked, 1 above {gradcheck.TOLERANCE:g}\n"
+    )
+
+
+def test_a_repair_is_told_and_counted(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars: list[Any] = []
+
+    class Bar(repair.tqdm):  # type: ignore[misc]
+        def __init__(self, **options: Any) -> None:
+            self.given = options
+            self.counts: list[tuple[float, float]] = []
+            bars.append(self)
+            super().__init__(**options)
+
+        def update(self, n: float = 1) -> None:
+            self.n += n
+            self.counts.append((self.n, self.total))
+
+    monkeypatch.setattr(repair, "tqdm", Bar)
+    photos(here, "a.png")
+    assert minidl("denoise a.png -o b.png --sigma 12.25") == 0
+    said = capsys.readouterr().out
+    line = r"a\.png -> b\.png  \(50x60, sigma 12\.2, noise\.safetensors, \d+\.\d s\)\n"
+    assert re.fullmatch(line, said)
+    look = {"desc": "a.png", "unit": "patch", "unit_scale": True, "leave": False, "total": 0}
+    assert bars[0].given == {**look, "disable": None}
+    assert bars[0].counts[-1][0] == bars[0].counts[-1][1] == bars[0].total > 100
+    assert bars[0].counts == sorted(set(bars[0].counts))
+    assert minidl("denoise a.png -o c.png --json") == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    assert bars[1].given == {**look, "disable": True}
+    assert list(report)[:2] == ["in", "out"] and report["sigma"] == round(report["sigma"], 1)
+    assert report["seconds"] == round(report["seconds"], 2)
+
+
+def test_a_folder_of_results_that_cannot_be_made(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos(here / "in", "sub/a.png")
+    (here / "out").mkdir()
+    (here / "out/sub").write_text("a file")
+    assert minidl("denoise in -o out --sigma 25") == 2
+    assert "out/sub: cannot be made (File exists)" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise there")

@@ -110,6 +110,11 @@ def test_recipes_are_changed_as_asked() -> None:
     assert asked("--recipe paper --optimizer lbfgs") == RECIPES["paper"]
 
 
+def test_without_a_folder_the_photographs_of_the_package_are_trained_on() -> None:
+    images = train._images("")
+    assert len(images) == 10 and all(image.ndim == 2 for image in images)
+
+
 def test_what_full_memory_advises(capsys: pytest.CaptureFixture[str]) -> None:
     smaller = "; a smaller batch needs less: --batch "
     for options, advice in (

@@ -14,6 +14,7 @@ from minidl import Tensor, gradients, nn, ops
 from minidl.models.context_encoder import Holes, build, losses, networks
 from minidl.models.context_encoder.data import with_holes
 from minidl.models.context_encoder.networks import ARCHITECTURES, channels
+from minidl.nn.init import Zeros
 from minidl.tools import summary
 
 # The shapes after each layer that changes them, as the paper's authors and the report have them.
@@ -246,6 +247,44 @@ def test_links_and_four_blocks_are_the_default():
 
     assert names() == names(size=128, blocks=4, linked=True)
     assert names() not in (names(blocks=3), names(blocks=5), names(linked=False))
+
+
+# (net, whether it is whole): the numbers that the generator and the discriminator learn
+PARAMETERS = {
+    ("compact", False): [3_989_843, 185_633],
+    ("compact", True): [3_989_843, 185_633],
+    ("report", False): [3_441_027, 1_561_089],
+    ("report", True): [3_515_139, 1_635_201],
+    ("authors", False): [71_130_531, 2_766_529],
+    ("authors", True): [71_196_259, 2_832_257],
+}
+
+
+@pytest.mark.parametrize(("net", "whole"), PARAMETERS)
+def test_networks_are_as_large_as_they_were(net: str, whole: bool):
+    pair = build(net, rng=Zeros(10**9), whole=whole)
+    counts = [sum(p.data.size for p in player.parameters()) for player in pair]
+    assert counts == PARAMETERS[net, whole]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_layers_of_the_authors(whole: bool, rng: np.random.Generator):
+    """4x4 convolutions of deviation 0.02, batch norm, LeakyReLU(0.2) on the way down, ReLU up."""
+    generator, discriminator = build("authors", rng=rng, whole=whole, width=1 / 4)
+    assert isinstance(generator, nn.Sequential)
+    norm, leaky, up = ["BatchNorm"], ["LeakyReLU"], ["ConvTranspose2D", "BatchNorm", "ReLU"]
+    down = ["Conv2D", *norm, *leaky]
+    first, last = ["Conv2D", *leaky], ["ConvTranspose2D", "Tanh"]
+    names = [type(layer).__name__ for layer in generator.layers]
+    assert names == first + 5 * down + (5 if whole else 4) * up + last
+    names = [type(layer).__name__ for layer in discriminator.layers]
+    assert names == first + (4 if whole else 3) * down + ["Conv2D", "Flatten"]
+    for layer in [*generator.layers, *discriminator.layers]:
+        if isinstance(layer, nn.Conv2D | nn.ConvTranspose2D):
+            assert layer.w.shape[:2] == (4, 4)
+            assert layer.w.data.std() == pytest.approx(0.02, rel=0.15)
+        if isinstance(layer, nn.LeakyReLU):
+            assert layer.slope == 0.2
 
 
 def test_half_of_the_report_is_dropped(rng: np.random.Generator):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from minidl import Tensor, gradients, ops
 from minidl.device import CPU
@@ -77,8 +80,31 @@ def test_a_training_with_both_critics_moves_both_players():
     again = GlobalLocalTrainer(TINY, Noise(4), steps=2, rng=rng, device=CPU)
     again.load_state(groups, about)
     assert again.step == 2
-    with pytest.raises(ValueError, match="mask 'region', expected 'centre'"):
-        GlobalLocalTrainer(replace(TINY, mask="region"), Noise(4), steps=2, rng=rng, device=CPU)
+    assert (again.d_optimizer.beta1, again.d_optimizer.lr) == (0.5, TINY.discriminator_rate)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"mask": "region"}, "mask 'region', expected 'centre'"),
+        ({"net": "report", "width": 1 / 64}, "global and local critics: not for the net 'report'"),
+    ],
+)
+def test_both_critics_are_for_squares_of_half_a_side(change: dict[str, Any], words: str):
+    with pytest.raises(ValueError, match=words):
+        GlobalLocalTrainer(
+            replace(TINY, **change), Noise(4), steps=2, rng=np.random.default_rng(0), device=CPU
+        )
+
+
+def test_the_critics_are_as_large_as_they_were(rng: np.random.Generator):
+    critic = GlobalLocal(lambda c: c, side=64, rng=rng)
+    shapes = [p.shape for p in critic.parameters() if len(p.shape) > 1]
+    of_picture = [(3, 3, 3, 24), (3, 3, 24, 24), (3, 3, 24, 48), (3, 3, 48, 96), (3, 3, 96, 128)]
+    of_square = [(3, 3, 3, 24), (3, 3, 24, 48), (3, 3, 48, 96), (3, 3, 96, 128)]
+    assert shapes == [
+        *of_picture, (4 * 4 * 128, 256), *of_square, (4 * 4 * 128, 256), (512, 1)
+    ]  # fmt: skip
 
 
 # --- texture --------------------------------------------------------------------------------------
@@ -106,6 +132,48 @@ def test_texture_comes_from_what_is_alike():
     left, right = result[36:60, 16:40, 0], result[36:60, 58:80, 0]
     assert left.std(axis=0).mean() > 0.6 * truth[36:60, 16:40, 0].std(axis=0).mean()
     assert right.std(axis=0).mean() < 0.01
+
+
+def by_hand(
+    picture: np.ndarray, hole: np.ndarray, known: np.ndarray, side: int, scale: float
+) -> np.ndarray:
+    """The texture, patch by patch, for patches of `side` pixels."""
+    coarse = ndimage.gaussian_filter(picture, (1.5 * scale, 1.5 * scale, 0))
+    fine, (height, width) = picture - coarse, hole.shape
+    places = [(top, left) for top in range(height - side + 1) for left in range(width - side + 1)]
+    at = np.linspace(0, side - 1, 6).round().astype(int)
+
+    def patch(of: np.ndarray, place: tuple[int, int]) -> np.ndarray:
+        return of[place[0] : place[0] + side, place[1] : place[1] + side]
+
+    def every(step: int, allowed: Callable[[np.ndarray], Any], of: np.ndarray) -> list[Any]:
+        return [p for p in places if p[0] % step == p[1] % step == 0 and allowed(patch(of, p))]
+
+    sources = every(max(1, side // 6), np.all, known)
+    bell = np.sin(np.pi * np.arange(1, side + 1) / (side + 1)) ** 2
+    window = np.sqrt(np.outer(bell, bell))[..., None]
+    added, weight = np.zeros(picture.shape), np.zeros((height, width, 1))
+    for target in every(side // 2, np.any, hole):
+        wanted = patch(coarse, target)[np.ix_(at, at)]
+        off = [np.square(patch(coarse, s)[np.ix_(at, at)] - wanted).sum() for s in sources]
+        patch(added, target)[:] += window * patch(fine, sources[int(np.argmin(off))])
+        patch(weight, target)[:] += window**2
+    result = np.clip(coarse + added / np.sqrt(np.maximum(weight, 1e-6)), 0, 1)
+    return np.where(hole[..., None], result, picture)
+
+
+@pytest.mark.parametrize(("scale", "side"), [(1.0, 12), (0.5, 6), (0.24, 4)])
+def test_texture_is_what_it_is_by_hand(scale: float, side: int, rng: np.random.Generator):
+    picture = np.clip(1.4 * rng.random((40, 48, 3)) - 0.2, 0, 1).astype(np.float32)
+    hole = np.zeros((40, 48), bool)
+    hole[12:19, 5:25] = True  # of its last patch a single pixel
+    known = ~hole
+    known[:, 40:] = False
+    found = textured(picture, hole, known, scale=scale)
+    expected = by_hand(picture, hole, known, side, scale)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    np.testing.assert_array_equal(found[~hole], picture[~hole])
+    assert (found[hole] != picture[hole]).any()
 
 
 def test_without_a_valid_patch_nothing_changes():

@@ -8,6 +8,7 @@ import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,19 @@ import pytest
 
 from minidl import checkpoint
 from minidl.device import CPU
-from minidl.models.cli import main
-from minidl.models.context_encoder import REPORT, Holes, Settings, Trainer, data, trainer, training
+from minidl.models.cli import context_encoder, main
+from minidl.models.context_encoder import (
+    REPORT,
+    Holes,
+    Settings,
+    Trainer,
+    data,
+    scores,
+    trainer,
+    training,
+)
 from minidl.models.context_encoder.data import Batches, Photographs, split, with_holes
+from minidl.models.context_encoder.masks import MEAN_COLOUR
 from minidl.models.context_encoder.networks import ARCHITECTURES
 from minidl.models.context_encoder.scores import hole_scores, picture_scores
 from minidl.models.images.files import PictureError, write
@@ -217,6 +228,7 @@ def test_a_batch_hides_the_hole_and_shows_the_overlap():
 def test_pictures_of_any_kind_become_squares(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     write(tmp_path / "a.png", np.linspace(0, 1, 40 * 90).reshape(40, 90, 1).astype(np.float32))
     write(tmp_path / "b.jpg", photograph("coffee"))
+    (tmp_path / "0.png").write_bytes(b"garbage")
     (tmp_path / "c.png").write_bytes(b"garbage")
     photographs = Photographs(sorted(tmp_path.iterdir()), 32)
     assert len(photographs) == 2 and photographs[0].shape == (32, 32, 3)
@@ -240,6 +252,60 @@ def test_one_that_cannot_be_read_late_gives_way_to_the_next(
     assert capsys.readouterr().err.count("passed over") == 1
     with pytest.raises(PictureError, match="none of the pictures can be read"):
         Photographs([tmp_path / "b.png"], 32)[0]
+
+
+def test_a_batch_goes_to_a_device_whole(as_if_on_gpu: Any):
+    sent = [np.full((1, 2, 2, n), n, np.float32) for n in (3, 2, 1)]
+    there = data.Batch(*sent).on(SimpleNamespace(put=as_if_on_gpu))  # type: ignore[arg-type]
+    for array, found in zip(sent, (there.context, there.target, there.weight), strict=True):
+        assert type(found).__module__ == "cupy" and found.shape == array.shape
+
+
+def test_a_fingerprint_is_of_all_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A run goes on only with photographs of the fingerprint that it began with."""
+    for name, level in (("a", 0.2), ("b", 0.8)):
+        write(tmp_path / f"{name}.png", np.full((4, 4, 3), level, np.float32))
+    paths = sorted(tmp_path.iterdir())
+    assert Photographs(paths, 4).fingerprint() == "2 pictures, 46f28f29"
+    monkeypatch.setattr(data, "KEPT", 95)
+    assert Photographs(paths, 4).fingerprint() == "2 pictures, ae47cd84"
+    monkeypatch.setattr(data, "KEPT", 96)
+    assert Photographs(paths, 4).pixels is not None
+
+
+def test_validation_has_the_same_holes_each_time(folder: Path):
+    filler = new_trainer(folder, replace(TINY, mask="random")).filler
+    photographs, holes = Photographs(sorted(folder.iterdir()), 128), filler.holes
+    validation = training.Validation.of(photographs, holes)
+    masks, corners = holes.draw(len(photographs), np.random.default_rng(0))
+    np.testing.assert_array_equal(validation.masks, masks)
+    np.testing.assert_array_equal(validation.corners, corners)
+    sheet = validation.samples(filler)
+    assert sheet.shape == (3 * 132 - 4, 6 * 132 - 4, 3)
+    chosen = np.linspace(0, len(photographs) - 1, 6).astype(int)
+    for c, i in enumerate(chosen):
+        clean, damaged, filled = (
+            sheet[132 * r : 132 * r + 128, 132 * c : 132 * c + 128] for r in range(3)
+        )
+        np.testing.assert_array_equal(clean, photographs[i] / np.float32(255))
+        np.testing.assert_array_equal(damaged[~masks[i]], clean[~masks[i]])
+        assert (damaged[masks[i]] == MEAN_COLOUR).all()
+        np.testing.assert_array_equal(filled[~masks[i]], clean[~masks[i]])
+        assert (filled[masks[i]] != damaged[masks[i]]).any()
+    assert (sheet[128:132] == 1).all() and (sheet[:, 128:132] == 1).all()
+
+
+def test_a_run_goes_on_with_its_own_pictures_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(training, "_draw", lambda *_: None)
+    place, small = tmp_path / "data", replace(TINY, batch=1, adversarial=0.0)
+    shutil.copytree(folder, place)
+    training.start(tmp_path / "run", place, small, steps=1, quiet=True)
+    shutil.copy(place / "coffee.png", place / "camera.png")
+    words = f"run: the pictures of {place} have changed since the run began"
+    with pytest.raises(TrainingError, match=words):
+        training.resume(tmp_path / "run", quiet=True)
 
 
 def test_a_split_holds_pictures_out(folder: Path, tmp_path: Path):
@@ -299,6 +365,67 @@ def test_photographs_to_hold_out_that_cannot_be_read(tmp_path: Path):
     out = tmp_path / "run"
     train = ["train", "context-encoder", "--data", str(tmp_path), "--out", str(out)]
     assert main([*train, "--steps", "1", *SMALL]) == 0
+
+
+def test_a_folder_of_which_nothing_can_be_read(tmp_path: Path):
+    (tmp_path / "a.png").write_bytes(b"garbage")
+    words = f"{tmp_path}: none of the pictures can be read"
+    with pytest.raises(PictureError, match=words):
+        training.start(tmp_path / "run", tmp_path, TINY, steps=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_filler_is_evaluated(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    """What cannot be read is told and passed over; slow methods see some of the pictures."""
+    place, weights = tmp_path / "data", str(tmp_path / "m.safetensors")
+    place.mkdir()
+    (place / "0.png").write_bytes(b"garbage")
+    new_trainer(folder, TINY).filler.save(weights)
+    line = ["evaluate", "context-encoder", "--data", str(place), "--weights", weights]
+    assert main(line) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].endswith("data/0.png: is not a picture; expected one of PNG, JPEG, TIFF, WEBP, "
+                            "BMP, GIF, PPM")  # fmt: skip
+    assert said[1].endswith("data: none of its pictures can be read") and len(said) == 2
+    monkeypatch.setattr(
+        context_encoder,
+        "METHODS",
+        {"mean colour": scores.mean_colour, "membrane": scores.membrane,
+         "biharmonic": lambda x, mask: x},
+    )  # fmt: skip
+    monkeypatch.setattr(context_encoder, "SLOW", {"biharmonic": 2})
+    for name in ("a", "b", "c"):
+        shutil.copy(folder / "coffee.png", place / f"{name}.png")
+    grid = tmp_path / "grid.png"
+    written: list[Any] = []
+    monkeypatch.setattr(context_encoder, "write", lambda *given: written.append(given))
+    more = ["--baselines", "--grid", str(grid), "--json", "--mirror", "--device", "cpu"]
+    assert main([*line, *more]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert list(answer) == ["data", "hole", "scores", "mirror", "seconds"]
+    assert (answer["data"], answer["mirror"]) == ("data", True)
+    assert answer["hole"] == "centre, 56x56 pixels" and answer["seconds"] > 0
+    counts = {method: row["pictures"] for method, row in answer["scores"].items()}
+    assert counts == {"context encoder": 3, "mean colour": 3, "membrane": 3, "biharmonic": 1}
+    found = answer["scores"]
+    assert found["biharmonic"]["l1"] == 0 and found["biharmonic"]["ssim"] == pytest.approx(1)
+    assert found["membrane"]["psnr"] > found["mean colour"]["psnr"]
+    ((path, sheet),) = written
+    assert path == str(grid) and sheet.shape == (3 * 132 - 4, 3 * 132 - 4, 3)
+    np.testing.assert_array_equal(
+        sheet[:128, :128], data.square(folder / "coffee.png", 128) / np.float32(255)
+    )
+    (place / "0.png").unlink()
+    assert main([*line, "--device", "cpu"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0] == "pictures of 128x128, hole: centre, 56x56 pixels" and len(table) == 4
+    assert [row.split("  ")[0] for row in table[2:]] == ["context encoder", "mean colour"]
+    assert len(written) == 1
 
 
 def test_scores_in_the_papers_units():

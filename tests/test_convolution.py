@@ -16,6 +16,7 @@ import pytest
 from minidl import Tensor, device, ops
 from minidl.kernels import cpu, gpu, reference
 from minidl.kernels.algorithms import winograd as algorithm
+from minidl.kernels.cpu import convolution as cpu_convolution
 from minidl.kernels.cpu import tuning
 from minidl.kernels.cpu.conv import direct, filter_transform, winograd
 from minidl.kernels.cpu.conv.winograd import Transform
@@ -296,6 +297,27 @@ def test_moments_far_from_zero(sibling: Any) -> None:
     wide = (1000 + x).astype(np.float64)
     np.testing.assert_allclose(mean, wide.mean(axis=0), rtol=1e-7)
     np.testing.assert_allclose(variance, wide.var(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("side", "phases"), [(7, 4), (1, 1)])
+def test_a_gradient_is_computed_once_for_each_phase(
+    side: int, phases: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At stride 2 a pixel is seen by every second tap: of one pixel, there is one phase."""
+    calls: list[Any] = []
+    convolve = direct.convolve
+
+    def counted(*arguments: Any, **options: Any) -> None:
+        calls.append(options["outputs"])
+        convolve(*arguments, **options)
+
+    monkeypatch.setattr(cpu_convolution, "_few", lambda channels, x: False)
+    monkeypatch.setattr(direct, "convolve", counted)
+    size, pad = (side, side), (1, 1, 1, 1)
+    g, w = draw(np.float32, (1, (side + 1) // 2, (side + 1) // 2, 3), (3, 3, 5, 3))
+    dx = cpu.conv2d_grad_x(g, w, size, 2, pad)
+    close(dx, reference.conv2d_grad_x(g, w, size, 2, pad))
+    assert len(calls) == phases and sum(map(math.prod, calls)) == side * side
 
 
 def test_no_pictures_are_no_error(sibling: Any) -> None:

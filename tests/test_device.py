@@ -178,3 +178,14 @@ def test_a_generator_goes_on_from_its_state(rng: np.random.Generator):
     random.set_state(other, state)
     assert [other.random(), int(other.integers(99)), other.standard_normal(4).tolist()] == expected
     assert isinstance(state, str)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "3", "[" * 100_000,
+                                  '{"bit_generator": "MT19937", "state": {}}',
+                                  '{"bit_generator": "PCG64", "state": {"state": -1, "inc": 1}}'],
+                         ids=range(7))  # fmt: skip
+def test_other_text_is_no_state_of_a_generator(text: str, rng: np.random.Generator):
+    before = random.get_state(rng)
+    with pytest.raises(ValueError, match=r"not a generator's state \("):
+        random.set_state(rng, text)
+    assert random.get_state(rng) == before

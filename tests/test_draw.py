@@ -154,6 +154,52 @@ def test_lines_pass_between_the_boxes():
         assert all(after[1] >= before[1] - 1e-9 for before, after in pairwise(line))
 
 
+# (widths, heights, edges, the boxes' corners, where the lines end, the whole size)
+LAYOUTS: list[tuple[Any, ...]] = [
+    (
+        [40, 90, 40, 130, 90, 40, 130, 130, 40, 90, 40, 90],
+        [40, 24, 24, 70, 40, 40, 24, 70, 24, 70, 40, 24],
+        [(1, 3), (1, 4), (2, 4), (4, 7), (3, 7), (7, 8), (3, 8), (8, 9), (6, 9), (4, 9),
+         (9, 10), (9, 10), (3, 11), (7, 11), (3, 11)],
+        [(341, 0), (225, 8), (147, 8), (308, 86), (122, 101), (407, 0), (0, 318), (181, 202),
+         (278, 318), (145, 388), (170, 504), (344, 318)],
+        [373, 182, 152, 224, 267, 291, 304, 212, 167, 190, 183, 196, 389, 366, 411],
+        (447, 544),
+    ),
+    (
+        [90, 90, 40, 60, 40, 40, 130, 130, 40, 60, 60, 90],
+        [70, 70, 40, 70, 24, 40, 24, 70, 70, 24, 40, 24],
+        [(0, 3), (2, 3), (0, 4), (0, 4), (1, 5), (1, 6), (3, 7), (5, 7), (6, 8), (6, 9), (7, 10)],
+        [(0, 0), (204, 0), (116, 15), (76, 116), (10, 139), (162, 131), (251, 139), (79, 232),
+         (258, 232), (324, 255), (114, 348), (324, 23)],
+        [96, 116, 23, 36, 182, 316, 122, 165, 278, 354, 144],
+        (414, 388),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("widths", "heights", "edges", "corners", "ends", "size"), LAYOUTS)
+def test_places_are_those_of_today(
+    widths: Any, heights: Any, edges: Any, corners: Any, ends: Any, size: Any
+):
+    layout = arrange(list(zip(widths, heights, strict=True)), edges)
+    boxes = layout.boxes
+    np.testing.assert_allclose([(box.x, box.y) for box in boxes], corners, atol=0.6)
+    assert [(box.width, box.height) for box in boxes] == list(zip(widths, heights, strict=True))
+    np.testing.assert_allclose([line[-1][0] for line in layout.lines], ends, atol=0.6)
+    np.testing.assert_allclose((layout.width, layout.height), size, atol=0.6)
+    for (a, b), line in zip(edges, layout.lines, strict=True):
+        assert line[0] == (boxes[a].x + widths[a] / 2, boxes[a].y + heights[a])
+        assert line[-1][1] == boxes[b].y
+        assert all(line[i][0] == line[i + 1][0] for i in range(0, len(line), 2))
+        assert line[-1][1] - line[-2][1] >= 18  # room for a word beside it
+
+
+def test_the_widest_gap_between_two_layers():
+    layout = arrange([(100.0, 30.0)] * 10, [(i, 9) for i in range(9)])
+    assert layout.boxes[9].y == pytest.approx(30 + 110)
+
+
 def test_two_crossed_chains_are_disentangled():
     edges = [(0, 3), (1, 2), (2, 5), (3, 4), (4, 6), (5, 6)]
     boxes = arrange([(50.0, 30.0)] * 7, edges).boxes
@@ -233,6 +279,33 @@ def test_steps_add_up_to_the_gradients():
     seen = [(float(m.gradients[c]), c in m.unfinished) for m in moments if c in m.gradients]
     assert seen[0][1] and not seen[-1][1]  # first one of two terms, then both
     assert abs(seen[0][0]) < abs(seen[-1][0]) == pytest.approx(float(graph.gradients[c]))
+
+
+def test_steps_are_told_in_words():
+    assert drawn(gradients=True).steps().captions == [
+        "The gradient of the loss with respect to itself is 1.",
+        "loss = add hands its gradient on to multiply and exp.",
+        "exp hands its gradient on to multiply.",
+        "multiply hands its gradient on to c = multiply."
+        " c = multiply waits for more: terms add up.",
+        "multiply hands its gradient on to e = add.",
+        "e = add hands its gradient on to c = multiply and a. a waits for more: terms add up.",
+        "c = multiply hands its gradient on to a and b.",
+    ]
+
+
+def test_steps_know_what_is_done_and_what_waits():
+    a, b, c, e, square, _, tenth, exp, loss = range(9)
+    moments = back_propagation(graph_of(*diamond(), True))
+    assert [(m.turn, set(m.done), set(m.unfinished), set(m.gradients)) for m in moments] == [
+        (None, set(), set(), {loss}),
+        (loss, set(), set(), {loss, square, exp}),
+        (exp, {loss}, set(), {loss, square, exp, tenth}),
+        (tenth, {loss, exp}, {c}, {loss, square, exp, tenth, c}),
+        (square, {loss, exp, tenth}, {c}, {loss, square, exp, tenth, c, e}),
+        (e, {loss, exp, tenth, square}, {a}, {loss, square, exp, tenth, c, e, a}),
+        (c, {loss, exp, tenth, square, e}, set(), {loss, square, exp, tenth, c, e, a, b}),
+    ]
 
 
 def test_terms_of_all_uses_add_up(rng: np.random.Generator):

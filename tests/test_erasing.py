@@ -62,7 +62,7 @@ def test_what_is_filled_makes_the_sum_least(rng: Rng) -> None:
 SPECKLED = """
 import resource
 import numpy as np
-from minidl.models.ssda import erasing
+from minidl.models.ssda import text_inpainting
 
 rng = np.random.default_rng(0)
 x, p = rng.integers(0, 2, (280, 280, 1)).astype(np.float32), rng.uniform(0.04, 1, (280, 280))

@@ -27,6 +27,10 @@ def test_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [files.kind_of(tmp_path / n) for n in names] == ["file", "pipe", "socket", "folder"]
     assert files.kind_of("/dev/null") == "device"
     assert files.kind_of(tmp_path / "none") == files.kind_of(tmp_path / "file/none") == ""
+    (tmp_path / "circle").symlink_to("circle")
+    assert files.kind_of(tmp_path / "circle") == ""
+    with pytest.raises(OSError, match="too long"):
+        files.kind_of(tmp_path / ("long" * 100))
 
 
 @linux_like
@@ -164,3 +168,20 @@ def test_descriptors_are_given_back(tmp_path: Path) -> None:
         with files.locked(tmp_path), pytest.raises(BlockingIOError), files.locked(tmp_path):
             pass
     assert count() == before
+
+
+@linux_like
+def test_a_temporary_file_is_locked_until_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer in the folder removes what nobody has locked."""
+    replace = os.replace
+
+    def beside_another(source: Path, target: Path) -> None:
+        files.remove_unfinished(tmp_path)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", beside_another)
+    with files.replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert (tmp_path / "a.txt").read_text() == "whole"

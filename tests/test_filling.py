@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 from minidl import checkpoint
 from minidl.device import Device
 from minidl.models.cli import context_encoder, evaluate, main
-from minidl.models.context_encoder import Filler, inpainter
+from minidl.models.context_encoder import Filler, inpainter, scores
 from minidl.models.context_encoder.windows import _part, fitted, mirrored, windows
 from minidl.models.images.files import read, write
 from minidl.models.images.samples import photograph
@@ -299,6 +301,49 @@ def test_without_weights_there_is_a_clear_line(place: Path, capsys: pytest.Captu
     arguments = [f"{place}/pictures/a.png", "--mask", "1,1,5,5", "-o", f"{place}/out.png"]
     assert main(["fill", *arguments]) == 2
     assert "give --weights FILE" in capsys.readouterr().err
+
+
+def test_files_of_damaged_numbers_are_refused(tmp_path: Path):
+    """Of a model that shares the parameters of another file, too."""
+    path, rest = tmp_path / "model.safetensors", tmp_path / "rest.safetensors"
+    model = filler()
+    state = model.generator.state()
+    name = next(iter(state))
+    checkpoint.save(path, {"generator": {name: state[name] * np.nan}}, model.about())
+    with pytest.raises(checkpoint.CheckpointError, match=r"model\.safetensors: a damaged context"):
+        Filler.load(path)
+    checkpoint.save(rest, {"generator": {k: v for k, v in state.items() if k != name}}, {})
+    shared = {**model.about(), "rest": rest.name, "check": inpainter.checksum(rest)}
+    checkpoint.save(path, {"generator": {name: state[name]}}, shared)
+    again = Filler.load(path).generator.state()
+    for key, array in state.items():
+        np.testing.assert_array_equal(again[key], array)
+    checkpoint.save(path, {"generator": {name: state[name] * np.nan}}, shared)
+    with pytest.raises(checkpoint.CheckpointError, match=r"model\.safetensors: a damaged context"):
+        Filler.load(path)
+    rest.unlink()
+    words = r"the rest of its parameters are those of rest\.safetensors; expected that file"
+    with pytest.raises(checkpoint.CheckpointError, match=words):
+        Filler.load(path)
+
+
+@pytest.mark.parametrize("method", ["Telea", "Navier-Stokes"])
+def test_methods_of_opencv(method: str, monkeypatch: pytest.MonkeyPatch):
+    """It is given levels of 8 bits, a radius of 3 pixels, and the method."""
+    asked: list[Any] = []
+
+    def inpaint(levels: np.ndarray, mask: np.ndarray, radius: int, flag: str) -> np.ndarray:
+        asked.extend([levels.dtype, mask.dtype, mask.max(), radius, flag])
+        return np.where(mask[..., None] > 0, np.uint8(51), levels)
+
+    stand_in = SimpleNamespace(INPAINT_TELEA="Telea", INPAINT_NS="Navier-Stokes", inpaint=inpaint)
+    monkeypatch.setitem(sys.modules, "cv2", stand_in)
+    pixels, mask = photograph("coffee")[:20, :20], np.zeros((20, 20), bool)
+    mask[5:9, 5:9] = True
+    found = scores._opencv(method, pixels, mask)
+    assert asked == [np.uint8, np.uint8, 1, 3, method] and found.dtype == np.float32
+    np.testing.assert_allclose(found[mask], 0.2)
+    np.testing.assert_allclose(found[~mask], pixels[~mask], atol=1e-6)
 
 
 def test_the_least_hole_is_still_one_where_it_shrinks():

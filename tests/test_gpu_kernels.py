@@ -14,7 +14,7 @@ from minidl.kernels import gpu, reference
 from minidl.kernels.gpu import elementwise, launch, normalisation
 from tests import emulated_gpu
 from tests.test_convolution import DTYPES, close, draw
-from tests.test_kernels import ARGUMENTS, IN_PLACE, arrays, check_relu, each
+from tests.test_kernels import ARGUMENTS, IN_PLACE, arrays, check_adam_lists, check_relu, each
 
 SHAPES = [(0,), (1,), (7,), (33, 65), (5, 3, 4), (3, 5000)]
 
@@ -187,15 +187,32 @@ def test_what_does_not_fit_is_refused(emulated: Any, name: str, rng: np.random.G
     ("name", "shapes", "words"),
     [
         ("batch_norm_sums", [(5, 3), (4, 3), (3,)], "an array of shape (5, 3), got (4, 3)"),
+        ("batch_norm_sums", [(5, 3), (5, 3), (2,)], "an array of shape (3,), got (2,)"),
         ("normalize", [(5, 3), (3,), (3,), (2,)], "an array of shape (3,), got (2,)"),
+        ("batch_norm_grad", [(5, 3), (5, 3), (3,), (3,), (4,), (3,)],
+         "an array of shape (3,), got (4,)"),
+        ("squared_distance", [(5, 3), (3, 5)], "an array of shape (5, 3), got (3, 5)"),
         ("upsample_conv2d", [(1, 2, 2, 3), (3, 3, 2, 5), (5,)],
          "an array of shape (3, 3, 3, 5), got (3, 3, 2, 5)"),
+        ("upsample_conv2d", [(1, 2, 2, 3), (3, 2, 3, 5), (5,)],
+         "an array of shape (3, 3, 3, 5), got (3, 2, 3, 5)"),
+        ("upsample_conv2d", [(1, 2, 2, 3), (3, 3, 3, 5), (4,)],
+         "an array of shape (5,), got (4,)"),
+        ("upsample_conv2d_grad_x", [(1, 4, 4, 5), (3, 3, 3, 4)],
+         "an array of shape (3, 3, 3, 5), got (3, 3, 3, 4)"),
+        ("upsample_conv2d_grad_x", [(1, 5, 4, 5), (3, 3, 3, 5)],
+         "an array of shape (1, 4, 4, 5), got (1, 5, 4, 5)"),
+        ("upsample_conv2d_grad_x", [(1, 4, 3, 5), (3, 3, 3, 5)],
+         "an array of shape (1, 4, 2, 5), got (1, 4, 3, 5)"),
+        *(("upsample_conv2d_grad_w", [(1, 2, 2, 3), wrong],
+           f"an array of shape (1, 4, 4, 5), got {wrong}")
+          for wrong in ((2, 4, 4, 5), (1, 2, 4, 5), (1, 4, 5, 5))),
     ],
 )  # fmt: skip
 def test_shapes_that_do_not_fit_are_refused(
     emulated: Any, name: str, shapes: Any, words: str
 ) -> None:
-    rest = () if name == "upsample_conv2d" else (1.0,)
+    rest = () if name.startswith(("upsample", "squared")) else (1.0,)
     with pytest.raises(ValueError, match=f"^{name}.*: expected {re.escape(words)}"):
         getattr(gpu, name)(*draw(np.float32, *shapes), *rest)
 
@@ -212,6 +229,10 @@ def test_a_launch_has_at_most_65535_blocks_beside_the_first_axis() -> None:
     for grid in ((0, 65536), (0, 1, 65536)):
         with pytest.raises(ValueError, match=r"^add<T>: more blocks than a GPU takes, \(0, "):
             launch.launch("add<T>", float32, grid)
+
+
+def test_adam_takes_as_many_arrays_of_each_kind(emulated: Any) -> None:
+    check_adam_lists(gpu)
 
 
 def test_in_place_needs_one_piece(emulated: Any, rng: np.random.Generator) -> None:

@@ -59,6 +59,36 @@ def test_tiles_are_wide_where_all_blocks_keep_the_gpu_busy(
         assert emulator.launched[0].startswith(f"{name}<float, {columns}")
 
 
+LENGTHS: list[tuple[str, list[Any], tuple[Any, ...], tuple[int, int]]] = [
+    ("matmul", [(2, 130, 20), (2, 20, 70)], (), (2 * 2 * 2, 20)),
+    ("conv2d", [(2, 9, 9, 3), (3, 5, 3, 70)], (None, 1, (1, 1, 2, 2)), (2 * 2, 45)),
+    ("conv2d_grad_x", [(2, 8, 9, 6), (3, 5, 70, 6)], ((16, 18), 2, (1, 0, 2, 1)),
+     (2 * 2 * 4, 2 * 3 * 6)),
+    ("conv2d_grad_w", [(2, 9, 9, 30), (2, 9, 9, 70)], ((3, 5), 1, (1, 1, 2, 2)), (4 * 2, 162)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "shapes", "rest", "sums"), LENGTHS)
+def test_sums_are_cut_by_their_number_and_length(
+    emulated: Any, emulator: emulated_gpu.Emulator, monkeypatch: pytest.MonkeyPatch, name: str,
+    shapes: list[Any], rest: tuple[Any, ...], sums: tuple[int, int],
+) -> None:  # fmt: skip
+    """sums: (tiles, numbers of a sum). Two parts are added up by a second launch."""
+    asked: list[tuple[int, int]] = []
+
+    def parts_of(tiles: int, length: int) -> int:
+        asked.append((tiles, length))
+        return 2
+
+    monkeypatch.setattr(gemm, "parts_of", parts_of)
+    arguments = [*draw(np.float64, *shapes), *rest]
+    emulator.launched.clear()
+    found = getattr(gpu, name)(*arguments)
+    assert asked == [sums]
+    assert [kernel.split("<")[0] for kernel in emulator.launched] == [name, "add_parts"]
+    close(found, getattr(reference, name)(*arguments), 50)
+
+
 @pytest.fixture
 def by_a_library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Outside of a capture cuBLAS multiplies: here NumPy, which notes the shapes and transposes."""

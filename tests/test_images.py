@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import logging
 import math
+import os
 import struct
 import warnings
 import zlib
@@ -16,11 +18,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio
 
 from minidl import device as devices
 from minidl import kernels, random
-from minidl.models.images import corruptions, files, patches, samples, scores
+from minidl.models.images import corruptions, files, foreign, patches, samples, scores
 from minidl.models.images.files import Picture, PictureError
 
 Save = Callable[[Path], Any]
@@ -235,6 +238,19 @@ def test_libraries_below_say_nothing(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert not said.err and not said.out
 
 
+def test_the_log_of_pillow_is_silent_while_reading_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = logging.getLogger("PIL")
+    monkeypatch.setattr(log, "level", logging.WARNING)
+    with foreign.silenced():
+        assert not log.isEnabledFor(logging.CRITICAL)
+    assert log.level == logging.WARNING
+    with pytest.raises(PictureError):
+        files.read(tmp_path / "none.png")
+    assert log.level == logging.WARNING
+
+
 def test_warnings_of_a_decoder_are_no_errors(tmp_path: Path) -> None:
     pixels, cut = eight_bit(5, 7, 3), b"Exif\0\0II*\0\x08\0\0\0\x02\0"
     Image.fromarray(pixels).save(tmp_path / "a.png", exif=cut)
@@ -359,6 +375,27 @@ def test_find(tmp_path: Path) -> None:
     ):
         with pytest.raises(PictureError, match=words):
             files.find(paths)
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [(None, [0, 1, 2, 3, 4, 5, 6]), (9, [0, 1, 2, 3, 4, 5, 6]), (7, [0, 1, 2, 3, 4, 5, 6]),
+     (3, [0, 3, 6]), (2, [0, 6]), (1, [0])],
+)  # fmt: skip
+def test_some_of_many_are_spread_evenly(most: int | None, expected: list[int]) -> None:
+    assert files.evenly(range(7), most) == expected
+
+
+def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(PictureError, match=r"a\.png: is a folder; expected the name of a file"):
+        files.write(tmp_path / "a.png", np.zeros((2, 2)))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(PictureError, match=r"a\.png: is a pipe; expected a picture's file"):
+        files.read(tmp_path / "a.png")
 
 
 # --- corruptions ---------------------------------------------------------------------------------
@@ -487,6 +524,9 @@ def test_gaussian_window() -> None:
     assert window.dtype == np.float32 and window.min() > 0 and window.argmax() in (27, 28, 35, 36)
     np.testing.assert_array_equal(window, window[::-1].T)
     assert patches.gaussian_window(12, spread=0.1).min() > 0
+    distance = np.add.outer((np.arange(5.0) - 2) ** 2, (np.arange(5.0) - 2) ** 2)
+    expected = np.exp(-distance / 2 / (0.3 * 5) ** 2)
+    np.testing.assert_allclose(patches.gaussian_window(5, spread=0.3), expected, rtol=1e-6)
     with pytest.raises(ValueError, match="spread"):
         patches.gaussian_window(8, spread=0.01)
 
@@ -612,6 +652,27 @@ def test_ssim(shape: tuple[int, int, int]) -> None:
     assert scores.ssim(clean, random_picture(*shape, seed=1)) < 0.99
     with pytest.raises(ValueError, match=r"ssim: .*expected"):
         scores.ssim(clean, clean[:, :, :0])
+
+
+@pytest.mark.parametrize("shape", [(30, 40, 3), (40, 30, 1), (11, 50, 1), (10, 30, 1), (5, 40, 3)])
+def test_ssim_is_that_of_its_paper(shape: tuple[int, int, int]) -> None:
+    """Its equation 13, with windows of 11 x 11 pixels, weighted by a Gaussian of deviation 1.5."""
+    x, y = (
+        random_picture(*shape),
+        0.7 * random_picture(*shape) + 0.3 * random_picture(*shape, seed=1),
+    )
+
+    def mean(of: np.ndarray) -> np.ndarray:
+        return ndimage.gaussian_filter(of.astype(np.float64), (1.5, 1.5, 0), truncate=3.5)
+
+    of_x, of_y = mean(x), mean(y)
+    both = mean(x * y) - of_x * of_y
+    variances = mean(x**2) - of_x**2 + mean(y**2) - of_y**2
+    c1, c2 = 0.01**2, 0.03**2
+    found = (2 * of_x * of_y + c1) * (2 * both + c2) / (of_x**2 + of_y**2 + c1) / (variances + c2)
+    margin = 5 if min(shape[:2]) >= 11 else 0
+    inner = found[margin : shape[0] - margin, margin : shape[1] - margin]
+    assert scores.ssim(x, y) == pytest.approx(inner.mean(), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["astronaut", "camera", "coffee", "rocket", "gravel"])

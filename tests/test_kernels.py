@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import importlib.util
 import inspect
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 
 from minidl import kernels
 from minidl.device import Device, DeviceError, of, to_cpu
-from minidl.kernels import NAMES, reference
+from minidl.kernels import NAMES, cpu, gpu, reference
 from minidl.kernels.flush_to_zero import least
 
 Shape = tuple[int, ...]
@@ -232,6 +233,20 @@ def test_in_place_needs_one_piece(name: str, i: int, rng: Rng):
         getattr(kernels, name)(*arguments)
 
 
+def check_adam_lists(sibling: Any) -> None:
+    """Assert that Adam refuses lists of different lengths, shorter or longer."""
+    for i in range(4):
+        lists: Any = [[np.ones(3)] for _ in range(4)]
+        lists[i].append(np.ones(3))
+        with pytest.raises(ValueError, match="argument"):
+            sibling.adam(*lists, 0.01, 0.9, 0.99, 1e-8)
+
+
+@pytest.mark.parametrize("sibling", [reference, kernels], ids=["reference", "cpu"])
+def test_adam_takes_as_many_arrays_of_each_kind(sibling: Any) -> None:
+    check_adam_lists(sibling)
+
+
 def test_two_devices_are_refused(as_if_on_gpu: Callable[[np.ndarray], np.ndarray], rng: Rng):
     g, y = ARGUMENTS["sigmoid_grad"](rng, np.float32, (3,))
     with pytest.raises(DeviceError, match="sigmoid_grad: inputs on two devices"):
@@ -259,3 +274,41 @@ def test_siblings_have_one_signature(name: str, sibling: str):
 
 def test_every_kernel_can_be_called():
     assert [name for name in NAMES if not callable(getattr(kernels, name, None))] == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "module"),
+    [("", "cpu", cpu), ("numba", "cpu", cpu), ("reference", "cpu", reference),
+     ("", "gpu", gpu), ("reference", "gpu", gpu)],
+)  # fmt: skip
+def test_which_module_computes(
+    wanted: str, device: str, module: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MINIDL_KERNELS", wanted)
+    assert kernels.implementation.__wrapped__(device) is module
+    assert kernels.implementation(device) is kernels.implementation(device)
+
+
+def test_other_modules_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MINIDL_KERNELS", "numpy")
+    with pytest.raises(ValueError, match="MINIDL_KERNELS is 'numpy', expected numba or reference"):
+        kernels.implementation.__wrapped__("cpu")
+
+
+@pytest.mark.parametrize("error", [ImportError, OSError, SystemError])
+def test_numpy_alone_computes_where_numba_cannot_be_imported(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    real = builtins.__import__
+
+    def without_numba(name: str, *rest: Any, **named: Any) -> Any:
+        if name == "numba":
+            raise error("too old")
+        return real(name, *rest, **named)
+
+    monkeypatch.delenv("MINIDL_KERNELS", raising=False)
+    monkeypatch.setattr(builtins, "__import__", without_numba)
+    assert kernels.implementation.__wrapped__("cpu") is reference
+    assert capsys.readouterr().err == (
+        "minidl: Numba cannot be imported (too old): computing with NumPy alone, slowly\n"
+    )

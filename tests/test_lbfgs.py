@@ -198,3 +198,16 @@ def test_line_search_survives_a_loss_that_is_all_noise(rng: np.random.Generator)
 
         end = optimizer._line_search(along, _Point(0.0, 0.0, -1.0, np.zeros(1)), 1.0)
         assert end.loss <= 0 and end.t >= 0
+
+
+def test_the_search_ends_where_nothing_is_left_between() -> None:
+    """At the kink of |t - 1/3| no slope is flat: halving ends once two numbers are neighbours."""
+    asked: list[float] = []
+
+    def along(t: float) -> _Point:
+        asked.append(t)
+        return _Point(t, abs(t - 1 / 3), 1.0 if t > 1 / 3 else -1.0, np.zeros(1))
+
+    optimizer = LBFGS([Tensor(np.zeros(1))], evaluations=1000)
+    end = optimizer._line_search(along, along(0.0), 1.0)
+    assert end.t == pytest.approx(1 / 3, abs=1e-15) and len(asked) < 200

@@ -86,7 +86,9 @@ def test_lay_patches(dtype: Any, device: Device, rng: np.random.Generator) -> No
 @pytest.mark.parametrize(
     ("which", "value"),
     [(3, np.array([-1, 4])), (3, np.array([0, 5])), (4, np.array([0, 1, 3, 7])),
-     (2, np.zeros((7, 3, 3))), (1, np.zeros((7, 8))), (5, np.ones((3, 1)))],
+     (2, np.zeros((7, 3, 3))), (1, np.zeros((7, 8))), (5, np.ones((3, 1))),
+     (2, np.ones((8, 3, 3), np.int64)), (5, np.ones((3, 3), np.int64)),
+     (3, np.array([0.0, 4.0])), (4, np.zeros(4, np.float32))],
 )  # fmt: skip
 def test_patches_stay_inside(which: int, value: np.ndarray, rng: np.random.Generator) -> None:
     arguments = laid(np.float64, rng)

@@ -89,6 +89,20 @@ def test_nothing_is_passed_over(place: str, thing: Callable[[], Any]) -> None:
         assert words in str(caught.value) and str(caught.value).startswith("layers.0.parts")
 
 
+@pytest.mark.parametrize("before", [[], linear(), [linear()], (Tensor(np.ones(2)),),
+                                    Tensor(np.ones(2)) * 2.0, {"seen": Tensor(np.ones(2)) * 2.0}],
+                         ids=["list", "module", "modules", "parameters", "activation", "seen"],
+)  # fmt: skip
+@pytest.mark.parametrize("place", LOST)
+def test_nothing_is_passed_over_after_other_attributes(place: str, before: Any) -> None:
+    make, words = LOST[place]
+    same: list[Any] = []
+    net = Net([same, same, before], others=[same, before], last=make(linear()))
+    with pytest.raises(TypeError) as caught:
+        net.parameters()
+    assert words.replace("parts", "last") in str(caught.value)
+
+
 @pytest.mark.parametrize("place", LOST)
 def test_what_stands_in_a_right_place_as_well_is_not_lost(place: str) -> None:
     layer = linear()

@@ -135,6 +135,23 @@ def test_dropout() -> None:
             nn.Dropout(p, rng=rng())
 
 
+class Given(np.random.Generator):
+    """A generator of given numbers."""
+
+    def __init__(self, *numbers: float) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.numbers = numbers
+
+    def random(self, size: Any = None, dtype: Any = None, out: Any = None) -> Any:
+        return np.array(self.numbers, dtype).reshape(size)
+
+
+def test_dropout_keeps_an_element_whose_number_is_p() -> None:
+    """Numbers in [0, 1) are below p with the probability p: p itself is not."""
+    layer = nn.Dropout(0.5, rng=Given(0, np.nextafter(0.5, 0, dtype=np.float32), 0.5))
+    assert layer(np.ones(3, np.float32)).data.tolist() == [0, 0, 2]
+
+
 def test_dropout_drops_the_gradient_too() -> None:
     x = Tensor(np.ones((20, 10), np.float32))
     y = nn.Dropout(0.5, rng=rng())(x)
@@ -237,6 +254,22 @@ def test_summary() -> None:
     assert all(np.array_equal(a, before[n]) for n, a in net.state().items())
     assert all(m.training for m in net.modules())
     assert not any("forward" in vars(m) for m in net.modules())
+
+
+def test_summary_sends_one_sample_through_and_restores_every_mode() -> None:
+    class Seen(nn.Module):
+        def forward(self, x: Any) -> Any:
+            seen.append((x.shape, bool(x.any()), self.training))
+            return x
+
+    seen: list[Any] = []
+    net = nn.Sequential(Seen(), nn.Sequential(Seen().train(False)))
+    modes = [m.training for m in net.modules()]
+    assert modes == [True, True, True, False]
+    for _ in range(2):
+        summary(net, (4, 3))
+    assert seen == [((1, 4, 3), False, False)] * 4
+    assert [m.training for m in net.modules()] == modes
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

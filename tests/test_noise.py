@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from minidl.models import cli
+from minidl.models.images import noise
 from minidl.models.images.files import read, write
 from minidl.models.images.noise import LEAST, NoiseCurve, rounding_step
 from minidl.models.images.samples import photograph
@@ -55,6 +56,64 @@ def test_even_noise_stays_as_it_is(sigma: float, name: str, rng: np.random.Gener
 def test_small_and_flat_pictures_have_no_noise(shape: tuple[int, int, int], value: float) -> None:
     found = NoiseCurve.of(np.full(shape, value, np.float32))
     assert found == NoiseCurve(0.0, 0.0) and found.sigma == 0
+
+
+@pytest.mark.parametrize("shape", [(4, 90, 1), (90, 4, 3), (3, 3, 1)])
+def test_small_pictures_have_even_noise(
+    shape: tuple[int, int, int], rng: np.random.Generator
+) -> None:
+    """Too little of them tells how it changes."""
+    y = np.broadcast_to(np.linspace(0.05, 0.95, shape[1], dtype=np.float32)[:, None], shape)
+    noisy = spoilt(y, 2, 60, rng)
+    found = NoiseCurve.of(noisy)
+    assert found.black == found.white == estimate_sigma(noisy) > 0
+
+
+@pytest.mark.parametrize(
+    ("level", "width", "enough"),
+    [
+        (0.5, 20, False), (0.5, 26, True), (0.09, 90, False), (0.91, 90, False),
+        (0.12, 90, True), (0.88, 90, True),
+    ],
+)  # fmt: skip
+def test_a_quarter_must_be_neither_black_nor_white(level: float, width: int, enough: bool) -> None:
+    """Clipped noise tells nothing."""
+    pixels = np.zeros((50, 100, 1), np.float32)
+    pixels[:, 50 - width // 2 : 50 + width // 2] = level
+    assert (noise._fitted(pixels, 0.05) is not None) == enough
+
+
+def test_a_ratio_of_two_is_no_unevenness(monkeypatch: pytest.MonkeyPatch) -> None:
+    for pair, expected in (
+        ((0.02, 0.04), (6.0, 6.0)), ((0.04, 0.02), (6.0, 6.0)),
+        ((0.02, 0.05), (255 * 0.02, 255 * 0.05)), ((0.004, 0.1), (255 * 0.015, 25.5)),
+        ((0.1, 0.0), (25.5, 255 * 0.015)),
+    ):  # fmt: skip
+        monkeypatch.setattr(noise, "estimate_sigma", lambda _: 6.0)
+        monkeypatch.setattr(noise, "_fitted", lambda _, even, pair=pair: pair)
+        found = NoiseCurve.of(ramp(9))
+        assert (found.black, found.white) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("curve", [NoiseCurve(5, 20), NoiseCurve(24, 8), NoiseCurve(3, 20)])
+def test_a_curve_is_the_integral_of_one_over_s(curve: NoiseCurve) -> None:
+    """Worked out by hand: 1 / s has the integral 2 s / (w^2 - b^2)."""
+    b, w = curve.black / 255, curve.white / 255
+    x = np.linspace(0, 1, 51)
+    s = np.sqrt((1 - x) * b**2 + x * w**2)
+    np.testing.assert_allclose(curve._deviation(x), s)
+    np.testing.assert_allclose(curve._deviation(np.array([-1.0, 2.0])), [b, w])
+    integral = 2 * (s - b) / (w**2 - b**2)
+    assert curve.sigma == pytest.approx(255 / integral[-1], rel=2e-3)
+    np.testing.assert_allclose(curve.flatten(x), integral / integral[-1], atol=2e-3)
+    before, after = curve.flatten(np.array([-0.2, -0.1])), curve.flatten(np.array([1.1, 1.2]))
+    k = 1 / integral[-1]
+    assert before[1] == pytest.approx(-0.1 * k / b, rel=0.05)
+    assert before[0] == pytest.approx(2 * before[1])
+    assert after[1] - 1 == pytest.approx(2 * (after[0] - 1))
+    assert after[0] == pytest.approx(1 + 0.1 * k / w, rel=0.05)
+    ends = curve.restore(np.array([-9.0, 9.0]))
+    assert ends.tolist() == [-0.25, 1.25]
 
 
 @pytest.mark.parametrize("curve", [NoiseCurve(5, 20), NoiseCurve(24, 8), NoiseCurve(3, 20)])
@@ -125,3 +184,10 @@ def test_the_rounding_step_is_that_of_the_numbers() -> None:
     levels = np.arange(256, dtype=np.float32)[:, None, None] / 255
     assert rounding_step(levels) == rounding_step(levels[:0]) == 1
     assert rounding_step(np.arange(65536, dtype=np.float32)[:, None, None] / 65535) == 1 / 257
+
+
+def test_five_pixels_to_a_side_are_enough() -> None:
+    for side, enough in ((4, False), (5, True)):
+        for shape in ((side, 30, 1), (30, side, 1)):
+            grey = np.full(shape, 0.5, np.float32)
+            assert (noise._fitted(grey, 0.05) is not None) == enough

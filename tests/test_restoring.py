@@ -77,7 +77,7 @@ def test_what_leaves_the_range_is_clipped(
         return np.where(find, 1, np.broadcast_to(sides, image.shape)).astype(image.dtype)
 
     monkeypatch.setattr(restorer, "repair_channel", anything)
-    monkeypatch.setattr(restorer, "fill", lambda x, text, progress: 5 * x - 2)
+    monkeypatch.setattr("minidl.models.ssda.restorer.fill", lambda x, text, progress: 5 * x - 2)
     pixels = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8, 1)
     found = restorer.repair(pixels, alone=alone)
     assert (found.min(), found.max()) == (0, 1)
@@ -147,6 +147,18 @@ def test_a_repair_is_trusted_where_it_takes_noise_alone(rng: Rng) -> None:
     wrong = clean + 30 / 255  # takes 30 grey levels besides: a weight of 10^2 / (10^2 + 30^2)
     mixed = trust(noisy, wrong, 10)
     assert (mixed - noisy).mean() == pytest.approx((wrong - noisy).mean() / 10, rel=0.1)
+
+
+def test_a_filter_is_the_slope_of_a_unit_at_a_flat_patch() -> None:
+    for restorer in (restorer_of(), restorer_of(Text(), FINDING)):
+        restorer.network.astype(np.float64)
+        encoder = restorer.network.autoencoders[0]
+        encoder.encoder.b.data += np.linspace(-3, 3, 9)
+        inputs, step = encoder.encoder.w.shape[0], 1e-6
+        flat = np.zeros((36, inputs)) + step * np.eye(36, inputs)
+        slopes = (encoder.encode(flat).data - encoder.encode(np.zeros((1, inputs))).data) / step
+        assert restorer.filters().shape == (36, 9)
+        np.testing.assert_allclose(restorer.filters(), slopes, atol=1e-4)
 
 
 # --- the file ------------------------------------------------------------------------------------

@@ -89,6 +89,13 @@ def test_a_config_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
         assert (tmp_path / "config.json").read_text() == content
 
 
+def test_a_config_of_a_run_is_told_by_two_names(tmp_path: Path) -> None:
+    for content in ('{"model": "x", "data": "y"}', '{"model": 1, "data": 2, "seed": 3}'):
+        (tmp_path / "config.json").write_text(content)
+        Run.check_new(tmp_path)
+        assert Run.create(tmp_path, CONFIG).config == CONFIG
+
+
 def test_a_folder_with_other_files_is_welcome(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     Run.create(tmp_path, CONFIG)

@@ -13,9 +13,21 @@ import pytest
 
 from minidl import checkpoint
 from minidl.device import CPU
+from minidl.models.images.corruptions import add_text
 from minidl.models.images.files import PictureError, write
 from minidl.models.images.samples import grey, photograph
-from minidl.models.ssda import RECIPES, SSDA, Noise, Penalty, Recipe, Restorer, Trainer, training
+from minidl.models.ssda import (
+    RECIPES,
+    SSDA,
+    Noise,
+    Penalty,
+    Recipe,
+    Restorer,
+    Text,
+    Trainer,
+    training,
+)
+from minidl.models.ssda.training import Validation
 from minidl.models.training.run_folder import Run, TrainingError
 
 pytestmark = pytest.mark.usefixtures("ctrl_c")
@@ -219,7 +231,8 @@ def test_read_folder_passes_over_what_is_damaged(
     with pytest.raises(PictureError, match="none of its pictures can be read"):
         training.read_folder(tmp_path)
     write(tmp_path / "a.png", photograph("coffee")[:20, :30])
-    assert [image.shape for image in training.read_folder(tmp_path)] == [(20, 30)]
+    write(tmp_path / "c.png", photograph("coffee")[:10, :30])
+    assert [image.shape for image in training.read_folder(tmp_path)] == [(20, 30), (10, 30)]
     assert capsys.readouterr().err.count("b.png: is not a picture") == 2
 
 
@@ -258,6 +271,39 @@ def test_the_fingerprint_is_of_every_picture() -> None:
     }
     assert len(found) == 4
     assert training.fingerprint([first[:, ::2]]) == training.fingerprint([first[:, ::2].copy()])
+
+
+def test_a_fingerprint_is_the_same_in_each_version() -> None:
+    """A run goes on only with pictures of the fingerprint that it began with."""
+    images = [np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((1, 2), np.float32)]
+    assert training.fingerprint(images) == "2 pictures, ab973a04"
+
+
+def test_the_bar_tells_stages_and_reports(
+    tmp_path: Path, no_plots: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    class Bar(training.tqdm):  # type: ignore[misc]
+        def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
+            said.append(s)
+
+    monkeypatch.setattr(training, "tqdm", Bar)
+    start(tmp_path / "run", every=1e9, quiet=False)
+    assert said[:-1] == ["auto-encoder 1", "auto-encoder 2", "fine-tuning"]
+    row = Run.open(tmp_path / "run").rows[-1]
+    assert said[-1] == (f"fine-tuning, loss {row['loss']:.4g}, validation {row['psnr']:.2f} dB")
+
+
+def test_text_is_written_over_a_validation_picture() -> None:
+    clean = np.full((60, 80, 1), 0.5, np.float32)
+    found = training.spoil(clean, Text(20, 30), np.random.default_rng(4))
+    expected = add_text(clean, np.random.default_rng(4), sizes=(20, 30))[0]
+    np.testing.assert_array_equal(found, expected)
+    validation = Validation.of([clean[..., 0]] * 2, Text(20, 30))
+    for i, damaged in enumerate(validation.damaged):
+        expected = add_text(clean, np.random.default_rng(i), sizes=(20, 30))[0]
+        np.testing.assert_array_equal(damaged, expected)
 
 
 def test_the_middle_is_validated() -> None:

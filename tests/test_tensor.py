@@ -342,6 +342,19 @@ def test_errors_say_what_and_which(
         call(leaf((2,), name="x"))
 
 
+def test_an_ops_own_attribute_error_is_not_the_callers(planting: None):
+    """A float in the place of an array is the caller's; without one, the op has a fault."""
+
+    @op
+    def faulty(x: Any, y: Any) -> Any:
+        return x.none + y, lambda g: g, lambda g: g
+
+    with pytest.raises(AttributeError, match="no attribute 'none'"):
+        faulty(np.ones(3), np.ones(3))
+    with pytest.raises(TypeError, match="faulty: expected arrays alone, got"):
+        faulty(2.0, np.ones(3))
+
+
 def test_a_gradient_of_a_wrong_shape_is_named(planting: None):
     @op
     def crooked(x, w):

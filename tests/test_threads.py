@@ -87,13 +87,12 @@ def test_parts_run_at_the_same_time() -> None:
 def test_threads_without_work_sleep_until_there_is_some() -> None:
     """All of them, and without looking up: a thread that is awake is not on the list."""
     noted(2, 2)
-    end = time.monotonic() + 20
-    while not (pool := len(threadpool._pool)) or len(threadpool._asleep) < pool:
+    end, calm = time.monotonic() + 20, 0
+    while calm < 30:  # looks in a row
         assert time.monotonic() < end, "the threads stay awake"
-        time.sleep(0.01)
-    for _ in range(30):
         time.sleep(0.001)
-        assert len(threadpool._asleep) >= pool
+        asleep = 0 < len(threadpool._pool) <= len(threadpool._asleep)
+        calm = calm + 1 if asleep else 0
 
 
 def test_nobody_waits_for_threads_that_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,6 +158,13 @@ def test_a_part_without_memory_is_reported_once_the_others_have_ended() -> None:
     with pytest.raises(MemoryError, match="want_all_memory"):
         threadpool.parallel_for(want_all_memory, 3, 3, np.array([1 << 60]))
     assert noted(3, 3) == [0, 1, 2]
+
+
+def test_a_job_is_written_down_where_an_earlier_one_was() -> None:
+    noted(3, 2)
+    before = list(threadpool._given)
+    noted(3, 2)
+    assert before and [w.place for w in threadpool._given] == [w.place for w in before]
 
 
 def test_borrowed_arrays_are_given_back() -> None:

@@ -39,6 +39,36 @@ def test_all_weights_together_are_small() -> None:
     assert SHIPPED and sum(path.stat().st_size for path in SHIPPED) < 40e6
 
 
+def test_weights_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(zoo.NoWeightsError, match="nothing: the package has no weights of this"):
+        zoo.named("nothing")
+    with pytest.raises(zoo.NoWeightsError, match=f"nothing: no such file; .*{SHIPPED[0].stem}"):
+        zoo.chosen("nothing")
+    assert zoo.named(SHIPPED[0].stem) == zoo.chosen(SHIPPED[0].stem) == SHIPPED[0]
+    monkeypatch.chdir(tmp_path)
+    assert zoo.chosen("nothing.st") == Path("nothing.st")
+    Path("nothing").touch()
+    assert zoo.chosen("nothing") == Path("nothing")
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    for find, what in ((zoo.filler, "holes"), (zoo.text_remover, "text"), (zoo.denoisers, "noise")):
+        with pytest.raises(zoo.NoWeightsError, match=f"no weights for {what}; give --weights FILE"):
+            find()
+
+
+def test_a_filler_of_the_kind_and_whole_is_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(kind: str, **about: dict[str, str]) -> str:
+        found = {Path(name): values for name, values in about.items()}
+        monkeypatch.setattr(zoo, "entries", lambda model: found)
+        return str(zoo.filler(kind))
+
+    centre, part = {"mask": "centre"}, {"mask": "centre", "rest": "b"}
+    region = {"mask": "region"}
+    assert chosen("centre", a=region, b=part, c=centre) == "c"
+    assert chosen("region", a=centre, b=part, c=region) == "c"
+    assert chosen("centre", a=region, b=part) == "b"
+    assert chosen("block", a=part, b=region) == "b"
+
+
 @pytest.mark.parametrize("sigma", [1, 25, 255])
 def test_there_is_a_denoiser_for_every_level(sigma: float) -> None:
     assert isinstance(Restorer.load(zoo.denoiser(sigma)).damage, Noise)

@@ -1,4 +1,4 @@
-"""What is reproduced on: grey pictures of known collections, and handwritten digits.
+"""The data of the papers' pages: grey pictures of known collections, handwritten digits.
 
 Every collection is a folder below the one of `--data`; one that is not there is left out by name.
 """
@@ -44,7 +44,7 @@ class Picture:
         return np.random.default_rng((seed, zlib.crc32(self.name.encode())))
 
     def of_paper(self) -> bool:
-        """Whether it is one of the four that the paper names."""
+        """Return whether it is one of the four pictures that the paper names."""
         return any(name in self.name.lower() for name in PAPER_PICTURES)
 
 
@@ -71,7 +71,7 @@ def photographs(side: int, *, colour: bool) -> list[Picture]:
 
 
 def shortened(pictures: list[Picture], count: int | None) -> list[Picture]:
-    """So many, in their old order: those that the paper names before others, small ones first."""
+    """Return `count` pictures in their order: the paper's own before others, small ones first."""
     first = sorted(pictures, key=lambda p: (not p.of_paper(), p.pixels.size))[:count]
     return [p for p in pictures if p in first]
 

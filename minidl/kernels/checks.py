@@ -1,4 +1,4 @@
-"""What compiled loops and launches do not see: whether the arrays that they are given fit."""
+"""Checks of the arrays that a kernel is given: compiled loops and launches do not check."""
 
 from __future__ import annotations
 

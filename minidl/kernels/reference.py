@@ -116,7 +116,7 @@ def _pad(x: Array, padding: tuple[int, int, int, int]) -> Array:
 
 
 def _under(tap: tuple[int, int], outputs: tuple[int, int], stride: int) -> tuple[slice, ...]:
-    """Where, in a padded picture, one tap of the filter falls as the filter moves."""
+    """Return the part of a padded picture that one tap of the filter visits as the filter moves."""
     (k, l), (p, q) = tap, outputs
     rows = slice(k, k + max(0, stride * (p - 1) + 1), stride)
     return slice(None), rows, slice(l, l + max(0, stride * (q - 1) + 1), stride)

@@ -47,7 +47,7 @@ class Zeros(np.random.Generator):
 
     @classmethod
     def for_state(cls, state: Mapping[str, np.ndarray]) -> Zeros:
-        """For a network whose `state()` this is."""
+        """Return zeros for a network whose `state()` this is."""
         return cls(sum(array.size for array in state.values()))
 
     def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:

@@ -39,7 +39,7 @@ def lost_in(
 
 
 def _elements(value: Any) -> Iterable[tuple[str, Any]]:
-    """What a container or an object holds, each with its place."""
+    """Yield the elements of a container or an object, each with its place."""
     if isinstance(value, dict | MappingProxyType):
         yield from ((f"[{key!r}]", element) for key, element in value.items())
         yield from ((".keys", key) for key in value)

@@ -1,4 +1,4 @@
-"""What all layers and networks have in common: parameters, state, training or inference."""
+"""The base class of all layers and networks: parameters, state, training or inference."""
 
 from __future__ import annotations
 
@@ -206,8 +206,10 @@ class Module:
 
 
 def _is_array(value: Any) -> bool:
-    """Whether an attribute is an array of numbers, NumPy's or CuPy's: of at least one axis, no
-    Tensor."""
+    """Return whether an attribute is a NumPy or CuPy array of numbers with at least one axis.
+
+    A Tensor is not.
+    """
     alike = hasattr(value, "dtype") and not isinstance(value, Tensor | Module)
     return alike and value.dtype != object and np.ndim(value) > 0
 

@@ -34,7 +34,7 @@ def summed(x: Array, axis: Any = None, keepdims: bool = False) -> Array:
 
 
 def leading(x: Array, axis: Any) -> int:
-    """How many axes are summed over, if they are the first ones and not all, else 0."""
+    """Return the number of axes that are summed if they are the first ones but not all, else 0."""
     axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     found = sorted(i + x.ndim if index(i) < 0 else i for i in axes)
     return len(found) if found == list(range(len(found))) and len(found) < x.ndim else 0

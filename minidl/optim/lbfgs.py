@@ -15,7 +15,7 @@ from .descent import movable
 
 
 class _Point(NamedTuple):
-    """What a line search knows at the distance t from its start."""
+    """The values that a line search knows at the distance t from its start."""
 
     t: float
     loss: float

@@ -1,4 +1,4 @@
-"""What a network is made of, as a table."""
+"""A table of a network's layers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ def summary(module: Module, input_shape: tuple[int, ...]) -> str:
     the network in inference mode; nothing of the network is changed.
     """
     rows: list[tuple[str, str, str]] = []
-    modules = list(dict.fromkeys(module.modules()))
-    layers = [m for m in modules if len(list(m.modules())) == 1]
-    modes = [m.training for m in modules]
+    modes = {m: m.training for m in module.modules()}
+    layers = [m for m in modes if len(list(m.modules())) == 1]
     first = next(iter(module.parameters()), None)
     like = np.zeros(0, np.float32) if first is None else first.data
     x = np.zeros((1, *input_shape), like.dtype, like=like)
@@ -32,7 +31,7 @@ def summary(module: Module, input_shape: tuple[int, ...]) -> str:
     finally:
         for layer in layers:
             del layer.forward
-        for m, mode in zip(modules, modes, strict=True):
+        for m, mode in modes.items():
             m.training = mode
     total = sum(p.data.size for p in module.parameters())
     return _table([("layer", "output", "parameters"), *rows, ("all", "", f"{total:,}")])

@@ -1,4 +1,4 @@
-"""What goes in at the command line, and what is said when it cannot be used.
+"""The arguments of the command line, and the messages for those that cannot be used.
 
 Each function for a value reads one, or says what it expected.
 """
@@ -142,7 +142,7 @@ def complain(options: argparse.Namespace, error: BaseException) -> None:
 
 
 def _with_less(options: argparse.Namespace) -> str:
-    """What a user can do about memory that is full."""
+    """Return advice for a user whose memory is full."""
     batch = getattr(options, "batch", None)
     if getattr(options, "resume", None):  # its batch is that of its beginning
         return "; a new run with a smaller --batch needs less"

@@ -43,7 +43,7 @@ HOLE = 96  # pixels to a side, in the middle of the photograph
 
 @dataclass(frozen=True)
 class Task:
-    """What to train, for how long, and what to show."""
+    """A training of the demo: its degradation, its recipe and its number of steps."""
 
     title: str
     damage: Damage
@@ -128,7 +128,7 @@ def _captioned(
 
 
 def _spoil(clean: np.ndarray, damage: Damage, seed: int) -> np.ndarray:
-    """As in training, but the text less dense."""
+    """Degrade a picture as in training, but with less text."""
     rng = np.random.default_rng(seed)
     if isinstance(damage, Text):
         return add_text(clean, rng, sizes=(damage.smallest, damage.largest), spacing=2.0)[0]
@@ -146,7 +146,7 @@ def _train(task: Task, images: list[np.ndarray], seed: int, place: Device) -> Re
 
 
 def _others(name: str, damaged: np.ndarray, place: Device) -> dict[str, np.ndarray]:
-    """What the weights that come along and the classical methods make of it."""
+    """Return the pictures that the shipped weights and the classical methods make of it."""
     pictures: dict[str, np.ndarray] = {}
     try:
         path = zoo.denoiser(25) if name == "noise" else zoo.text_remover()

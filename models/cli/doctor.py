@@ -19,7 +19,7 @@ PACKAGES = ("numpy", "numba", "pillow", "matplotlib", "scikit-image", "safetenso
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """What this machine offers, and what minidl will use; 1 if a setting is not understood."""
+    """Print what this machine has and what minidl will use. Returns 1 for an unknown setting."""
     answer = _findings()
     wrong = 1 if "settings" in answer else 0
     if options.json:

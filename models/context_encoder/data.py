@@ -31,7 +31,7 @@ NONE = "none of the pictures can be read; expected photographs"
 
 @dataclass(frozen=True)
 class Batch:
-    """What one training step needs, pixels in [-1, 1].
+    """A batch of one training step, pixels in [-1, 1].
 
     context (N, size, size, 3): (1 - M) . x, the hole of the mean colour or bridged
     target (N, H, W, 3): the real part that the generator is to give

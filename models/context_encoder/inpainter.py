@@ -76,7 +76,7 @@ class Filler:
             self.generator.train(training)
 
     def _give(self, pixels: np.ndarray, masks: np.ndarray, corners: np.ndarray) -> np.ndarray:
-        """What the generator gives for a few pictures, in [-1, 1], on the CPU."""
+        """Return the generator's output for a few pictures, in [-1, 1], on the CPU."""
         like = self.generator.parameters()[0].data
         batch = with_holes(pixels, masks, corners, self.holes)
         return to_cpu(self.predict(np.asarray(batch.context, dtype=like.dtype, like=like)))
@@ -134,7 +134,7 @@ class Filler:
     def _squares(
         self, batch: Sequence[windows.Window], patched: np.ndarray, mask: np.ndarray
     ) -> Iterator[np.ndarray]:
-        """For each window what it shows (size, size, 3), its hole filled."""
+        """Yield for each window its content (size, size, 3) with the hole filled."""
         size = self.holes.size
         pixels = np.stack([windows.scaled(w.cut(patched), size) for w in batch])
         missing = np.stack([_shrunk(w.cut(mask), size) for w in batch])
@@ -151,7 +151,7 @@ class Filler:
             yield windows.fitted(square, pixels[i], own, known)
 
     def about(self) -> dict[str, Any]:
-        """What `load` needs besides the parameters; fit for JSON."""
+        """Return what `load` needs besides the parameters, as JSON types."""
         return asdict(Description(self.net, self.holes.kind, self.holes.overlap, self.width))
 
     def save(self, path: str | Path, *, dtype: Any = np.float32, **more: Any) -> None:
@@ -189,7 +189,7 @@ class Filler:
 
 @dataclass(frozen=True)
 class Description:
-    """What a file says of its generator."""
+    """The description of the generator in a file."""
 
     model: Annotated[str, OneOf("context-encoder")] = field(default="context-encoder", init=False)
     net: str
@@ -239,7 +239,7 @@ def load(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, 
 
 
 def checksum(path: Path) -> str:
-    """Of a file."""
+    """Return the checksum of a file."""
     return f"{zlib.crc32(path.read_bytes()):08x}"
 
 

@@ -62,7 +62,7 @@ class Holes:
 
     @property
     def whole(self) -> bool:
-        """Whether the generator gives a whole picture."""
+        """Return whether the generator predicts a whole picture."""
         return self.kind in ("block", "region") or (self.kind == "random" and self.bridged)
 
     def choose(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -97,8 +97,10 @@ class Holes:
         return self.masks(places), corners
 
     def weight(self, masks: Array) -> Array:
-        """What each predicted pixel weighs in the loss, where the masks are: (n, size, size, 1), or
-        one square for all, (1, side, side, 1): 1 in the hole, `rim` in the overlap, 0 elsewhere."""
+        """Return the weight of each predicted pixel in the loss for these masks: (n, size, size,
+        1), or one square for all, (1, side, side, 1). It is 1 in the hole, `rim` in the overlap, 0
+        elsewhere.
+        """
         if self.whole:
             near = _near(masks, self.overlap)
             return np.where(masks, 1, self.rim * near)[..., None].astype(np.float32)

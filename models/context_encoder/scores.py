@@ -1,4 +1,4 @@
-"""How good a filling is, in the paper's units, and what the classical methods reach.
+"""The error of a filling in the paper's units, and the classical methods.
 
 Pixels are in [0, 1]. L1 is the mean of |x - y| over the pixels of the hole, L2 that of (x - y)^2,
 both in percent; the PSNR is 10 log10(1 / L2). Each is taken for each picture, then averaged: so it
@@ -33,7 +33,7 @@ def hole_scores(clean: np.ndarray, filled: np.ndarray, masks: np.ndarray) -> dic
 
 
 def picture_scores(clean: np.ndarray, filled: np.ndarray, mask: np.ndarray) -> dict[str, float]:
-    """As `hole_scores` for one picture (H, W, 3), and over all of it PSNR ("whole") and SSIM."""
+    """Return `hole_scores` of one picture (H, W, 3), with its whole PSNR ("whole") and SSIM."""
     scores = hole_scores(clean[None], filled[None], mask[None])
     return {k: float(v) for k, v in scores.items()} | {
         "whole": psnr(clean, filled),

@@ -1,4 +1,4 @@
-"""What a context encoder's training depends on, and how far it has come."""
+"""The settings of a context encoder's training, and its progress."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Share = Annotated[float, Range(0, 1)]
 
 @dataclass(frozen=True)
 class Settings:
-    """What is trained, and how. Fit for JSON by `as_dict`.
+    """The settings of a training; `as_dict` returns JSON types.
 
     adversarial: the share of the adversarial loss; 0 trains without a discriminator. The rates are
     the paper's, the generator's ten times the discriminator's; the course report has 2e-4 for both.
@@ -63,7 +63,9 @@ REPORT = Settings(
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a checkpoint's training has come, and the states of its two generators."""
+    """The progress of a training in a checkpoint, and the states of its two generators of random
+    numbers.
+    """
 
     step: Annotated[int, Range(0, 10**12)]
     steps: Annotated[int, Range(1, 10**12)]

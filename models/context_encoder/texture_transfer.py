@@ -75,5 +75,5 @@ def _described(coarse: np.ndarray, corners: np.ndarray, side: int) -> np.ndarray
 
 
 def _nearest(queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """For each query (n, F) the index of the key (m, F) at the least distance."""
+    """Return for each query (n, F) the index of the nearest key (m, F)."""
     return (np.square(keys).sum(axis=1) - 2 * queries @ keys.T).argmin(axis=1)

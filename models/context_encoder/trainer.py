@@ -27,9 +27,10 @@ CHECK_EVERY = 20  # steps between looks at the losses, each of which waits for t
 
 
 class Losses(NamedTuple):
-    """What one step has measured: losses, and which share of the real pictures, and of the
-    predictions, the discriminator took for what they are. Numbers on the device; None of the
-    discriminator where the generator learns alone."""
+    """The losses of one step, and the shares of real pictures and of predictions that the
+    discriminator recognised. The numbers are on the device. The discriminator's are None where the
+    generator learns alone.
+    """
 
     d_loss: Any = None
     reconstruction: Any = None
@@ -137,9 +138,10 @@ class Trainer:
         return Losses(**measured)
 
     def turns(self, share: float, *arrays: Array) -> Iterator[Turn]:
-        """What the players have to learn from a batch, given as its arrays: the discriminator
-        first, then the generator, against the discriminator that has learnt it. Without a share of
-        the adversarial loss the generator learns alone.
+        """Return the two turns of a step for a batch, given as its arrays.
+
+        The discriminator learns first, then the generator against it. Without an adversarial loss
+        the generator learns alone.
 
         The prediction serves both. The discriminator takes it as a plain array, so that no gradient
         reaches the generator; the second turn asks only for the generator's.
@@ -157,7 +159,7 @@ class Trainer:
         yield Turn(self.g_optimizer, gradients(loss, self.learning), measured)
 
     def discriminators_turn(self, batch: Batch, shown: Array) -> Turn:
-        """What is real is 1, what is predicted 0."""
+        """Train the discriminator: real is 1, predicted is 0."""
         real, fake = self.judged(batch.target, batch), self.judged(shown, batch)
         loss = losses.discriminator(real, fake)
         right = {"d_real": (real.data > 0).mean(), "d_fake": (fake.data < 0).mean()}
@@ -169,7 +171,9 @@ class Trainer:
         return self.discriminator(shown)
 
     def _shown(self, prediction: Tensor, batch: Batch) -> Tensor:
-        """What the discriminator sees: a predicted square, or the picture with its hole filled."""
+        """Return the discriminator's input: a predicted square, or the picture with its hole
+        filled.
+        """
         if not self.filler.holes.whole:
             return prediction
         given = (batch.weight > 0).astype(batch.weight.dtype)

@@ -91,7 +91,7 @@ def grid(rows: list[np.ndarray], *, gap: int = 4) -> np.ndarray:
 
 
 def steps_in(minutes: float, make: Callable[[int], Trainer]) -> int:
-    """How many steps fit into so many minutes here: a few are tried and timed."""
+    """Return the number of steps that fit into these minutes, by timing a few steps."""
     trial, clock = make(TRIAL), []
     for _ in trial.run():
         trial.device.synchronize()

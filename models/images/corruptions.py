@@ -1,4 +1,4 @@
-"""What spoils a picture: Gaussian noise, salt and pepper, and text written over it line by line.
+"""Degradations of a picture: Gaussian noise, salt and pepper, and lines of text.
 
 The noises work on NumPy and on CuPy arrays of any shape, so that training can draw fresh noise on
 its device. Text is drawn by Pillow, on the CPU, in fonts that come with matplotlib: the DejaVu

@@ -96,8 +96,6 @@ def read(path: str | Path) -> Picture:
                     raise PictureError(
                         f"{path}: has {frames} frames; expected a still picture, save one of them"
                     )
-                if 0 in image.size:
-                    raise PictureError(f"{path}: is {image.size}; expected at least one pixel")
                 if image.width * image.height > max(_SMALL, _FLAT * size):
                     raise PictureError(
                         f"{path}: says that {size} bytes are {image.width}x{image.height} pixels; "
@@ -183,8 +181,10 @@ def find(paths: Iterable[str | Path]) -> list[tuple[Path, Path]]:
 
 
 def evenly(items: Sequence[Any], most: int | None) -> list[Any]:
-    """So many of them, or all if there are no more, evenly spread: names that begin alike, such as
-    those of a kind of pictures, stand together."""
+    """Return `count` of the files, evenly spread, or all of them if there are fewer.
+
+    Files of one kind often have names that begin alike, and stand together.
+    """
     if most is None or len(items) <= most:
         return list(items)
     return [items[i] for i in np.linspace(0, len(items) - 1, most).astype(int)]

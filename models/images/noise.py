@@ -94,8 +94,9 @@ class NoiseCurve:
 
 
 def rounding_step(pixels: np.ndarray) -> float:
-    """How far the numbers of a picture (H, W, C) lie apart, in grey levels of 255: 1 where 8 bits
-    hold all of them, as in most files, else 1 / 257, as 16 bits do."""
+    """Return the distance between neighbouring values of a picture (H, W, C) in grey levels of 255:
+    1 if 8 bits hold all its values, else 1 / 257, as for 16 bits.
+    """
     levels = pixels * 255
     return 1.0 if np.abs(levels - np.rint(levels)).max(initial=0) < 1e-3 else 1 / 257
 

@@ -19,7 +19,8 @@ from minidl import kernels
 
 
 def positions(length: int, size: int, stride: int) -> np.ndarray:
-    """Where patches start along a side of `length` pixels: 0, stride, 2 stride, ..., length - size.
+    """Return the first pixels of the patches along a side of `length`: 0, stride, 2 stride, ...,
+    length - size.
 
     The last patch ends at the border whatever the stride, so that everything is covered.
     """

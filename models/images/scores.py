@@ -1,4 +1,4 @@
-"""How good a repair is, how noisy a picture is, and what the classical methods reach.
+"""The quality of a repair, the noise of a picture, and the classical methods.
 
 `psnr` and `estimate_sigma` work on NumPy and on CuPy arrays, the others on NumPy's only.
 """

@@ -1,4 +1,4 @@
-"""What an SSDA learns to undo: damage that is drawn anew for each batch of patches.
+"""The degradations that an SSDA learns to remove, drawn afresh for each batch of patches.
 
     Noise   x = y + sigma / 255 times standard normal noise, not clipped, as in the paper's eq. 1
     Text    x = (1 - a) y + a c: a letter's coverage a and its line's colour c, from sheets of text

@@ -26,7 +26,7 @@ SQUARED_ERRORS = {"half-sum": losses.half_squared_error, "mean": losses.mean_squ
 
 @dataclass(frozen=True)
 class Penalty:
-    """What eq. 6 and 7 add to the squared error, and which convention that error follows."""
+    """The penalties that eq. 6 and 7 add to the squared error, and the convention of that error."""
 
     error: Annotated[str, OneOf(*SQUARED_ERRORS)] = "half-sum"  # the paper's
     beta: Annotated[float, Range(0, 1e6)] = 0.0  # weight of the sparsity

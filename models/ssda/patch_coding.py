@@ -1,4 +1,4 @@
-"""How patches of pixels become a network's inputs and targets, and how outputs become pixels.
+"""Patches of pixels as inputs and targets of a network, and outputs as pixels.
 
 Damaged patches x and clean ones y are (N, P): squares of P pixels in [0, 1].
 """
@@ -37,11 +37,11 @@ class Coding:
         schema.check(self)
 
     def sizes(self, pixels: int) -> tuple[int, int]:
-        """How many inputs and outputs a network for patches of so many pixels has."""
+        """Return the numbers of inputs and outputs of a network for patches of `pixels` pixels."""
         return pixels, pixels
 
     def centres(self, x: Array) -> Array:
-        """What is taken away from the patches x (N, P): (N, 1)."""
+        """Return the values that are subtracted from the patches x (N, P): (N, 1)."""
         return np.mean(x, axis=1, keepdims=True) if self.centre else x[:, :1] * 0
 
     def input(self, x: Array, centres: Array) -> Array:
@@ -53,7 +53,7 @@ class Coding:
         return found
 
     def target(self, x: Array, y: Array, centres: Array) -> Array:
-        """What a network's output for x should be, (N, P)."""
+        """Return the network's target for the patches x, (N, P)."""
         if not self.centre:
             return y
         return np.clip(0.5 + self.contrast * (y - centres), self.margin, 1 - self.margin)
@@ -89,7 +89,7 @@ class TextCoding:
         schema.check(self)
 
     def sizes(self, pixels: int) -> tuple[int, int]:
-        """How many inputs and outputs a network for patches of so many pixels has."""
+        """Return the numbers of inputs and outputs of a network for patches of `pixels` pixels."""
         rim, odd = divmod(math.isqrt(pixels) - self.inner, 2)
         if rim < 0 or odd:
             raise ValueError(
@@ -113,14 +113,14 @@ class TextCoding:
         return np.concatenate([self.gain * (x - centres), white, even], axis=1)
 
     def target(self, x: Array, y: Array, centres: Array) -> Array:
-        """What a network's output for x should be, (N, 2 Q): text or not, and clean pixels."""
+        """Return the network's target for the patches x, (N, P)."""
         x, y = self._middle(x), self._middle(y)
         text = (abs(x - y) > self.visible).astype(x.dtype)
         both = np.concatenate([text, 0.5 + self.contrast * (y - centres)], axis=1)
         return np.clip(both, self.margin, 1 - self.margin)
 
     def text(self, output: Array) -> Array:
-        """How surely text is on the inner pixels, (N, Q) in [0, 1]."""
+        """Return the network's certainty of text on the inner pixels, (N, Q) in [0, 1]."""
         sureness = (np.split(output, 2, axis=1)[0] - self.margin) / (1 - 2 * self.margin)
         return np.clip(sureness, 0, 1)
 

@@ -1,4 +1,4 @@
-"""How to train an SSDA: the recipe that works, the paper taken literally, and how it is misread.
+"""Recipes to train an SSDA: one that works, the paper taken literally, and misreadings of it.
 
 The paper gives beta, rho, lambda, K = 2, hidden layers of five times the input, and L-BFGS. It does
 not give the size of a patch, how many there are, how long to train, how to begin, or how pixels are

@@ -185,15 +185,17 @@ class Restorer:
         return repaired
 
     def filters(self) -> np.ndarray:
-        """What each unit of the first layer looks for in a patch, (P, H): its slopes dh/dx at a
-        flat one. Those of units that never answer are next to nothing, whatever their weights."""
+        """Return the pattern that each unit of the first layer responds to, (P, H): its slopes
+        dh/dx at a flat patch. A unit that never responds has slopes near 0, whatever its weights
+        are.
+        """
         encoder = self.network.autoencoders[0].encoder
         w, b = to_cpu(encoder.w.data), to_cpu(encoder.b.data)
         h = 1 / (1 + np.exp(-b))
         return w[: self.patch**2] * (h * (1 - h))  # there may be other inputs after the pixels
 
     def about(self) -> dict[str, Any]:
-        """What `load` needs besides the parameters; fit for JSON."""
+        """Return what `load` needs besides the parameters, as JSON types."""
         hidden = tuple(a.encoder.b.shape[0] for a in self.network.autoencoders)
         said = Description(self.patch, hidden, self.coding, self.damage)
         return {**asdict(said), "hidden": list(hidden)}
@@ -205,7 +207,9 @@ class Restorer:
 
     @classmethod
     def load(cls, path: str | Path, *, device: Device = CPU) -> Restorer:
-        """To be used, not to be trained further: the network is `freeze_weights`.
+        """Load a restorer for use.
+
+        Its network is `freeze_weights`, so it cannot be trained further.
 
         Raises CheckpointError for a file that is missing, damaged, or of another model.
         """
@@ -226,7 +230,7 @@ class Restorer:
 
 @dataclass(frozen=True)
 class Description:
-    """What a file says of its network."""
+    """The description of the network in a file."""
 
     model: Annotated[str, OneOf("ssda")] = field(default="ssda", init=False)
     patch: Patch
@@ -236,7 +240,7 @@ class Description:
 
     @classmethod
     def of(cls, path: str | Path, about: dict[str, Any]) -> Description:
-        """Of a checkpoint's description. Raises CheckpointError, which names the file."""
+        """Return the description in a checkpoint. Raises CheckpointError, which names the file."""
         if about.get("model") != "ssda":
             kind = reprlib.repr(about.get("model"))
             raise checkpoint.CheckpointError(

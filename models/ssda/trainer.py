@@ -133,7 +133,7 @@ class Trainer:
 
     @property
     def _renewal(self) -> int:
-        """How many steps are taken on one batch."""
+        """Return the number of steps that are taken on one batch."""
         return self.recipe.renew or self.stages[self.stage].steps
 
     def _take_step(self, stage: Stage) -> None:
@@ -255,7 +255,8 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a checkpoint's training has come, and the state of its generator."""
+    """The progress of a training in a checkpoint, and the state of its generator of random numbers.
+    """
 
     stage: Annotated[int, Range(0, 64)]
     step: Annotated[int, Range(0, 10**12)]

@@ -123,7 +123,7 @@ def split(images: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarr
 
 
 def steps_in(minutes: float, make: Callable[[int], Trainer]) -> int:
-    """How many steps fit into so many minutes here: a few of each stage are tried and timed."""
+    """Return the number of steps that fit into these minutes, by timing a few of each stage."""
     trial = make(60)
     clock: dict[str, list[float]] = {}
     for stage in trial.run():

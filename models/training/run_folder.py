@@ -229,7 +229,7 @@ def _check_new(folder: Path) -> None:
 
 
 def _began(config: Path) -> bool:
-    """Whether a config.json is that of a run, which may have stopped at once."""
+    """Return whether a config.json belongs to a training, which may have stopped at once."""
     try:
         return {"model", "data"} <= set(schema.parse(files.read_text(config, most=CONFIG_BYTES)))
     except (OSError, ValueError, TypeError):
@@ -264,12 +264,12 @@ def _read_rows(path: Path, columns: Mapping[str, type] | None) -> list[dict[str,
 
 
 def _ragged(row: Mapping[Any, Any]) -> bool:
-    """Whether a row has more or fewer cells than there are names."""
+    """Return whether a row has more or fewer cells than there are names."""
     return None in row or None in row.values()
 
 
 def _fits(row: Mapping[str, Any], columns: Mapping[str, type]) -> bool:
-    """Whether a row has these columns in this order, and numbers, or nothing, where they are."""
+    """Return whether a row has these columns in this order, with numbers or nothing in them."""
     return list(row) == list(columns) and all(
         kind is str or row[name] == "" or isinstance(row[name], int | float)
         for name, kind in columns.items()

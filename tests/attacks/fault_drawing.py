@@ -50,8 +50,12 @@ class Fault:
 
     @property
     def reason(self) -> str:
-        """Why no test can see it; empty where one should."""
-        return UNSEEN.get((self.path, self.before, self.after), "")
+        """Return why no test can see the fault; empty if one should."""
+        line = (ROOT / self.path).read_text().splitlines()[self.line - 1]
+        for (text, before, after), reason in UNSEEN.get(self.path, {}).items():
+            if (before, after) == (self.before, self.after) and text in line:
+                return reason
+        return ""
 
 
 def faults_of(path: Path) -> list[Fault]:
@@ -74,6 +78,8 @@ def _nodes(tree: ast.AST, constants: bool = False) -> Iterator[ast.expr | ast.st
         for child in value if isinstance(value, list) else [value]:
             if not isinstance(child, ast.AST) or isinstance(child, ast.JoinedStr):
                 continue
+            if isinstance(child, ast.keyword) and child.arg == "strict":
+                continue  # what is zipped is of one length
             if constants and isinstance(tree, ast.Module) and isinstance(child, ast.Assign):
                 continue
             if isinstance(child, ast.FunctionDef) and child.name in ("__repr__", "_kinds"):

@@ -143,7 +143,7 @@ def denoise(
 
 
 def _cover(length: int, stride: int) -> np.ndarray:
-    """How many patches cover each pixel along a side."""
+    """Return the number of patches that cover each pixel along a side."""
     cover = np.zeros(length)
     for start in positions(length, SIDE, stride):
         cover[start : start + SIDE] += 1

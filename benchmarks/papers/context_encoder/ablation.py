@@ -1,4 +1,4 @@
-"""What each part of the recipe does: short trainings that differ in one thing."""
+"""The effect of each part of the recipe: short trainings that differ in one thing."""
 
 from __future__ import annotations
 

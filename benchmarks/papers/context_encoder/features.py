@@ -41,7 +41,7 @@ class AutoEncoderTrainer(Trainer):
 
 @dataclass(frozen=True)
 class Described:
-    """What describes the pictures, and whether their middle is hidden from it."""
+    """A description of the pictures by features; their middle may be hidden from it."""
 
     trainer: type[Trainer] | None
     steps: int

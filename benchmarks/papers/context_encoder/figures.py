@@ -87,7 +87,7 @@ def gradient_energy(pictures: np.ndarray, masks: np.ndarray) -> float:
 
 
 def sharpness(plan: Plan, parts: Parts) -> list[Block]:
-    """What the adversarial loss gives, and what it costs."""
+    """Show the gain and the cost of the adversarial loss."""
     models = {
         "reconstruction only": Weights.load(PLAIN, plan.place),
         "reconstruction + adversarial": Weights.load(ADVERSARIAL, plan.place),

@@ -79,7 +79,7 @@ def nearest(plan: Plan, parts: Parts, name: str) -> dict[str, list[int]]:
 
 
 def neighbours(plan: Plan, parts: Parts) -> list[Block]:
-    """Some test pictures with a hole, and beside each its nearest training pictures."""
+    """Show test pictures with a hole, and beside each its nearest training pictures."""
     some = np.linspace(0, len(plan.test) - 1, SHOWN).astype(int)
     masks, _ = plan.masks(SHOWN, plan.holes)
     damaged = np.where(masks[..., None], MEAN_COLOUR, plan.test.clean[some])

@@ -1,4 +1,4 @@
-"""What is to be reproduced of paper 2, on what, at what length."""
+"""The plan of paper 2's pages: methods, pictures, lengths."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Photographs:
 
     @classmethod
     def read(cls, files: list[tuple[Path, Path]]) -> Photographs:
-        """Of these (path, name)."""
+        """Return the photographs of these (path, name)."""
         pixels = [square(path, SIZE) for path, _ in files]
         return cls(tuple(str(name) for _, name in files), np.stack(pixels))
 
@@ -45,7 +45,7 @@ class Photographs:
 
     @property
     def clean(self) -> np.ndarray:
-        """In [0, 1], float32."""
+        """Return the pictures as float32 in [0, 1]."""
         return self.pixels / np.float32(255)
 
     @cached_property
@@ -55,7 +55,7 @@ class Photographs:
 
     @property
     def kinds(self) -> np.ndarray:
-        """What each shows: its name up to the first underscore."""
+        """Return the class of each picture: its name up to the first underscore."""
         return np.array([Path(name).name.split("_")[0] for name in self.names])
 
 
@@ -82,12 +82,13 @@ class Plan:
 
     @cached_property
     def test(self) -> Photographs:
-        """What is scored."""
+        """Return the pictures that are scored."""
         return Photographs.read(evenly(find([self.data]), 12 if self.quick else None))
 
     @cached_property
     def shown(self) -> Photographs:
-        """What is shown: some of what is scored, or photographs that come along."""
+        """Return the pictures that are shown: some that are scored, or photographs of the package.
+        """
         if not self.publishable:
             some = np.array(evenly(range(len(self.test)), SHOWN))
             return Photographs(tuple(self.test.names[i] for i in some), self.test.pixels[some])
@@ -96,17 +97,17 @@ class Plan:
 
     @property
     def of(self) -> str:
-        """Whose pictures `shown` are, if they are not ours to pass on."""
+        """Return the source of `shown`, if its pictures are not ours to publish."""
         return "" if self.publishable else FOLDERS
 
     @cached_property
     def known(self) -> Photographs:
-        """What is learned from: without the pictures held out for `validation`."""
+        """Return the training pictures, without those held out for `validation`."""
         return self._of(0, 300 if self.quick else None)
 
     @cached_property
     def validation(self) -> Photographs:
-        """What short trainings are compared on: some of the training folder, never trained on."""
+        """Return pictures of the training folder that are held out to compare short trainings."""
         return self._of(1, 12 if self.quick else None)
 
     def _of(self, which: int, most: int | None) -> Photographs:
@@ -139,13 +140,14 @@ class Weights:
         return cls(path, Filler.load(path, device=place))
 
     def settings(self) -> dict[str, Any]:
-        """What numbers that are made with this model depend on; fit for JSON."""
+        """Return the settings on which numbers made with this model depend, as JSON types."""
         return {"weights": self.path.stem, "check": f"{zlib.crc32(self.path.read_bytes()):08x}"}
 
 
 def features(filler: Filler, pictures: np.ndarray, *, hidden: bool) -> np.ndarray:
-    """What the bottleneck says of pictures (N, SIZE, SIZE, 3) uint8: (N, 16 C), the means over
-    squares of 2 x 2 of its 8 x 8 places. hidden: whether it sees holes as in its training."""
+    """Return the bottleneck's features of pictures (N, SIZE, SIZE, 3) uint8: (N, 16 C), the means
+    over squares of 2 x 2 of its 8 x 8 positions. If `hidden`, it sees holes as in its training.
+    """
     generator, holes = filler.generator.train(False), filler.holes
     found = []
     for start in range(0, len(pictures), TOGETHER):

@@ -1,4 +1,4 @@
-"""What the pages of both papers share: sections one after another, how they came about, files."""
+"""The assembly of a page: sections one after another, a note on their origin, files."""
 
 from __future__ import annotations
 

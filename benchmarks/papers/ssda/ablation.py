@@ -62,7 +62,7 @@ def noisy(test: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def mean_psnr(test: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> float:
-    """In dB."""
+    """Return the mean PSNR in dB."""
     return statistics.mean(psnr(t, o) for t, o in zip(test, others, strict=True))
 
 

@@ -39,7 +39,7 @@ Repair = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Condition:
-    """What is written over the pictures: heights in pixels, names of font and colour groups."""
+    """A condition of the text: heights in pixels, groups of fonts and of colours."""
 
     sizes: tuple[int, int]
     fonts: str

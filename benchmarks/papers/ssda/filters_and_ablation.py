@@ -1,4 +1,4 @@
-"""What the networks have learned, why the paper fails for people, and what it leaves out."""
+"""The learned filters, the reasons why the paper fails for people, and its omissions."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def ablated(plan: Plan, parts: Parts) -> list[Block]:
 
 
 def left_out(plan: Plan, parts: Parts) -> list[Block]:
-    """What the paper does not say, with the ablation's numbers where there are some."""
+    """Show what the paper does not say, with the ablation's numbers where there are some."""
     blocks: list[Block] = [
         Text(
             "The paper gives the losses (eq. 6 and 7), beta, rho and lambda, hidden layers of five "

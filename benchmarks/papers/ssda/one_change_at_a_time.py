@@ -1,4 +1,4 @@
-"""What the paper leaves out, and what each choice costs: one change to a small recipe at a time.
+"""The cost of each choice that the paper leaves open: one change to a small recipe at a time.
 
 All networks are small and trained for the same few thousand steps, on the folder of photographs
 given and scored on pictures of it that are held out: never on those of table 1.
@@ -36,7 +36,10 @@ NO_PENALTY = (Penalty(), Penalty())
 
 @dataclass(frozen=True)
 class Choice:
-    """What is changed, and to what; where there is another level, the first of it is its base."""
+    """One change of the recipe.
+
+    If it has another level, the first choice of that level is its base.
+    """
 
     about: str
     name: str
@@ -50,7 +53,7 @@ class Choice:
         return f"{self.about}: {self.name}"
 
     def settings(self) -> dict[str, Any]:
-        """What its score depends on; fit for JSON."""
+        """Return the settings on which its score depends, as JSON types."""
         return {
             "recipe": self.recipe.as_dict(),
             "steps": self.steps,
@@ -60,8 +63,9 @@ class Choice:
 
 
 def _deep(*hidden: int) -> Recipe:
-    """So many auto-encoders, each pre-trained for a tenth of the time; weak penalties in the
-    first."""
+    """Return a recipe of `count` auto-encoders, each pre-trained for a tenth of the time, with weak
+    penalties in the first.
+    """
     more = len(hidden) - 1
     return replace(
         BASE,

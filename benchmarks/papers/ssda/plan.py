@@ -1,4 +1,4 @@
-"""What is to be reproduced, on what, and at what length."""
+"""The plan of paper 1's pages: weights, pictures, lengths."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Plan:
 
     @property
     def count(self) -> int | None:
-        """How many pictures of a collection are used; None: all."""
+        """Return the number of pictures of a collection that are used; None for all."""
         return 2 if self.quick else None
 
 
@@ -55,6 +55,6 @@ class Weights:
         return self.path.stem
 
     def settings(self) -> dict[str, Any]:
-        """What numbers that are made with this model depend on; fit for JSON."""
+        """Return the settings on which numbers made with this model depend, as JSON types."""
         check = f"{zlib.crc32(self.path.read_bytes()):08x}"
         return {"weights": self.name, "check": check, "stride": STRIDE}

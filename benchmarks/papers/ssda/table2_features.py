@@ -45,7 +45,7 @@ def corruptions(*, test: bool) -> dict[str, Corrupt]:
 
 @dataclass(frozen=True)
 class Training:
-    """How long a denoising auto-encoder is trained, and with what."""
+    """The length and the sizes of a denoising auto-encoder's training."""
 
     hidden: int = 500
     steps: int = 3000
@@ -84,7 +84,7 @@ class Split:
 
 
 def split(digits: np.ndarray, labels: np.ndarray, share: float, rng: np.random.Generator) -> Split:
-    """So that `share` of the digits of each kind is trained on, the rest tested on."""
+    """Split the digits: `share` of each kind for training, the rest for testing."""
     chosen = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         places = rng.permutation(np.flatnonzero(labels == label))
@@ -139,7 +139,7 @@ def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
 
 
 def settings(how: Training, machines: tuple[Machine, ...]) -> dict[str, object]:
-    """What the numbers depend on; fit for JSON."""
+    """Return the settings on which the numbers depend, as JSON types."""
     return {
         "training": asdict(how),
         "machines": [asdict(m) for m in machines],

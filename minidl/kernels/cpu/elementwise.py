@@ -198,7 +198,7 @@ def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _repeats(x: np.ndarray) -> bool:
-    """Whether all rows of x, along its last axis, are one row."""
+    """Return whether all rows of x, along its last axis, are one row."""
     return x.ndim > 1 and x.size > 0 and not any(x.strides[:-1])
 
 

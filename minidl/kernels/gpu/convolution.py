@@ -30,13 +30,15 @@ GEOMETRY = _ints("H", "W", "C", "K", "L", "O", "P", "Q", "stride", "top", "left"
 def is_product(
     size: tuple[int, int], kernel_size: tuple[int, int], stride: int, padding: Pad
 ) -> bool:
-    """Whether the windows are the pictures' own memory, as they lie."""
+    """Return whether the windows are the pictures' own memory, without a copy."""
     return not any(padding) and (kernel_size == size or (kernel_size == (1, 1) and stride == 1))
 
 
 def unrolls(dtype: np.dtype) -> bool:
-    """Whether all other windows are laid out for cuBLAS: for TF32, which our kernels have not.
-    `benchmarks.convolutions` times both ways. Never while a graph is recorded, see `gemm`."""
+    """Return whether windows are laid out for cuBLAS: for TF32, which our kernels do not use.
+
+    `benchmarks.convolutions` times both ways. False while a graph is recorded, see `gemm`.
+    """
     return dtype == np.float32 and tf32() and not is_recording()
 
 

@@ -85,7 +85,7 @@ def adam(
 
 
 def _table(rows: list[list[Array]]) -> np.ndarray:
-    """Where each row's p, g, m and v are, and which blocks work on it."""
+    """Return the addresses of each row's p, g, m and v, and the blocks that work on it."""
     table = np.zeros((), TABLE)
     for i, row in enumerate(rows):
         for name, array in zip("pgmv", row, strict=True):

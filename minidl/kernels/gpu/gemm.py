@@ -20,8 +20,11 @@ STEPS = np.dtype([(name, np.int64) for name in ("batch", "outer", "inner")], ali
 
 
 def by_cublas(a: Array, b: Array) -> bool:
-    """Whether cuBLAS multiplies. Not for a graph, into which CuPy's cuBLAS cannot be recorded; nor
-    for transposed batches, which CuPy copies into order first."""
+    """Return whether cuBLAS multiplies.
+
+    It does not for a graph, into which CuPy's cuBLAS cannot be recorded, nor for transposed
+    batches, which CuPy would copy first.
+    """
     in_order = a.flags.c_contiguous and b.flags.c_contiguous
     return (a.ndim == 2 or in_order) and not is_recording()
 
@@ -66,9 +69,11 @@ def by_tiles(a: Array, b: Array, out: Array | None = None) -> Array:
 
 
 def columns_of(width: int, rows: int, dtype: np.dtype) -> int:
-    """How wide the tiles of a result are, of which so many lie one above the other. Three channels
-    would leave most of a wide one unused; the widest are for float32 alone, where they fit, and
-    are enough for all multiprocessors: there they are up to a quarter faster."""
+    """Return the width of the result's tiles, given the number of tiles above one another.
+
+    Three channels would leave most of a wide tile unused. The widest are for float32 only, and only
+    if there are enough of them for all multiprocessors; they are up to a quarter faster.
+    """
     narrow, middle, wide = COLUMNS
     if width <= narrow:
         return narrow
@@ -77,8 +82,9 @@ def columns_of(width: int, rows: int, dtype: np.dtype) -> int:
 
 
 def parts_of(tiles: int, length: int) -> int:
-    """In how many parts sums of this length are cut, where a launch has so many tiles: enough to
-    keep the GPU busy. By the sizes alone, so that every GPU rounds in the same way."""
+    """Return the number of parts into which sums of this length are cut, given the number of tiles:
+    enough parts to keep the GPU busy. It depends on sizes only, so every GPU rounds alike.
+    """
     return max(1, min(BUSY // max(1, tiles), length // SHORTEST))
 
 

@@ -51,7 +51,7 @@ def source() -> str:
 
 
 def expression(kernel: str, dtype: np.dtype) -> str:
-    """What C++ calls a kernel: "conv2d<float, 64>" for "conv2d<T, 64>"."""
+    """Return a kernel's name in C++: "conv2d<float, 64>" for "conv2d<T, 64>"."""
     return kernel.replace("<T", f"<{TYPES[dtype.char]}") if "<T" in kernel else kernel
 
 
@@ -95,7 +95,7 @@ def contiguous(array: Array) -> Array:
 
 
 def address(array: Array) -> int:
-    """Where the array begins in the GPU's memory."""
+    """Return the address of the array in the GPU's memory."""
     return array.data.ptr
 
 

@@ -49,7 +49,7 @@ def _pairs(words: np.ndarray) -> np.ndarray:
 
 
 def normals(words: np.ndarray, dtype: Any) -> np.ndarray:
-    """As many numbers of mean 0 and deviation 1, two from two uniform ones (Box & Muller 1958)."""
+    """Return numbers of mean 0 and deviation 1, two from two uniform ones (Box & Muller 1958)."""
     u, v = uniforms(words, dtype).reshape(-1, 2).T
     radius, angle = np.sqrt(-2 * np.log(1 - u)), 2 * np.pi * v.astype(np.float64)
     both = radius * np.cos(angle), radius * np.sin(angle)

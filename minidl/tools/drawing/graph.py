@@ -1,4 +1,4 @@
-"""What there is to be seen of a computation: its tensors, their names, values and gradients."""
+"""The content of a drawing: the tensors of a computation, their names, values and gradients."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _terms(graph: Graph) -> list[tuple[int, int, Array]]:
 
 
 def title(box: Box) -> str:
-    """What a box is called: h = sigmoid for a named result, w for a leaf."""
+    """Return a box's title: "h = sigmoid" for a named result, "w" for a leaf."""
     if box.op:
         return f"{box.name} = {box.op}" if box.name else box.op
     return box.name or ("number" if box.is_number else "array")
@@ -154,7 +154,7 @@ def _box(made: Made, name: str) -> Box:
 
 
 def _roles(op: str, count: int) -> Iterable[str]:
-    """What an op calls its inputs: x, w and b of a linear; one input needs no name."""
+    """Return an op's names for its inputs: x, w and b of a linear; one input needs no name."""
     if count < 2 or op not in OPS:
         return [""] * count
     kinds = inspect.Parameter

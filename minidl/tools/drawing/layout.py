@@ -1,4 +1,4 @@
-"""Where the boxes of a graph go: layer by layer, few lines crossing, nothing upon anything else.
+"""The places of a graph's boxes: in layers, with few crossing lines and no overlaps.
 
 Sugiyama, Tagawa & Toda (1981) in four steps: a layer for every box; a stop in every layer that a
 line passes; an order within the layers by barycentres; places that keep lines straight.
@@ -133,8 +133,9 @@ def _ordered(layer: list[int], chains: list[list[int]]) -> list[list[int]]:
 
 
 def _crossings(rows: list[list[int]], above: dict[int, list[int]]) -> int:
-    """How many pairs of lines cross: of their upper ends, read in order of the lower, how many
-    pairs are the wrong way round."""
+    """Return the number of pairs of lines that cross: of the upper ends, read in the order of the
+    lower ends, the number of pairs in the wrong order.
+    """
     total = 0
     for upper, row in pairwise(rows):
         where = {v: k for k, v in enumerate(upper)}
@@ -203,7 +204,7 @@ def _spread(
 
 
 def _ports(places: list[Place], chains: list[list[int]], x: list[float]) -> list[float]:
-    """Where on its box each line ends: side by side, in the order in which they come."""
+    """Return the place on its box where each line ends. Lines lie side by side, in their order."""
     ports = [0.0] * len(chains)
     ends: dict[int, list[int]] = defaultdict(list)
     for i, chain in enumerate(chains):

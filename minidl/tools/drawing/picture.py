@@ -147,7 +147,7 @@ def _box(graph: Graph, i: int, place: Place, shown: Shown | None) -> str:
 
 
 def _roles(graph: Graph) -> list[str]:
-    """What the younger box calls the older, for each edge."""
+    """Return for each edge the name that the younger box gives to the older."""
     return [role for box in graph.boxes for role in box.roles]
 
 

@@ -1,4 +1,4 @@
-"""What a tensor remembers of how it was made: the only file here that knows how it does so."""
+"""The history of a tensor as a drawing needs it. Only this file knows how a tensor stores it."""
 
 from __future__ import annotations
 

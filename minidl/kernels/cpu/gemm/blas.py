@@ -22,7 +22,7 @@ NAMES = {"scipy_{}_64_": np.int64(0), "{}_64_": np.int64(0), "scipy_{}_": np.int
 
 @functools.cache
 def gemm(dtype: np.dtype) -> tuple[int, Any, Any]:
-    """Where sgemm or dgemm is, 1 in the type of its numbers, and 0 in that of its counts."""
+    """Return (address of sgemm or dgemm, 1 in its type of numbers, 0 in its type of counts)."""
     name = {"float32": "sgemm", "float64": "dgemm"}[dtype.name]
     loaded = ThreadpoolController().select(internal_api="openblas").lib_controllers  # in any order
     for pattern, count in NAMES.items():

@@ -1,4 +1,4 @@
-"""How the loops of this folder are compiled.
+"""Compilation of the loops of this folder by Numba.
 
 Three things decide whether such a loop is fast: `error_model="numpy"` (Python's own check for
 division by zero stops vectorisation), an exponential without branches or calls, and no number of
@@ -77,11 +77,14 @@ class _Whole(JITCodeLibrary):
 
 
 class _Part(_Whole):
-    """What other code alone calls, which links it in. It is optimised there, and has no machine
-    code of its own: another eighth of the time."""
+    """A library for functions that only compiled code calls.
+
+    Their callers link and optimise them, so they need no machine code of their own. That saves an
+    eighth of the time.
+    """
 
     def _optimize_final_module(self) -> None:
-        """Nor now."""
+        """Do nothing: the caller's library optimises."""
 
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()
@@ -93,7 +96,9 @@ class _Part(_Whole):
 
     @property
     def codegen(self) -> Any:
-        """Whom Numba tells what Python's way in needs to know; here there is none."""
+        """Return an object that ignores the settings of the wrapper for Python, which does not
+        exist.
+        """
         return self
 
     def set_env(self, name: str, env: Any) -> None:
@@ -182,9 +187,11 @@ def jit(loop: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def device_function(loop: Callable[..., Any]) -> Any:
-    """Likewise for a loop that Python must not call: compiled ones alone do, and are kept with it.
-    It has no way in from Python, which would have to be compiled as well; nor is it compiled once
-    more for each number that a call has written out."""
+    """Return a function that only compiled loops call; its code is kept with theirs.
+
+    It has no wrapper for calls from Python, which would have to be compiled too. It is not compiled
+    again for each literal number in a call.
+    """
     options: dict[str, Any] = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     made = njit(pipeline_class=_OfPart, **options)(loop)
     template = made.get_call_template

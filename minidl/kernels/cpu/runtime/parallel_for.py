@@ -76,7 +76,7 @@ def _read(typing, board, k):
 
 @intrinsic
 def _write(typing, board, k, value):
-    """What was written before it is there for all who read this."""
+    """Write a word. Threads that read it also see everything that was written before it."""
 
     def generate(context, builder, signature, values):
         builder.store_atomic(values[2], _word(builder, values), "release", 8)
@@ -127,10 +127,9 @@ def _borrowed(context, builder, kind, value):
     each slice, and it may be gone before the job is done."""
     if isinstance(kind, types.BaseTuple):
         kinds: Any = kind
-        values = zip(kinds.types, cgutils.unpack_tuple(builder, value), strict=True)
-        return context.make_tuple(
-            builder, kind, [_borrowed(context, builder, *one) for one in values]
-        )
+        one = functools.partial(_borrowed, context, builder)
+        values = list(map(one, kinds.types, cgutils.unpack_tuple(builder, value)))
+        return context.make_tuple(builder, kind, values)
     if not isinstance(kind, types.Array):
         return value
     array = context.make_array(kind)(context, builder, value)
@@ -140,8 +139,11 @@ def _borrowed(context, builder, kind, value):
 
 
 def _job_of(loop: Any) -> Any:
-    """For a loop, an intrinsic: it writes the loop's arguments but the last down where it is told,
-    and gives the address of code that calls it with them and a part."""
+    """Return an intrinsic for a loop.
+
+    It stores the loop's arguments except the last at an address, and returns the address of code
+    that calls the loop with them and a part.
+    """
 
     @intrinsic
     def job(typing, place, arguments):

@@ -62,7 +62,7 @@ _setting = threading.RLock()  # the counts; by one of them at a time
 
 
 def _processors() -> int:
-    """How many this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -79,7 +79,10 @@ _count = _available()
 
 
 def num_threads() -> int:
-    """How many threads kernels use. The same number gives the same results, bit for bit."""
+    """Return the number of threads that kernels use.
+
+    Equal numbers give equal results, bit for bit.
+    """
     return _count
 
 
@@ -200,7 +203,7 @@ def _keep_off() -> None:
 
 def _serve(shared: _Words) -> None:
     bed = threading.Lock()
-    bed.acquire()
+    bed.acquire()  # taken, so that the next acquire sleeps
     while True:
         heard = _announced
         board.serve(shared.place, SPIN_COUNT)
