@@ -405,7 +405,7 @@ print("PSNR over the hole, dB   mean colour   membrane   context encoder   and a
 for row, (name, picture) in zip(axes, photographs.items(), strict=True):
     given = picture.copy()
     given[mask] = picture[~mask].mean(axis=0)
-    smooth = context_encoder.membrane.skin(picture, mask, ~mask)
+    smooth = context_encoder.laplace.skin(picture, mask, ~mask)
     ours = [filler.fill(picture, mask) for filler in (without, with_adversary)]
     results = [given, smooth, *ours, picture]
     score = [-10 * np.log10(((r[mask] - picture[mask]) ** 2).mean()) for r in results[:-1]]

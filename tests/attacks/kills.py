@@ -30,12 +30,12 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
 # The real command line without the plots of each report, which would take most of the time.
 CODE = (
     "import signal, sys, minidl.models.cli as cli\n"
-    "def run(options, run=cli._run):\n"
+    "def run(*arguments, run=cli._exit_code):\n"
     "    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})\n"
     "    import minidl.models.plots as p\n"
     "    p.filters = p.curves = p.side_by_side = lambda *a, **k: None\n"
-    "    return run(options)\n"
-    "cli._run = run\n"
+    "    return run(*arguments)\n"
+    "cli._exit_code = run\n"
     "sys.exit(cli.main())"
 )
 TRAININGS = {
