@@ -101,8 +101,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "context_encoder.inpainter.Filler.load": {"mirror": False, "texture": False},
     "context_encoder.inpainter.Filler.new": {"width": 1.0, "rim": 10.0},
     "context_encoder.masks.Holes": {"overlap": 0, "rim": 10.0, "bridged": False},
-    "context_encoder.networks.Architecture": {"bridged": False},
-    "context_encoder.networks.CompactGenerator": {"size": 128, "blocks": 4, "linked": True},
+    "context_encoder.networks.architecture.Architecture": {"bridged": False},
+    "context_encoder.networks.compact.CompactGenerator": {"size": 128, "blocks": 4, "linked": True},
     "context_encoder.networks.build": {"whole": False, "width": 1.0},
     "context_encoder.settings.Settings": {
         "net": "compact", "mask": "centre", "overlap": 4, "adversarial": 0.001,
