@@ -16,7 +16,7 @@ from minidl import checkpoint
 from minidl.device import Device
 from minidl.models.cli import context_encoder, evaluate, main
 from minidl.models.context_encoder import Filler, inpainter, scores
-from minidl.models.context_encoder.windows import _part, fitted, mirrored, windows
+from minidl.models.context_encoder.windows import _part, fitted, mirrored, scaled, windows
 from minidl.models.images.files import read, write
 from minidl.models.images.samples import photograph
 
@@ -155,6 +155,20 @@ def test_the_seam_closes():
 def test_mirrored_indices():
     assert mirrored(-3, 5, 4).tolist() == [2, 1, 0, 0, 1]
     assert mirrored(2, 8, 3).tolist() == [2, 2, 1, 0, 0, 1, 2, 2]
+
+
+@pytest.mark.parametrize("side", [8, 32])
+def test_a_scaled_picture_has_the_same_shapes(side: int):
+    """A ramp stays the ramp of the new pixels' centres, away from the border, in every channel."""
+    ramp = np.broadcast_to((np.arange(16, dtype=np.float32) + 0.5) / 16, (16, 16))
+    picture = np.stack([ramp, 0.5 * ramp.T, 1 - ramp], axis=-1)
+    result = scaled(picture, side)
+    expected = np.broadcast_to((np.arange(side, dtype=np.float32) + 0.5) / side, (side, side))
+    inner = (slice(side // 4, -side // 4), slice(side // 4, -side // 4))
+    expected = np.stack([expected, 0.5 * expected.T, 1 - expected], axis=-1)
+    assert result.shape == (side, side, 3) and result.dtype == np.float32
+    np.testing.assert_allclose(result[inner], expected[inner], atol=1e-5)
+    np.testing.assert_array_equal(scaled(picture, 16), picture)
 
 
 @pytest.mark.parametrize("kind", ["centre", "region"])

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from minidl.models import signals
 from minidl.models.signals import ASKING, Stopped, exit_code, heeded, stoppable
 
 
@@ -111,3 +112,10 @@ def test_a_terminal_that_was_closed_is_no_longer_written_to(
         assert os.write(terminal, b"to nobody") == 9
     assert asked.number == signal.SIGHUP
     os.close(terminal)
+
+
+def test_a_closed_output_is_no_terminal() -> None:
+    end, other = os.pipe()
+    os.close(end)
+    os.close(other)
+    assert not signals._is_terminal(end)

@@ -130,6 +130,13 @@ UNSEEN: dict[str, dict[tuple[str, str, str], str]] = {
     "minidl/kernels/cpu/runtime/threadpool.py": {
         ("bed.acquire()  #", "bed.acquire()", "pass"): "a thread looks once more before it sleeps",
     },
+    "minidl/kernels/cpu/conv/filter_transform.py": {
+        (
+            "flat = dw.shape, dU.shape, dU.reshape(-1)",
+            "1",
+            "2",
+        ): "any negative number stands for the rest",
+    },
     "models/training/run_folder.py": {
         ("", "0.0", "1.0"): "any finite number does",
     },
@@ -143,6 +150,7 @@ UNSEEN: dict[str, dict[tuple[str, str, str], str]] = {
             "brightness < 1 - 2 * even",
             "brightness <= 1 - 2 * even",
         ): "a mean is hardly ever a limit",
+        ("", "telling.mean() < FEW", "telling.mean() <= FEW"): "a share is hardly ever the limit",
         ("", "21", "22"): "21 nodes are exact enough for so smooth a curve",
         ("", "1537", "1538"): "one more entry of a fine table",
         ("", "1025", "1026"): "one more entry of a fine table",
