@@ -99,6 +99,19 @@ def test_help_imports_nothing_heavy() -> None:
     assert "numpy" in out.stdout.split() and not heavy & set(out.stdout.split())
 
 
+def test_a_command_lets_the_threads_of_blas_sleep() -> None:
+    """Threads that spin after a product would take the processor from the kernels' own."""
+    code = "import os; from minidl.models import cli; print(os.environ['OMP_WAIT_POLICY'])"
+    for given, expected in ((None, "passive"), ("active", "active")):
+        environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+        if given:
+            environment["OMP_WAIT_POLICY"] = given
+        out = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
+        )
+        assert out.stdout.strip() == expected
+
+
 # --- pictures ------------------------------------------------------------------------------------
 
 

@@ -79,7 +79,7 @@ def test_a_training_with_both_critics_moves_both_players():
     groups, about = trainer.state()
     again = GlobalLocalTrainer(TINY, Noise(4), steps=2, rng=rng, device=CPU)
     again.load_state(groups, about)
-    assert again.step == 2
+    assert again.done == 2
     assert (again.d_optimizer.beta1, again.d_optimizer.lr) == (0.5, TINY.discriminator_rate)
 
 

@@ -19,6 +19,7 @@ from minidl.device import CPU
 from minidl.models.cli import context_encoder, main
 from minidl.models.context_encoder import (
     REPORT,
+    Filler,
     Holes,
     Settings,
     Trainer,
@@ -113,7 +114,7 @@ def test_a_training_can_begin_with_a_model(folder: Path, tmp_path: Path):
     for name in both:
         for key, array in second.state()[0][name].items():
             np.testing.assert_array_equal(array, both[name][key])
-    assert second.step == 0
+    assert second.done == 0
     other = new_trainer(folder, replace(TINY, mask="region"))
     words = r"not networks to begin this training with \(its mask is centre, expected region\)"
     with pytest.raises(checkpoint.CheckpointError, match=words):
@@ -164,9 +165,9 @@ def test_mean_losses_are_of_all_steps_so_far(folder: Path):
 def test_rates_are_constant_then_fall(folder: Path):
     t = new_trainer(folder, replace(TINY, falling=1 / 3), steps=30)
     shares = []
-    while t.step < 30:
+    while t.done < 30:
         shares.append(t.rate_share())
-        t.step += 1
+        t.done += 1
     assert shares[:20] == [1.0] * 20 and shares[-1] == pytest.approx(0.1)
     assert (np.diff(shares[21:]) < 0).all()
     assert t.d_optimizer.lr == TINY.discriminator_rate
@@ -186,10 +187,10 @@ def test_a_small_batch_is_over_fitted(folder: Path):
     pixels = np.stack([c[:, ::-1] if i < 8 else c for i, c in enumerate(crops)])
     masks, corners = holes.draw(16, rng)
     batch = with_holes(pixels, masks, corners, holes)
-    while t.step < t.steps:
+    while t.done < t.total:
         t.g_optimizer.lr = settings.generator_rate * t.rate_share()
         t.take_step(batch, 0.0)
-        t.step += 1
+        t.done += 1
     filled = t.filler.complete(pixels, masks, corners)
     assert hole_scores(pixels / np.float32(255), filled, masks)["psnr"] > 30
 
@@ -298,7 +299,7 @@ def test_validation_has_the_same_holes_each_time(folder: Path):
 def test_a_run_goes_on_with_its_own_pictures_alone(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(training, "_draw", lambda *_: None)
+    monkeypatch.setattr(training.Training, "draw", lambda *_: None)
     place, small = tmp_path / "data", replace(TINY, batch=1, adversarial=0.0)
     shutil.copytree(folder, place)
     training.start(tmp_path / "run", place, small, steps=1, quiet=True)
@@ -344,7 +345,10 @@ def test_a_run_and_its_evaluation(folder: Path, tmp_path: Path, capsys: pytest.C
     assert main([*train, "--resume", str(out), "--data", str(folder), "--json"]) == 0
     grid, weights = str(tmp_path / "grid.png"), str(out / "model.safetensors")
     begun = [*train, "--data", str(folder), "--out", f"{out}-2", "--begin", weights]
-    assert main([*begun, "--steps", "1", *SMALL]) == 0
+    assert main([*begun, "--steps", "1", *SMALL, "--lr", "1e-9"]) == 0
+    first, second = (Filler.load(f"{out}{end}/model.safetensors") for end in ("", "-2"))
+    for one, other in zip(first.generator.parameters(), second.generator.parameters(), strict=True):
+        np.testing.assert_allclose(other.data, one.data, atol=1e-6)
     for run, alone in ((out, 2 / 3), (Path(f"{out}-2"), 0)):
         assert json.loads((run / "config.json").read_text())["settings"]["alone"] == alone
     arguments = ["--data", str(folder), "--weights", weights, "--limit", "4", "--grid", grid]
@@ -467,7 +471,7 @@ def test_resume_is_exact(folder: Path, tmp_path: Path, settings: Settings):
     second.load_state(*checkpoint.load(tmp_path / "c.safetensors"))
     for _ in second.run():
         pass
-    assert second.step == whole.step == 6
+    assert second.done == whole.done == 6
     (a, about_a), (b, about_b) = whole.state(), second.state()
     for group, arrays in a.items():
         for name, array in arrays.items():
@@ -484,7 +488,7 @@ def test_a_run_that_was_stopped_goes_on_with_its_seconds(
         signal.raise_signal(signal.SIGTERM)
         return take(t, *given)
 
-    monkeypatch.setattr(training, "_draw", lambda *_: None)
+    monkeypatch.setattr(training.Training, "draw", lambda *_: None)
     monkeypatch.setattr(Trainer, "take_step", interrupted)
     small = replace(TINY, batch=1, adversarial=0.0)
     with pytest.raises(Stopped):

@@ -118,6 +118,7 @@ def test_what_a_killed_process_left_goes_at_the_next_write(tmp_path: Path) -> No
     (tmp_path / ".hidden.png").write_text("mine")
     (tmp_path / f"{files.UNFINISHED}folder").mkdir()
     os.mkfifo(tmp_path / f"{files.UNFINISHED}pipe")
+    (tmp_path / f"{files.UNFINISHED}link").symlink_to(".hidden.png")
     others = set(tmp_path.iterdir())
     dead, alive = writer(tmp_path / "dead.png"), writer(tmp_path / "alive.png")
     dead.send_signal(signal.SIGKILL)

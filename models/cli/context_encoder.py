@@ -25,15 +25,18 @@ from minidl.models.training.run_folder import TrainingError
 
 from .arguments import complain
 from .repair import each
-from .train import check_free, resumable, told
+from .train import resumable, resumed, told
 
 GRID = 8  # pictures in the grid of evaluate
 
 
 def train(options: argparse.Namespace) -> int:
     """Train a context encoder, or go on training it."""
-    with resumable(options):
-        _resume(options) if options.resume else _start(options)
+    if options.resume:
+        resumed(options, training.resume, options.data)
+    else:
+        with resumable(options):
+            _start(options)
     return told(options, "fill PICTURE --mask MASK")
 
 
@@ -68,14 +71,6 @@ def _settings(options: argparse.Namespace) -> Settings:
         "freeze_encoder": options.freeze_encoder,
     }
     return replace(settings, **{k: v for k, v in given.items() if v is not None})
-
-
-def _resume(options: argparse.Namespace) -> Filler:
-    check_free(options)
-    place = None if options.device == "auto" else device.choose(options.device)
-    return training.resume(
-        options.resume, options.data, place=place, every=options.every, quiet=options.json
-    )
 
 
 def fill(options: argparse.Namespace) -> int:

@@ -6,9 +6,10 @@ import argparse
 import contextlib
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from minidl.models.ssda.degradation import Damage
 from minidl.models.terminal import shown
 from minidl.models.training.run_folder import CHECKPOINT, MODEL, Run, TrainingError
 
+T = TypeVar("T")
+
 # Options that may differ from part to part of a run.
 FREE = (
     "command", "model", "function", "out", "resume", "data", "every", "device", "json",
@@ -27,10 +30,27 @@ FREE = (
 
 def ssda(options: argparse.Namespace) -> int:
     """Train a denoiser or a text remover, or go on training it."""
-    with resumable(options):
-        restorer = _resume(options) if options.resume else _start(options)
+    if options.resume:
+        restorer = resumed(options, training.resume, lambda data: _images(options.data or data))
+    else:
+        with resumable(options):
+            restorer = _start(options)
     task = "denoise" if isinstance(restorer.damage, Noise) else "remove-text"
     return told(options, f"{task} PICTURE")
+
+
+def resumed(options: argparse.Namespace, resume: Callable[..., T], data: Any) -> T:
+    """Return the model of the run that `--resume` names, trained to the end by `resume`.
+
+    data: the second argument of `resume`. Raises TrainingError for an option that a run keeps.
+    """
+    for name, value in vars(options).items():
+        if name not in FREE and value is not None:
+            option = name.replace("_", "-")
+            raise TrainingError(f"--resume goes on with what the run began with; drop --{option}")
+    place = None if options.device == "auto" else device.choose(options.device)
+    with resumable(options):
+        return resume(options.resume, data, place=place, every=options.every, quiet=options.json)
 
 
 @contextlib.contextmanager
@@ -78,26 +98,6 @@ def _start(options: argparse.Namespace) -> Restorer:
         every=options.every,
         quiet=options.json,
     )
-
-
-def _resume(options: argparse.Namespace) -> Restorer:
-    check_free(options)
-    place = None if options.device == "auto" else device.choose(options.device)
-    return training.resume(
-        options.resume,
-        lambda data: _images(options.data or data),
-        place=place,
-        every=options.every,
-        quiet=options.json,
-    )
-
-
-def check_free(options: argparse.Namespace) -> None:
-    """Raises TrainingError for an option that a run keeps from its start to its end."""
-    for name, value in vars(options).items():
-        if name not in FREE and value is not None:
-            option = name.replace("_", "-")
-            raise TrainingError(f"--resume goes on with what the run began with; drop --{option}")
 
 
 def _images(data: str) -> Sequence[np.ndarray]:

@@ -63,7 +63,7 @@ class Trainer:
         rng: np.random.Generator,
         device: Device,
     ) -> None:
-        self.settings, self.steps, self.step, self.device = settings, steps, 0, device
+        self.settings, self.total, self.done, self.device = settings, steps, 0, device
         self.filler, self.discriminator = Filler.new(
             settings.net,
             settings.mask,
@@ -88,19 +88,21 @@ class Trainer:
         self._unseen: list[Losses] = []  # since the last look
         self._seen: list[Losses] = []  # since `mean_losses` was asked for, on the CPU
 
+    phase = ""  # the training has one part
+
     def run(self) -> Iterator[int]:
         """Train to the end; yields the number of steps done after each.
 
         Raises TrainingError as soon as a loss is seen not to be a number.
         """
-        while self.step < self.steps:
+        while self.done < self.total:
             self.g_optimizer.lr = self.settings.generator_rate * self.rate_share()
             self.frozen.train(False)  # so that the statistics of its batch norms stay, too
             self._unseen.append(self.take_step(self.batches.next(), self.adversarial_share()))
-            self.step += 1
-            if self.step % CHECK_EVERY == 0:
+            self.done += 1
+            if self.done % CHECK_EVERY == 0:
                 self.look()
-            yield self.step
+            yield self.done
         self.look()
 
     def _encoder(self) -> nn.Module:
@@ -119,11 +121,11 @@ class Trainer:
 
     def rate_share(self) -> float:
         """The part of the generator's rate that this step takes: all, then falling to 0."""
-        return min(1.0, (self.steps - self.step) / max(1.0, self.settings.falling * self.steps))
+        return min(1.0, (self.total - self.done) / max(1.0, self.settings.falling * self.total))
 
     def adversarial_share(self) -> float:
         """The share of the adversarial loss in this step."""
-        with_adversary = self.step >= self.settings.alone * self.steps
+        with_adversary = self.done >= self.settings.alone * self.total
         return self.settings.adversarial if with_adversary else 0.0
 
     def take_step(self, batch: Batch, share: float) -> Losses:
@@ -190,7 +192,7 @@ class Trainer:
                 for value, number in zip(measured, numbers, strict=True)
             ):
                 raise TrainingError(
-                    f"a loss is no longer a number, near step {self.step} of {self.steps}: "
+                    f"a loss is no longer a number, near step {self.done} of {self.total}: "
                     "lower the learning rate (the last checkpoint is from before)"
                 )
             self._seen.append(numbers)
@@ -231,8 +233,8 @@ class Trainer:
             "d_optimizer": self.d_optimizer.state(),
         }
         progress = {
-            "step": self.step,
-            "steps": self.steps,
+            "step": self.done,
+            "steps": self.total,
             "batches": self.batches.state,
             "dropout": random.get_state(self.rng),
         }
@@ -243,8 +245,8 @@ class Trainer:
         """Go on from a checkpoint. Raises CheckpointError if it is not one of an equal trainer."""
         try:
             progress = schema.read(Progress, about.get("progress"), "progress")
-            if progress.steps != self.steps or progress.step > self.steps:
-                raise ValueError(f"step {progress.step} of {progress.steps}, here of {self.steps}")
+            if progress.steps != self.total or progress.step > self.total:
+                raise ValueError(f"step {progress.step} of {progress.steps}, here of {self.total}")
             for name in ("generator", "discriminator", "g_optimizer", "d_optimizer"):
                 kinds = "fi" if name.endswith("optimizer") else "f"
                 state = checkpoint.numbers(groups, name, kinds)
@@ -252,7 +254,7 @@ class Trainer:
                 getattr(self, name).load_state(on_device)
             if self.g_optimizer.steps != progress.step or self.d_optimizer.steps > progress.step:
                 raise ValueError(f"optimizers at other steps than {progress.step}")
-            self.step = progress.step
+            self.done = progress.step
             random.set_state(self.rng, progress.dropout)
             self._drop_on_device()
             self.batches.go_on(progress.batches)

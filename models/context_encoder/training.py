@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from minidl import device
 from minidl.device import Device
 from minidl.models import plots
 from minidl.models.images.files import PictureError, write
-from minidl.models.signals import stoppable
-from minidl.models.training.run_folder import MODEL, Run, TrainingError, at_work
+from minidl.models.training import loop
+from minidl.models.training.run_folder import Run, TrainingError
 from minidl.schema import OneOf, Range
 
 from .data import MARGIN, Photographs, split
@@ -77,6 +76,52 @@ class Validation:
         return grid([clean, damaged, filled])
 
 
+@dataclass(frozen=True)
+class Training:
+    """A trainer of a context encoder, and what a report shows of it."""
+
+    trainer: Trainer
+    validation: Validation
+
+    @classmethod
+    def of(cls, trainer: Trainer, held_out: Photographs) -> Training:
+        return cls(trainer, Validation.of(held_out, trainer.filler.holes))
+
+    def measure(self) -> dict[str, Any]:
+        losses = self.trainer.mean_losses()._asdict()
+        scores = self.validation.score(self.trainer.filler)
+        return {
+            "rate": self.trainer.g_optimizer.lr,
+            **{name: round(value, 5) for name, value in losses.items()},
+            **{name: round(value, 3) for name, value in scores.items()},
+        }
+
+    def describe(self, row: Mapping[str, Any]) -> str:
+        return f"validation L1 {row['l1']:.2f} %, L2 {row['l2']:.2f} %, {row['psnr']:.2f} dB"
+
+    def draw(self, run: Run) -> None:
+        column = run.column
+        plots.curves(
+            run.folder / "curves.png",
+            column("seconds") / 60,
+            {
+                "loss": {n: column(n) for n in ("reconstruction", "adversarial", "d_loss")},
+                "the discriminator is right": {
+                    "real": column("d_real"),
+                    "predicted": column("d_fake"),
+                },
+                "validation, over the hole (%)": {"L1": column("l1"), "L2": column("l2")},
+                "validation PSNR, over the hole (dB)": {"ours": column("psnr")},
+            },
+            x_label="minutes",
+            logarithmic=["loss"],
+        )
+        write(run.folder / "samples.png", self.validation.samples(self.trainer.filler))
+
+    def save(self, path: Path, **about: Any) -> None:
+        self.trainer.filler.save(path, **about)
+
+
 def grid(rows: list[np.ndarray], *, gap: int = 4) -> np.ndarray:
     """Rows of pictures (N, H, W, 3) -> one picture, white between them."""
     count, height, width, channels = rows[0].shape
@@ -133,10 +178,11 @@ def start(
     pictures, begun = photographs.fingerprint(), None if begin is None else str(begin)
     config = Config(str(data), pictures, settings, seed, steps, place.name, begun)
     kept = {name: value for name, value in asdict(config).items() if value is not None}
-    with at_work(out):
-        trainer = make(steps)
-        validation = Validation.of(held_out, trainer.filler.holes)
-        return _train(Run.create(out, kept), trainer, validation, every, quiet)
+
+    def training_of() -> Training:
+        return Training.of(make(steps), held_out)
+
+    return loop.start(out, kept, training_of, loop.Reports(every, quiet)).trainer.filler
 
 
 def resume(
@@ -149,11 +195,12 @@ def resume(
 ) -> Filler:
     """Go on with the run in `out` as if it had not stopped, on its own device and with its own
     data, unless others are given: the same photographs in another place."""
-    with Run.going_on(out, Config, COLUMNS) as (run, config):
-        saved, data = run.load(), data or config.data
-        photographs, held_out = _photographs(data, config.settings, quiet)
+
+    def training_of(config: Config) -> Training:
+        folder = data or config.data
+        photographs, held_out = _photographs(folder, config.settings, quiet)
         if photographs.fingerprint() != config.pictures:
-            raise TrainingError(f"{out}: the pictures of {data} have changed since the run began")
+            raise TrainingError(f"{out}: the pictures of {folder} have changed since the run began")
         trainer = Trainer(
             config.settings,
             photographs,
@@ -161,9 +208,10 @@ def resume(
             rng=np.random.default_rng(config.seed),
             device=place or device.choose(config.device),
         )
-        run.restore(trainer.load_state, saved)
-        run.rewind(trainer.step)
-        return _train(run, trainer, Validation.of(held_out, trainer.filler.holes), every, quiet)
+        return Training.of(trainer, held_out)
+
+    training = loop.resume(out, Config, COLUMNS, training_of, loop.Reports(every, quiet))
+    return training.trainer.filler
 
 
 def _photographs(
@@ -181,59 +229,3 @@ def _photographs(
             return photographs, Photographs(photographs.paths[-1:], size)
     except PictureError as error:
         raise PictureError(f"{data}: {error}") from error
-
-
-def _train(run: Run, trainer: Trainer, validation: Validation, every: float, quiet: bool) -> Filler:
-    """Train to the end, reporting every so many seconds.
-
-    When a signal asks to stop, the step in progress is ended and reported before Stopped is raised.
-    """
-    before = run.rows[-1]["seconds"] if run.rows else 0.0
-    began = reported = time.perf_counter()
-    bar = tqdm(total=trainer.steps, initial=trainer.step, unit="step", disable=quiet or None)
-
-    def report() -> None:
-        if run.rows and run.rows[-1]["step"] == trainer.step:
-            return
-        row: dict[str, Any] = {
-            "step": trainer.step,
-            "seconds": round(before + time.perf_counter() - began, 1),
-            "rate": trainer.g_optimizer.lr,
-            **{name: round(x, 5) for name, x in trainer.mean_losses()._asdict().items()},
-            **{name: round(x, 3) for name, x in validation.score(trainer.filler).items()},
-        }
-        run.report(row, *trainer.state())
-        with run.writing():
-            _draw(run, trainer.filler, validation)
-        bar.set_postfix_str(
-            f"validation L1 {row['l1']:.2f} %, L2 {row['l2']:.2f} %, {row['psnr']:.2f} dB"
-        )
-
-    with bar, stoppable() as asked:
-        for _ in trainer.run():
-            bar.update()
-            if asked.is_set() or time.perf_counter() - reported >= every:
-                report()
-                reported = time.perf_counter()
-            asked.stop()
-        report()
-    with run.writing():
-        trainer.filler.save(run.folder / MODEL, config=run.config, log=run.rows[-1])
-    return trainer.filler
-
-
-def _draw(run: Run, filler: Filler, validation: Validation) -> None:
-    column = run.column
-    plots.curves(
-        run.folder / "curves.png",
-        column("seconds") / 60,
-        {
-            "loss": {n: column(n) for n in ("reconstruction", "adversarial", "d_loss")},
-            "the discriminator is right": {"real": column("d_real"), "predicted": column("d_fake")},
-            "validation, over the hole (%)": {"L1": column("l1"), "L2": column("l2")},
-            "validation PSNR, over the hole (dB)": {"ours": column("psnr")},
-        },
-        x_label="minutes",
-        logarithmic=["loss"],
-    )
-    write(run.folder / "samples.png", validation.samples(filler))

@@ -115,6 +115,23 @@ class Trainer:
         """Steps of all stages."""
         return sum(s.steps for s in self.stages)
 
+    @property
+    def phase(self) -> str:
+        """The name of the stage under way."""
+        return self.stages[self.stage].name
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last step; 0 for L-BFGS, which has none."""
+        if self.recipe.optimizer == "lbfgs":
+            return 0.0
+        return self._rate_of(self.stages[self.stage], max(0, self.step - 1))
+
+    @staticmethod
+    def _rate_of(stage: Stage, step: int) -> float:
+        warmup = min(200, stage.steps // 10)
+        return optim.warmup_cosine(stage.rate, step, stage.steps, warmup=warmup)
+
     def run(self) -> Iterator[Stage]:
         """Train to the end; yields the stage after each of its steps.
 
@@ -144,10 +161,7 @@ class Trainer:
         if isinstance(self.optimizer, optim.LBFGS):
             loss = self.optimizer.step(lambda: stage.loss(x, y))
         else:
-            warmup = min(200, stage.steps // 10)
-            self.optimizer.lr = optim.warmup_cosine(
-                stage.rate, self.step, stage.steps, warmup=warmup
-            )
+            self.optimizer.lr = self._rate_of(stage, self.step)
             loss, grads = self._learn(x, y)
             self.optimizer.step(grads)
         self.step += 1
@@ -255,8 +269,7 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a training in a checkpoint, and the state of its generator of random numbers.
-    """
+    """The progress of a training in a checkpoint, with the state of its random generator."""
 
     stage: Annotated[int, Range(0, 64)]
     step: Annotated[int, Range(0, 10**12)]

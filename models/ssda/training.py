@@ -6,13 +6,12 @@ import math
 import sys
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from minidl import device
 from minidl.device import Device
@@ -21,9 +20,9 @@ from minidl.models.images.corruptions import add_text, gaussian_noise
 from minidl.models.images.files import PictureError, find, read
 from minidl.models.images.samples import grey
 from minidl.models.images.scores import psnr
-from minidl.models.signals import stoppable
 from minidl.models.terminal import shown
-from minidl.models.training.run_folder import MODEL, Run, TrainingError, at_work
+from minidl.models.training import loop
+from minidl.models.training.run_folder import Run, TrainingError
 from minidl.schema import OneOf, Range
 
 from .degradation import Damage, Noise
@@ -71,6 +70,55 @@ class Validation:
         """Mean PSNR in dB of the repaired pictures."""
         repaired = [restorer.repair(d, stride=VALIDATION_STRIDE) for d in self.damaged]
         return float(np.mean([psnr(c, r) for c, r in zip(self.clean, repaired, strict=True)]))
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trainer of an SSDA, and what a report shows of it."""
+
+    trainer: Trainer
+    validation: Validation
+
+    def measure(self) -> dict[str, Any]:
+        score = self.validation.score(self.trainer.restorer)
+        return {
+            "stage": self.trainer.phase,
+            "loss": self.trainer.mean_loss(),
+            "rate": self.trainer.rate,
+            "psnr": round(score, 3),
+        }
+
+    def describe(self, row: Mapping[str, Any]) -> str:
+        return f"{row['stage']}, loss {row['loss']:.4g}, validation {row['psnr']:.2f} dB"
+
+    def draw(self, run: Run) -> None:
+        restorer, validation = self.trainer.restorer, self.validation
+        plots.filters(run.folder / "filters.png", restorer.filters())
+        plots.curves(
+            run.folder / "curves.png",
+            run.column("seconds") / 60,
+            {
+                "loss": {"training": run.column("loss")},
+                "validation PSNR (dB)": {"ours": run.column("psnr")},
+            },
+            x_label="minutes",
+            logarithmic=["loss"],
+        )
+        rows = [
+            {
+                "clean": clean,
+                f"damaged, {psnr(clean, damaged):.2f} dB": damaged,
+                f"repaired, {psnr(clean, repaired):.2f} dB": repaired,
+            }
+            for clean, damaged, repaired in (
+                (c, d, restorer.repair(d, stride=VALIDATION_STRIDE))
+                for c, d in list(zip(validation.clean, validation.damaged, strict=True))[:3]
+            )
+        ]
+        plots.side_by_side(run.folder / "samples.png", rows)
+
+    def save(self, path: Path, **about: Any) -> None:
+        self.trainer.restorer.save(path, **about)
 
 
 def spoil(pixels: np.ndarray, damage: Damage, rng: np.random.Generator) -> np.ndarray:
@@ -158,16 +206,19 @@ def start(
 
     images: grey (H, W). data: where they came from, for `resume`. every: seconds between reports.
     """
-    training, held_out = split(usable(images, recipe.patch, data))
+    learning, held_out = split(usable(images, recipe.patch, data))
 
     def make(count: int) -> Trainer:
-        return new_trainer(training, damage, recipe, count, seed, place)
+        return new_trainer(learning, damage, recipe, count, seed, place)
 
     steps = steps or steps_in(minutes, make)
     config = Config(data, fingerprint(images), damage, recipe, seed, steps, place.name)
-    with at_work(out):
-        trainer, validation = make(steps), Validation.of(held_out, damage)
-        return _train(Run.create(out, asdict(config)), trainer, validation, every, quiet)
+
+    def training_of() -> Training:
+        return Training(make(steps), Validation.of(held_out, damage))
+
+    training = loop.start(out, asdict(config), training_of, loop.Reports(every, quiet))
+    return training.trainer.restorer
 
 
 def resume(
@@ -183,21 +234,26 @@ def resume(
     images_of: the pictures of the `data` that it began with. place: where, if not where the run
     began; exact there alone.
     """
-    with Run.going_on(out, Config, COLUMNS) as (run, config):
-        saved = run.load()
+
+    def training_of(config: Config) -> Training:
         images = images_of(config.data)
         if fingerprint(images) != config.pictures:
             raise TrainingError(
                 f"{out}: the pictures of {config.data!r} have changed since the run began"
             )
-        training, held_out = split(usable(images, config.recipe.patch, config.data))
-        place = place or device.choose(config.device)
+        learning, held_out = split(usable(images, config.recipe.patch, config.data))
         trainer = new_trainer(
-            training, config.damage, config.recipe, config.steps, config.seed, place
+            learning,
+            config.damage,
+            config.recipe,
+            config.steps,
+            config.seed,
+            place or device.choose(config.device),
         )
-        run.restore(trainer.load_state, saved)
-        run.rewind(trainer.done)
-        return _train(run, trainer, Validation.of(held_out, config.damage), every, quiet)
+        return Training(trainer, Validation.of(held_out, config.damage))
+
+    training = loop.resume(out, Config, COLUMNS, training_of, loop.Reports(every, quiet))
+    return training.trainer.restorer
 
 
 def fingerprint(images: Sequence[np.ndarray]) -> str:
@@ -222,77 +278,6 @@ def new_trainer(
     restorer.network.to(place)
     draw = damage.draw_from(images, recipe.patch, rng, place)
     return Trainer(restorer, recipe, draw, steps=steps, rng=rng, device=place)
-
-
-def _train(
-    run: Run, trainer: Trainer, validation: Validation, every: float, quiet: bool
-) -> Restorer:
-    """Train to the end, reporting every so many seconds.
-
-    When a signal asks to stop, the step in progress is ended and reported before Stopped is raised.
-    """
-    seconds = run.rows[-1]["seconds"] if run.rows else 0.0
-    began = reported = time.perf_counter()
-    bar = tqdm(total=trainer.total, initial=trainer.done, unit="step", disable=quiet or None)
-
-    def report(stage: str, rate: float) -> None:
-        if run.rows and run.rows[-1]["step"] == trainer.done:
-            return
-        score = validation.score(trainer.restorer)
-        row: dict[str, Any] = {
-            "step": trainer.done,
-            "seconds": round(seconds + time.perf_counter() - began, 1),
-            "stage": stage,
-            "loss": trainer.mean_loss(),
-            "rate": rate,
-            "psnr": round(score, 3),
-        }
-        run.report(row, *trainer.state())
-        with run.writing():
-            _draw_pictures(run, trainer.restorer, validation)
-        bar.set_postfix_str(f"{stage}, loss {row['loss']:.4g}, validation {score:.2f} dB")
-
-    name, rate = "done", 0.0
-    with bar, stoppable() as asked:
-        for stage in trainer.run():
-            bar.update()
-            if stage.name != name:
-                bar.set_postfix_str(stage.name)
-            name, rate = stage.name, getattr(trainer.optimizer, "lr", 0.0)
-            if asked.is_set() or time.perf_counter() - reported >= every:
-                report(name, rate)
-                reported = time.perf_counter()
-            asked.stop()
-        report(name, rate)
-    with run.writing():
-        trainer.restorer.save(run.folder / MODEL, config=run.config, log=run.rows[-1])
-    return trainer.restorer
-
-
-def _draw_pictures(run: Run, restorer: Restorer, validation: Validation) -> None:
-    plots.filters(run.folder / "filters.png", restorer.filters())
-    plots.curves(
-        run.folder / "curves.png",
-        run.column("seconds") / 60,
-        {
-            "loss": {"training": run.column("loss")},
-            "validation PSNR (dB)": {"ours": run.column("psnr")},
-        },
-        x_label="minutes",
-        logarithmic=["loss"],
-    )
-    rows = [
-        {
-            "clean": clean,
-            f"damaged, {psnr(clean, damaged):.2f} dB": damaged,
-            f"repaired, {psnr(clean, repaired):.2f} dB": repaired,
-        }
-        for clean, damaged, repaired in (
-            (c, d, restorer.repair(d, stride=VALIDATION_STRIDE))
-            for c, d in list(zip(validation.clean, validation.damaged, strict=True))[:3]
-        )
-    ]
-    plots.side_by_side(run.folder / "samples.png", rows)
 
 
 def _centre(image: np.ndarray) -> np.ndarray:
