@@ -18,13 +18,14 @@ import numpy as np
 
 from minidl import kernels, no_grad
 from minidl.device import Device
+from minidl.kernels.checks import Padding
 from minidl.kernels.gpu import convolution
 from minidl.models.context_encoder import networks
 
 from . import harness, options
 
 BATCH = 16
-Shape = tuple[tuple[int, int], tuple[int, int, int, int], int, convolution.Pad]  # size, w, ...
+Shape = tuple[tuple[int, int], tuple[int, int, int, int], int, Padding]  # size, w, ...
 
 
 def shapes(*, width: float = 1.0) -> dict[str, Shape]:
@@ -33,17 +34,17 @@ def shapes(*, width: float = 1.0) -> dict[str, Shape]:
     found: dict[str, Shape] = {}
     forward, backward = kernels.conv2d, kernels.conv2d_grad_x
 
-    def note(size: tuple[int, int], w: Any, stride: int, pad: convolution.Pad) -> None:
+    def note(size: tuple[int, int], w: Any, stride: int, pad: Padding) -> None:
         (H, W), (K, L, C, O) = size, w.shape
         if not convolution.is_product(size, (K, L), stride, pad):
             name = f"{H}x{W}x{C} to {O}, {K}x{L} stride {stride}"
             found[name] = size, w.shape, stride, pad
 
-    def conv2d(x: Any, w: Any, b: Any, stride: int, pad: convolution.Pad) -> Any:
+    def conv2d(x: Any, w: Any, b: Any, stride: int, pad: Padding) -> Any:
         note(x.shape[1:3], w, stride, pad)
         return forward(x, w, b, stride, pad)
 
-    def conv2d_grad_x(g: Any, w: Any, size: Any, stride: int, pad: convolution.Pad) -> Any:
+    def conv2d_grad_x(g: Any, w: Any, size: Any, stride: int, pad: Padding) -> Any:
         note(size, w, stride, pad)  # a transposed convolution
         return backward(g, w, size, stride, pad)
 

@@ -206,7 +206,7 @@ def _layers(layer: nn.Module, mode: Mode) -> list[tn.Module]:
             return [_filled(transposed, layer.w.data.transpose(3, 2, 0, 1), layer.b.data)]
         case nn.BatchNorm():
             norm = tn.BatchNorm2d(len(layer.mean), eps=layer.eps, momentum=1 - layer.momentum)
-            before = [] if layer.slope == 1 else [tn.LeakyReLU(layer.slope)]
+            before = [tn.LeakyReLU(layer.slope)] if isinstance(layer, nn.LeakyReLUBatchNorm) else []
             return [*before, _filled(norm, layer.gamma.data, layer.beta.data)]
         case nn.Dropout():
             return [tn.Dropout(layer.p)]

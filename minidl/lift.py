@@ -10,7 +10,7 @@ import numpy as np
 
 from .changes import watch
 from .device import check_same
-from .tensor import OPS, Input, Origin, Tensor, as_array, described, remembering
+from .tensor import OPS, Input, Origin, Tensor, as_array, described, observer, remembering
 
 FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
 
@@ -54,11 +54,17 @@ def op(forward: Callable[..., Any]) -> Callable[..., Tensor]:
             )
         value, *grad_functions = result
         value = as_array(value)
-        if not remembering.get():
-            return Tensor(value, origin=Origin(name))
-        pairs = zip(tensors, grad_functions, strict=True)
-        made_of = tuple(Input(t.origin, t.shape, grad) for t, grad in pairs)
-        return Tensor(value, origin=Origin(name, made_of, watch((*arrays, value, *plain.values()))))
+        if remembering.get():
+            pairs = zip(tensors, grad_functions, strict=True)
+            made_of = tuple(Input(t.origin, t.shape, grad) for t, grad in pairs)
+            origin = Origin(name, made_of, watch((*arrays, value, *plain.values())))
+        else:
+            origin = Origin(name)
+        y = Tensor(value, origin=origin)
+        observe = observer.get()
+        if observe is not None:
+            observe(*tensors, y)
+        return y
 
     OPS.setdefault(name, lifted)  # Tensor's methods stay ours
     return lifted

@@ -23,6 +23,8 @@ Operand: TypeAlias = "Tensor | Array | float"
 Axis: TypeAlias = "int | tuple[int, ...] | None"
 
 remembering: ContextVar[bool] = ContextVar("remembering", default=True)  # False in no_grad
+# Called with the inputs and the result of every op, where a drawing is made.
+observer: ContextVar[Callable[..., None] | None] = ContextVar("observer", default=None)
 
 
 class Input(NamedTuple):
@@ -37,11 +39,9 @@ class Origin:
     """The way a tensor was made.
 
     A leaf was made by hand. Any other tensor was made by the op of this name from these inputs,
-    unless `no_grad` forgot them.
-
-    It knows no numbers: those of a tensor in the midst of a network are gone as soon as nobody
-    holds the tensor and no gradient function needs them. seen: `watch` of the arrays that the
-    gradient functions may hold.
+    unless `no_grad` forgot them. An origin holds no numbers: those of a tensor are freed once no
+    variable and no gradient function holds them. seen: `watch` of the arrays that the gradient
+    functions may hold.
     """
 
     __slots__ = ("birth", "inputs", "leaf", "name", "seen")

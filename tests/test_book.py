@@ -22,7 +22,7 @@ from docs.book import mathml, pages, sources, subjects, texts
 from docs.book.__main__ import main
 from docs.book.measure import timed
 from minidl import nn
-from minidl.gradcheck import LOSS_CASES
+from minidl.gradcheck_cases import LOSS_CASES
 from minidl.kernels import NAMES
 from minidl.kernels.gpu import launch
 from minidl.tensor import OPS
@@ -167,7 +167,7 @@ def test_what_a_kernel_is_made_of_is_shown():
     cpu = by_file["minidl/kernels/cpu/elementwise.py"]
     assert "def exp32" in cpu and "def _run" in cpu and "_adam" not in cpu
     cuda = by_file["minidl/kernels/gpu/elementwise.cu"]
-    assert "void map(" in cuda and "flushed" in cuda and "adam" not in cuda
+    assert "void map(" in cuda and "flush_to_zero" in cuda and "adam" not in cuda
 
 
 def test_every_cuda_kernel_is_found_by_name():

@@ -56,6 +56,30 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("ssda --out x", {"minutes": 30.0, "steps": None, "seed": 0}),
+        ("ssda --out x --minutes 2 --seed 3", {"minutes": 2.0, "steps": None, "seed": 3}),
+        ("context-encoder --data photos --out x", {"minutes": 60.0, "steps": None, "seed": 0}),
+        ("context-encoder --data photos --out x --steps 7", {"minutes": 60.0, "steps": 7}),
+    ],
+)
+def test_a_training_begins_with_its_options(
+    line: str, expected: dict[str, Any], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[dict[str, Any]] = []
+
+    def start(*_: Any, **options: Any) -> None:
+        begun.append(options)
+        raise KeyboardInterrupt
+
+    for model in ("ssda", "context_encoder"):
+        monkeypatch.setattr(f"minidl.models.{model}.training.start", start)
+    assert minidl(f"train {line}") == 130
+    assert expected.items() <= begun[0].items()
+
+
 def assert_same_model(first: str, second: str) -> None:
     a, b = (checkpoint.load(f"{run}/model.safetensors")[0]["model"] for run in (first, second))
     for name, array in a.items():

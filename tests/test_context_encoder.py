@@ -74,7 +74,7 @@ def test_layers_of_the_report():
     """3x3 'same' convolutions, order convolution, LeakyReLU(0.2), BatchNorm(momentum=0.8)."""
     generator, discriminator = build("report", rng=np.random.default_rng(0), width=1 / 64)
     assert isinstance(generator, nn.Sequential)
-    down, up = ["Conv2D", "BatchNorm"], ["UpsampleConv2D", "BatchNorm"]
+    down, up = ([conv, "LeakyReLUBatchNorm"] for conv in ("Conv2D", "UpsampleConv2D"))
     names = [type(layer).__name__ for layer in generator.layers]
     bottom = ["Conv2D", "LeakyReLU", "Dropout"]
     assert names == 5 * down + bottom + 4 * up + ["Conv2D", "Tanh"]
@@ -82,7 +82,7 @@ def test_layers_of_the_report():
     assert names == 4 * down + ["Flatten", "Linear"]
     layers = [*generator.layers, *discriminator.layers]
     for before, layer in itertools.pairwise(layers):
-        if isinstance(layer, nn.BatchNorm):
+        if isinstance(layer, nn.LeakyReLUBatchNorm):
             assert layer.momentum == 0.8
             assert layer.slope == (0 if isinstance(before, nn.UpsampleConv2D) else 0.2)
         if isinstance(layer, nn.LeakyReLU):

@@ -324,6 +324,10 @@ def test_a_run_and_its_evaluation(folder: Path, tmp_path: Path, capsys: pytest.C
     out, folder = tmp_path / "run", shutil.copytree(folder, tmp_path / "photographs")
     train = ["train", "context-encoder"]
     assert main([*train, "--data", str(folder), "--out", str(out), "--steps", "3", *SMALL]) == 0
+    header, *lines = (out / "log.csv").read_text().splitlines()
+    for name, text in zip(header.split(","), lines[-1].split(","), strict=True):
+        digits = 3 if name in ("l1", "l2", "psnr") else 5
+        assert text == "nan" or name == "rate" or float(text) == round(float(text), digits)
     names = {p.name for p in out.iterdir()}
     pictures = {"curves.png", "samples.png"}
     assert names == pictures | {

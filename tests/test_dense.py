@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from minidl import kernels
 from minidl.kernels import reference
 from minidl.kernels.algorithms import strassen
 from minidl.kernels.cpu import matrix, tuning
-from minidl.kernels.cpu.gemm import gemm, register_tile
+from minidl.kernels.cpu.gemm import choice, gemm
 from minidl.kernels.cpu.gemm.register_tile import TILE
 from minidl.kernels.cpu.runtime import threadpool
 
@@ -25,7 +27,7 @@ ODD = [(1, 1, 1), (7, 5, 3), (9, 31, 33), (37, 16, 70), (65, 40, 129), (200, 17,
 @pytest.fixture(autouse=True)
 def forced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every product is the micro-kernel's, cut into many blocks and parts."""
-    monkeypatch.setattr(register_tile, "DENSE", True)
+    monkeypatch.setattr(choice, "micro_kernel_is_faster", lambda: True)
     monkeypatch.setattr(tuning, "GEMM_BLOCK_BYTES", 1 << 12)
     for name in (
         "GEMM_MIN_ROWS", "GEMM_MIN_SIDE", "GEMM_MAX_COLUMN_READ", "MIN_MULTIPLIES", "GRAIN_SIZE"
@@ -141,12 +143,85 @@ def test_what_lies_scattered_is_copied(rng: np.random.Generator) -> None:
 
 
 def test_small_products_and_batches_are_left_to_blas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gemm, "gemm", None)
+    monkeypatch.setattr(matrix, "gemm", None)
     monkeypatch.setattr(tuning, "GEMM_MIN_SIDE", 8)
     monkeypatch.setattr(tuning, "GEMM_MIN_ROWS", 9)
-    assert matrix.matmul(np.ones((9, 7)), np.ones((7, 8)))[0, 0] == 7
-    assert matrix.matmul(np.ones((8, 8)), np.ones((8, 8)), np.ones(8))[0, 0] == 9
-    assert matrix.matmul(np.ones((2, 8, 8)), np.ones((2, 8, 8)))[0, 0, 0] == 8
+    assert kernels.matmul(np.ones((9, 7)), np.ones((7, 8)))[0, 0] == 7
+    assert kernels.matmul(np.ones((8, 8)), np.ones((8, 8)), np.ones(8))[0, 0] == 9
+    assert kernels.matmul(np.ones((2, 8, 8)), np.ones((2, 8, 8)))[0, 0, 0] == 8
+
+
+# --- the choice -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The folder of answers, in a process that has not chosen yet."""
+    monkeypatch.setattr(choice, "FORCED", "")
+    monkeypatch.setattr(choice.jit, "cache_folder", lambda: tmp_path)
+    choice.choose.cache_clear()
+    yield tmp_path
+    choice.choose.cache_clear()
+
+
+def chosen(monkeypatch: pytest.MonkeyPatch, measured: float | None) -> choice.Choice:
+    """The choice of a new process that measures this ratio, or that must not measure."""
+    choice.choose.cache_clear()
+    monkeypatch.setattr(choice, "_measure", lambda: measured)
+    if measured is None:
+        monkeypatch.delattr(choice, "_measure")
+    return choice.choose()
+
+
+@pytest.mark.parametrize(("ratio", "tiles"), [(0.85, False), (1.029, False), (1.03, True)])
+def test_a_machine_keeps_its_first_answer(
+    ratio: float, tiles: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert chosen(monkeypatch, ratio).micro_kernel == tiles
+    assert [float(path.read_text()) for path in folder.iterdir()] == [ratio]
+    again = chosen(monkeypatch, None)
+    assert again.micro_kernel == tiles and f"{ratio:.2f} times the speed of BLAS" in again.reason
+
+
+def test_the_answer_of_an_earlier_process_counts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was kept while this process measured: both must multiply in the same way."""
+
+    def measure() -> float:
+        choice._keep(choice._path(), 0.9)  # type: ignore[arg-type]
+        return 1.5
+
+    monkeypatch.setattr(choice, "_measure", measure)
+    assert not choice.choose().micro_kernel
+
+
+def test_a_damaged_answer_is_measured_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen(monkeypatch, 0.9)
+    (path,) = folder.iterdir()
+    path.write_text("fast")
+    assert chosen(monkeypatch, 1.2).micro_kernel and path.read_text() == "1.200\n"
+
+
+def test_without_a_file_blas_multiplies(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that each measured for themselves could multiply in different ways."""
+    monkeypatch.setattr(choice.jit, "cache_folder", lambda: folder / "missing")
+    assert "cannot be kept" in chosen(monkeypatch, 1.5).reason
+    monkeypatch.setattr(choice.jit, "cache_folder", lambda: None)
+    assert not chosen(monkeypatch, None).micro_kernel
+
+
+def test_the_speeds_are_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "SHAPES", [(256, 32, 48)])
+    assert 0.01 < choice._measure() < 100
+    slow = choice.gemm
+
+    def slower(*arguments: Any) -> None:
+        time.sleep(0.01)
+        slow(*arguments)
+
+    monkeypatch.setattr(choice, "gemm", slower)
+    assert choice._measure() < 0.5
 
 
 @pytest.mark.parametrize(("wanted", "said"), [("tiles", "True"), ("blas", "False")])
@@ -160,7 +235,7 @@ def test_an_unknown_choice_is_refused() -> None:
 
 def told(wanted: str) -> subprocess.CompletedProcess[str]:
     """What a program finds that is started with this choice."""
-    code = "from minidl.kernels.cpu.gemm import register_tile; print(register_tile.DENSE)"
+    code = "from minidl.kernels.cpu.gemm import choice; print(choice.choose().micro_kernel)"
     return subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "MINIDL_DENSE": wanted},
         capture_output=True, text=True, check=False,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from minidl import Tensor, gradients, losses, nn, ops
-from minidl.gradcheck import CASES, Case
+from minidl.gradcheck_cases import CASES, Case
 from minidl.tools import draw
 from minidl.tools.drawing import Drawing
 from minidl.tools.drawing.graph import back_propagation, graph_of, told
@@ -281,6 +281,13 @@ def test_steps_add_up_to_the_gradients():
     assert abs(seen[0][0]) < abs(seen[-1][0]) == pytest.approx(float(graph.gradients[c]))
 
 
+def test_an_input_that_is_not_wanted_hides_no_other():
+    """The first input of the product has no gradient; the second one has."""
+    c, w = Tensor(np.ones(2), "c"), Tensor(np.full(2, 3.0), "w")
+    steps = draw((c * w).sum(), gradients=[w]).steps()
+    assert steps.captions[-1] == "multiply hands its gradient on to w."
+
+
 def test_steps_are_told_in_words():
     assert drawn(gradients=True).steps().captions == [
         "The gradient of the loss with respect to itself is 1.",
@@ -377,10 +384,10 @@ def test_errors_of_gradients_are_those_of_minidl():
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_op_loss_and_layer_can_be_drawn(case: Case, rng: np.random.Generator):
-    if case.layer:
-        case.layer.astype(np.float64)
+    function = case.build(np.float64)
     inputs = [Tensor(case.domain(rng, shape)) for shape in case.shapes]
-    drawing = draw(lambda: case.function(*inputs).sum(), names=case.layer, gradients=True)
+    names = function if isinstance(function, nn.Module) else None
+    drawing = draw(lambda: function(*inputs).sum(), names=names, gradients=True)
     root, steps = parsed(drawing), drawing.steps()
     assert root.findtext(f"{SVG}title") and root.findtext(f"{SVG}desc")
     assert all(parsed(step).tag == f"{SVG}svg" for step in steps)

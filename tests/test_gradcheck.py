@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from minidl import Tensor, gradients, op, ops
-from minidl.gradcheck import CASES, TOLERANCE, check, errors, relative_error
+from minidl.gradcheck import TOLERANCE, check, relative_error
+from minidl.gradcheck_cases import CASES, errors
 from minidl.ops import unbroadcast
 
 pytestmark = pytest.mark.usefixtures("planting")

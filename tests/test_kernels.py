@@ -16,7 +16,7 @@ import pytest
 from minidl import kernels
 from minidl.device import Device, DeviceError, of, to_cpu
 from minidl.kernels import NAMES, cpu, gpu, reference
-from minidl.kernels.flush_to_zero import least
+from minidl.kernels.flush_to_zero import underflow_threshold
 
 Shape = tuple[int, ...]
 Rng = np.random.Generator
@@ -105,7 +105,7 @@ def compare(name: str, arguments: Arguments, device: Device) -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_nothing_subnormal_is_kept(dtype: Any, device: Device):
     """Saturated units, their gradients, and Adam's moments that decay, become 0."""
-    tiny, limit = np.finfo(dtype).tiny, least(dtype)
+    tiny, limit = np.finfo(dtype).tiny, underflow_threshold(dtype)
     ends = (np.log(limit) * np.array([0.999, 1.001, 1.9, 20, -20])).astype(dtype)
     compare("sigmoid", [ends], device)
     assert ((reference.sigmoid(ends) == 0) == [False, True, True, True, False]).all()
@@ -207,10 +207,12 @@ def test_sigmoid_is_exact_over_the_whole_range(dtype: Any, device: Device):
     wide = x.astype(np.float64)
     expected = np.exp(np.minimum(wide, 0)) / (1 + np.exp(-np.abs(wide)))
     y = to_cpu(kernels.sigmoid(device.put(x)))
-    kept = expected > 1.000_001 * least(dtype)
+    kept = expected > 1.000_001 * underflow_threshold(dtype)
     assert kept.sum() > 140_000
     np.testing.assert_allclose(y[kept], expected[kept], rtol=1e-6)
-    np.testing.assert_allclose(y[~kept], expected[~kept], atol=1.000_001 * least(dtype))
+    np.testing.assert_allclose(
+        y[~kept], expected[~kept], atol=1.000_001 * underflow_threshold(dtype)
+    )
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)

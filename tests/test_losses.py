@@ -10,7 +10,8 @@ import pytest
 
 from minidl import Tensor, gradients, losses
 from minidl.device import Device, to_cpu
-from minidl.gradcheck import LOSS_CASES, TOLERANCE, Case
+from minidl.gradcheck import TOLERANCE
+from minidl.gradcheck_cases import LOSS_CASES, Case
 
 RNG = np.random.default_rng(0)
 Y, T = RNG.standard_normal((2, 5, 3))

@@ -123,7 +123,7 @@ def test_patches_are_added_to_plain_pictures(
 
 # --- memory ---------------------------------------------------------------------------------------
 
-LARGE = (buffer_pool.SMALLEST // 4 + 7,)
+LARGE = (buffer_pool.MIN_BYTES // 4 + 7,)
 
 
 def test_memory_is_used_again_only_when_the_last_view_is_gone() -> None:
@@ -145,28 +145,28 @@ def test_memory_is_of_the_asked_kind(shape: tuple[int, ...], dtype: Any) -> None
     assert (x.shape, x.dtype) == (shape, dtype)
     assert x.flags.c_contiguous
     assert x.flags.writeable
-    if x.nbytes >= buffer_pool.SMALLEST:
+    if x.nbytes >= buffer_pool.MIN_BYTES:
         assert x.ctypes.data % buffer_pool.LINE == 0
 
 
-def on_shelves() -> int:
-    return sum(size * len(shelf) for size, shelf in buffer_pool._shelves.items())
+def free_bytes() -> int:
+    return sum(size * len(blocks) for size, blocks in buffer_pool._free_lists.items())
 
 
-def test_shelves_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(buffer_pool, "_shelves", {})
-    monkeypatch.setattr(buffer_pool, "KEPT", 3 * buffer_pool.SMALLEST)
-    blocks = [buffer_pool.empty((buffer_pool.SMALLEST,), np.uint8) for _ in range(10)]
+def test_the_pool_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffer_pool, "_free_lists", {})
+    monkeypatch.setattr(buffer_pool, "MAX_FREE_BYTES", 3 * buffer_pool.MIN_BYTES)
+    blocks = [buffer_pool.empty((buffer_pool.MIN_BYTES,), np.uint8) for _ in range(10)]
     del blocks
-    assert on_shelves() == buffer_pool.KEPT  # as many of one size as there is room for
-    huge = buffer_pool.empty((buffer_pool.KEPT + 1,), np.uint8)
+    assert free_bytes() == buffer_pool.MAX_FREE_BYTES  # as many as may be kept
+    huge = buffer_pool.empty((buffer_pool.MAX_FREE_BYTES + 1,), np.uint8)
     del huge
-    assert on_shelves() == buffer_pool.KEPT  # it has no place there, and takes none
-    others = [buffer_pool.empty((2 * buffer_pool.SMALLEST,), np.uint8) for _ in range(2)]
+    assert free_bytes() == buffer_pool.MAX_FREE_BYTES  # too large to be kept
+    others = [buffer_pool.empty((2 * buffer_pool.MIN_BYTES,), np.uint8) for _ in range(2)]
     del others
-    assert on_shelves() > buffer_pool.KEPT
+    assert free_bytes() > buffer_pool.MAX_FREE_BYTES
     buffer_pool.empty(LARGE, np.float32)
-    assert on_shelves() <= buffer_pool.KEPT  # sizes of the past have made room
+    assert free_bytes() <= buffer_pool.MAX_FREE_BYTES  # other sizes were freed
 
 
 def test_an_interrupt_is_never_lost_when_memory_goes_back() -> None:

@@ -252,7 +252,7 @@ def test_a_network_shows_its_layers() -> None:
         "Sequential: 5,120 parameters",
         "  layers.0: Conv2D(stride=2, padding='same'), w (3, 3, 3, 4), b (4,)",
         "  layers.1: LeakyReLU(slope=0.2)",
-        "  layers.2: BatchNorm(momentum=0.8, eps=1e-05, slope=1.0), gamma (4,), beta (4,)",
+        "  layers.2: BatchNorm(momentum=0.8, eps=1e-05), gamma (4,), beta (4,)",
         "  layers.3: Net",
         "    parts.0: Sequential",
         "      layers.0: Dropout(p=0.5)",

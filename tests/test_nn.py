@@ -12,7 +12,8 @@ import pytest
 
 from minidl import Tensor, gradients, losses, nn, optim
 from minidl.device import Device, to_cpu
-from minidl.gradcheck import LAYER_CASES, TOLERANCE, Case
+from minidl.gradcheck import TOLERANCE
+from minidl.gradcheck_cases import LAYER_CASES, Case
 
 State = dict[str, np.ndarray]
 

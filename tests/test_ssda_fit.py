@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -294,6 +295,13 @@ def test_the_bar_tells_stages_and_reports(
     assert said[:-1] == ["auto-encoder 1", "auto-encoder 2", "fine-tuning"]
     row = Run.open(tmp_path / "run").rows[-1]
     assert said[-1] == (f"fine-tuning, loss {row['loss']:.4g}, validation {row['psnr']:.2f} dB")
+
+
+def test_a_score_is_the_mean_over_the_pictures() -> None:
+    clean = [np.full((20, 20, 1), level, np.float32) for level in (0.2, 0.4)]
+    damaged = [clean[0] + 0.1, clean[1] + 0.01]
+    same: Any = SimpleNamespace(repair=lambda pixels, stride: pixels)
+    assert Validation(clean, damaged).score(same) == pytest.approx((20 + 40) / 2, abs=1e-3)
 
 
 def test_text_is_written_over_a_validation_picture() -> None:

@@ -1,4 +1,4 @@
-"""The board on which threads find work, and the pool of them."""
+"""The job slot from which threads claim chunks, and the pool of threads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from minidl import kernels
-from minidl.kernels.cpu.runtime import parallel_for as board
+from minidl.kernels.cpu.runtime import parallel_for as slots
 from minidl.kernels.cpu.runtime import threadpool
 from minidl.kernels.cpu.runtime.parallel_for import parallel_jit
 
@@ -21,17 +21,17 @@ TWO = pytest.mark.skipif(threadpool._processors() < 2, reason="needs two process
 
 @parallel_jit
 def note(found, chunk):
-    """found[i]: which part had i."""
+    """found[i]: the chunk that had i."""
     for i in range(chunk.first, chunk.last):
         found[i] = chunk.number
 
 
 @parallel_jit
-def meet(words, met, patience, chunk):
-    """met[which]: whether the other part was seen to run."""
-    board._write(words, chunk.number, 1)
-    for _ in range(patience):
-        if board._read(words, 1 - chunk.number):
+def meet(words, met, spins, chunk):
+    """met[number]: 1 if this chunk has seen the other one run."""
+    slots._store(words, chunk.number, 1)
+    for _ in range(spins):
+        if slots._load(words, 1 - chunk.number):
             met[chunk.number] = 1
             return
 
@@ -53,58 +53,59 @@ def three(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threadpool, "_count", 3)
 
 
-def noted(length: int, parts: int) -> list[int]:
+def noted(length: int, chunks: int) -> list[int]:
     found = np.full(length, -1)
-    threadpool.parallel_for(note, length, parts, found)
+    threadpool.parallel_for(note, length, chunks, found)
     return found.tolist()
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 10, 100])
-def test_parts_cover_everything_once_and_in_order(three: None, length: int) -> None:
-    parts = threadpool.chunk_count(length, grain=1)
-    found = noted(length, parts)
-    assert parts == max(1, min(3, length))
-    assert found == sorted(found) and set(found) == set(range(parts if length else 0))
+def test_chunks_cover_everything_once_and_in_order(three: None, length: int) -> None:
+    chunks = threadpool.chunk_count(length, grain=1)
+    found = noted(length, chunks)
+    assert chunks == max(1, min(3, length))
+    assert found == sorted(found) and set(found) == set(range(chunks if length else 0))
 
 
-def test_what_is_not_worth_a_thread_stays_whole(three: None) -> None:
+def test_a_short_range_is_one_chunk(three: None) -> None:
     assert threadpool.chunk_count(10, grain=6) == 1
     assert threadpool.chunk_count(12, grain=6) == 2
     assert threadpool.chunk_count(12, grain=0) == 3
 
 
 @TWO
-def test_parts_run_at_the_same_time() -> None:
+def test_chunks_run_at_the_same_time() -> None:
     for _ in range(20):  # a thread that sleeps is woken, and may come too late
         words, met = np.zeros(2, np.int64), np.zeros(2)
         threadpool.parallel_for(meet, 2, 2, words.ctypes.data, met, 100_000_000)
         if met.all():
             return
-    raise AssertionError("one part always came after the other")
+    raise AssertionError("one chunk always came after the other")
 
 
 @TWO
 def test_threads_without_work_sleep_until_there_is_some() -> None:
-    """All of them, and without looking up: a thread that is awake is not on the list."""
-    noted(2, 2)
-    end, calm = time.monotonic() + 20, 0
-    while calm < 30:  # looks in a row
-        assert time.monotonic() < end, "the threads stay awake"
-        time.sleep(0.001)
-        asleep = 0 < len(threadpool._pool) <= len(threadpool._asleep)
-        calm = calm + 1 if asleep else 0
+    """All of them sleep, also after they were woken: an awake thread is not on the list."""
+    for _ in range(3):
+        noted(2, 2)
+        end, calm = time.monotonic() + 20, 0
+        while calm < 30:  # looks in a row
+            assert time.monotonic() < end, "the threads stay awake"
+            time.sleep(0.001)
+            asleep = 0 < len(threadpool._pool) <= len(threadpool._sleeping)
+            calm = calm + 1 if asleep else 0
 
 
-def test_nobody_waits_for_threads_that_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a single other thread the caller takes all parts."""
-    monkeypatch.setattr(threadpool, "_start", lambda wanted: None)
+def test_the_caller_does_not_wait_for_threads_that_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without another thread the caller runs all chunks."""
+    monkeypatch.setattr(threadpool, "_grow", lambda wanted: None)
     monkeypatch.setattr(threadpool, "_pool", [])
-    monkeypatch.setattr(threadpool, "_board", threadpool._Words.of(board.new()))
+    monkeypatch.setattr(threadpool, "_slot", threadpool._Words.of(slots.new_slot()))
     assert noted(5, 3) == [0, 1, 1, 2, 2]
 
 
 @TWO
-def test_a_thread_that_cannot_start_is_not_of_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_cannot_start_is_not_in_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -119,18 +120,18 @@ def test_the_pool_leaves_a_processor_to_the_caller(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(threadpool, "_pool", [])
     monkeypatch.setattr(threadpool, "_processors", lambda: 3)
     monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
-    threadpool._start(9)
+    threadpool._grow(9)
     assert len(threadpool._pool) == 2
 
 
 @pytest.mark.parametrize("rest", [0, 0.001])
-def test_every_part_of_many_jobs_is_taken_once(rest: float) -> None:
+def test_every_chunk_of_many_jobs_runs_once(rest: float) -> None:
     """Also right after another job, when threads are late, and when they have gone to sleep."""
     x = np.arange(1000.0)
     for i in range(20000 if not rest else 100):
-        parts = 2 + i % 5
-        sums = np.zeros(parts)
-        threadpool.parallel_for(add_up, x.size, parts, x, sums)
+        chunks = 2 + i % 5
+        sums = np.zeros(chunks)
+        threadpool.parallel_for(add_up, x.size, chunks, x, sums)
         assert sums.sum() == x.sum(), i
         time.sleep(rest) if rest else None
 
@@ -154,20 +155,22 @@ def test_callers_at_the_same_time_do_not_mix_their_jobs() -> None:
     assert not wrong
 
 
-def test_a_part_without_memory_is_reported_once_the_others_have_ended() -> None:
+def test_a_chunk_without_memory_is_reported_after_the_others_have_ended() -> None:
     with pytest.raises(MemoryError, match="want_all_memory"):
         threadpool.parallel_for(want_all_memory, 3, 3, np.array([1 << 60]))
     assert noted(3, 3) == [0, 1, 2]
 
 
-def test_a_job_is_written_down_where_an_earlier_one_was() -> None:
+def test_buffers_of_arguments_are_used_again() -> None:
     noted(3, 2)
-    before = list(threadpool._given)
+    before = list(threadpool._argument_buffers)
     noted(3, 2)
-    assert before and [w.place for w in threadpool._given] == [w.place for w in before]
+    assert before and [w.address for w in threadpool._argument_buffers] == [
+        w.address for w in before
+    ]
 
 
-def test_borrowed_arrays_are_given_back() -> None:
+def test_references_to_arguments_are_released() -> None:
     x, sums = np.arange(10.0), np.zeros(2)
     before = sys.getrefcount(x)
     for _ in range(100):
@@ -178,7 +181,7 @@ def test_borrowed_arrays_are_given_back() -> None:
 @pytest.mark.skipif(
     not threadpool._getcpu or len(os.sched_getaffinity(0)) < 2, reason="needs Linux, two processors"
 )
-def test_the_pool_keeps_off_the_callers_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pool_is_pinned_away_from_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = os.sched_getaffinity(0)
     for here in [*mine, *mine]:
         monkeypatch.setattr(threadpool, "_getcpu", lambda here=here: here)

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.harness import compare, copied
 from minidl import gradients, kernels, ops
-from minidl.gradcheck import Case
+from minidl.gradcheck_cases import Case
 from minidl.kernels import reference
 
 from .subjects import Subject, recorded, timed_call

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from minidl import Tensor
-from minidl.gradcheck import TOLERANCE, Case
+from minidl.gradcheck import TOLERANCE
+from minidl.gradcheck_cases import Case
 from minidl.tools import draw
 
 from . import sources, texts

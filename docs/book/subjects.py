@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minidl import Tensor, gradients, kernels, losses, nn, ops
-from minidl.gradcheck import LAYER_CASES, LOSS_CASES, OP_CASES, Case
+from minidl.gradcheck_cases import LAYER_CASES, LOSS_CASES, OP_CASES, Case
 from minidl.tensor import OPS
 from minidl.tools import draw
 from minidl.tools.drawing.graph import graph_of
@@ -69,15 +69,14 @@ def _subject(kind: str, name: str, thing: Any, cases: list[Case]) -> Subject:
 def drawing(subject: Subject) -> str:
     """The SVG of L = sum of r y, with random r, for the first case, with all gradients."""
     case, rng = subject.cases[0], np.random.default_rng(0)
-    if case.layer:
-        case.layer.astype(np.float64)
+    function = case.build(np.float64)
     inputs = [Tensor(case.domain(rng, shape)) for shape in case.shapes]
-    parameters = dict(case.layer.named_parameters()) if case.layer else {}
+    parameters = dict(function.named_parameters()) if isinstance(function, nn.Module) else {}
     names: dict[str, Tensor] = dict(zip(_input_names(subject, len(inputs)), inputs, strict=True))
     names |= parameters
 
     def loss() -> Tensor:
-        y = names["y"] = case.function(*inputs)
+        y = names["y"] = function(*inputs)
         r = names["r"] = Tensor(rng.standard_normal(y.shape))
         names["L"] = ops.sum(y * r)
         return names["L"]
@@ -126,7 +125,7 @@ def kernels_of(subject: Subject) -> list[str]:
     with recorded() as calls:
         for case in subject.cases:
             inputs = [Tensor(case.domain(rng, shape)) for shape in case.shapes]
-            gradients(ops.sum(case.function(*inputs)), inputs)
+            gradients(ops.sum(case.make()(*inputs)), inputs)
     return [name for name in kernels.NAMES if name in calls]
 
 
@@ -136,10 +135,8 @@ def ops_of(subject: Subject) -> list[str]:
     rng = np.random.default_rng(0)
     found: dict[str, None] = {}
     for case in subject.cases:
-        if case.layer:
-            case.layer.astype(np.float64)
         inputs = [Tensor(case.domain(rng, shape)) for shape in case.shapes]
-        y = case.function(*inputs)  # a layer that does nothing in use returns its input
+        y = case.build(np.float64)(*inputs)  # a layer that does nothing in use returns its input
         found |= dict.fromkeys(box.op for box in graph_of(y, None, False).boxes if box.op)
     return list(found)
 
@@ -165,6 +162,7 @@ SIZES: dict[str, Shapes] = {
     "Upsample2D": ((8, 32, 32, 64),),
     "UpsampleConv2D": ((8, 16, 16, 64),),
     "BatchNorm": ((8, 32, 32, 64),),
+    "LeakyReLUBatchNorm": ((8, 32, 32, 64),),
     "Flatten": ((8, 32, 32, 64),),
 }
 LARGE: dict[str, Callable[[np.random.Generator], nn.Module]] = {  # layers of the sizes above
@@ -177,6 +175,7 @@ LARGE: dict[str, Callable[[np.random.Generator], nn.Module]] = {  # layers of th
     ),
     "UpsampleConv2D": lambda rng: nn.UpsampleConv2D(64, 64, rng=rng),
     "BatchNorm": lambda rng: nn.BatchNorm(64),
+    "LeakyReLUBatchNorm": lambda rng: nn.LeakyReLUBatchNorm(64),
 }
 
 
@@ -184,8 +183,7 @@ def timed_call(subject: Subject) -> tuple[Callable[..., Tensor], list[Tensor], l
     """(function, float32 inputs of a size that is worth timing, tensors to differentiate by)."""
     case, rng = subject.cases[0], np.random.default_rng(0)
     shapes = SIZES.get(subject.name) or ((1000, 1000),) * len(case.shapes)
-    layer = LARGE[subject.name](rng) if subject.name in LARGE else case.layer
-    if layer:
-        layer.astype(np.float32)
+    function = LARGE[subject.name](rng) if subject.name in LARGE else case.build(np.float32)
+    parameters = function.parameters() if isinstance(function, nn.Module) else []
     inputs = [Tensor(case.domain(rng, shape).astype(np.float32)) for shape in shapes]
-    return layer or case.function, inputs, [*inputs, *(layer.parameters() if layer else [])]
+    return function, inputs, [*inputs, *parameters]

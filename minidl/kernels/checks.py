@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from ..device import Array
+
+Padding: TypeAlias = tuple[int, int, int, int]  # top, bottom, left, right
 
 FLOATS: frozenset[np.dtype] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
 PLACES = np.dtype(np.int64)  # of patches
@@ -99,7 +102,7 @@ def output_size(
     size: tuple[int, int],
     kernel_size: tuple[int, int],
     stride: int,
-    padding: tuple[int, int, int, int],
+    padding: Padding,
 ) -> tuple[int, int]:
     """Return (P, Q), the number of a convolution's windows along either side."""
     (H, W), (K, L), (top, bottom, left, right) = size, kernel_size, padding

@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 from ..device import Array
 
 
-def least(dtype: DTypeLike) -> float:
+def underflow_threshold(dtype: DTypeLike) -> float:
     """The root of the smallest normal number: the product of two smaller ones is subnormal.
 
     1.1e-19 in float32, 1.5e-154 in float64.
@@ -22,6 +22,6 @@ def least(dtype: DTypeLike) -> float:
     return float(np.finfo(dtype).tiny ** 0.5)
 
 
-def flushed(x: Array, limit: float) -> Array:
+def flush_to_zero(x: Array, limit: float) -> Array:
     """x, with 0 for what is nearer to it than limit."""
     return np.where(np.abs(x) < limit, np.zeros_like(x), x)

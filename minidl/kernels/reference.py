@@ -8,21 +8,22 @@ from __future__ import annotations
 import numpy as np
 
 from ..device import Array
-from .flush_to_zero import flushed, least
+from .checks import Padding
+from .flush_to_zero import flush_to_zero, underflow_threshold
 
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + exp(-x)), without overflow at either end; 0 where that is below `least`."""
+    """1 / (1 + exp(-x)), without overflow at either end; 0 below `underflow_threshold`."""
     e = np.exp(-np.abs(x))
-    return flushed(np.where(x >= 0, 1 / (1 + e), e / (1 + e)), least(x.dtype))
+    return flush_to_zero(np.where(x >= 0, 1 / (1 + e), e / (1 + e)), underflow_threshold(x.dtype))
 
 
 def sigmoid_grad(g: Array, y: Array) -> Array:
     """dL/dx of y = sigmoid(x), given g = dL/dy: since y' = y (1 - y), no exponential is needed.
 
-    0 where its size is below `least`.
+    0 where its size is below `underflow_threshold`.
     """
-    return flushed(g * y * (1 - y), least(y.dtype))
+    return flush_to_zero(g * y * (1 - y), underflow_threshold(y.dtype))
 
 
 def tanh_grad(g: Array, y: Array) -> Array:
@@ -73,8 +74,8 @@ def adam(
     Without a gradient m and v decay; they end at 0 instead of staying subnormal for ever.
     """
     for p_i, g_i, m_i, v_i in zip(p, g, m, v, strict=True):
-        m_i[...] = flushed(m_i + (1 - beta1) * (g_i - m_i), np.finfo(m_i.dtype).tiny)
-        v_i[...] = flushed(v_i + (1 - beta2) * (g_i * g_i - v_i), np.finfo(v_i.dtype).tiny)
+        m_i[...] = flush_to_zero(m_i + (1 - beta1) * (g_i - m_i), np.finfo(m_i.dtype).tiny)
+        v_i[...] = flush_to_zero(v_i + (1 - beta2) * (g_i * g_i - v_i), np.finfo(v_i.dtype).tiny)
         p_i -= lr * m_i / (np.sqrt(v_i) + eps)
 
 
@@ -110,7 +111,7 @@ def fold(
 # into the padded picture, so that P = (top + H + bottom - K) // stride + 1; Q in the same way.
 
 
-def _pad(x: Array, padding: tuple[int, int, int, int]) -> Array:
+def _pad(x: Array, padding: Padding) -> Array:
     top, bottom, left, right = padding
     return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
 
@@ -122,9 +123,7 @@ def _under(tap: tuple[int, int], outputs: tuple[int, int], stride: int) -> tuple
     return slice(None), rows, slice(l, l + max(0, stride * (q - 1) + 1), stride)
 
 
-def conv2d(
-    x: Array, w: Array, b: Array | None, stride: int, padding: tuple[int, int, int, int]
-) -> Array:
+def conv2d(x: Array, w: Array, b: Array | None, stride: int, padding: Padding) -> Array:
     """y[n, i, j] = b + sum over the taps (k, l) of x[n, stride i + k - top, stride j + l - left]
     w[k, l].
 
@@ -139,7 +138,7 @@ def conv2d(
 
 
 def conv2d_grad_x(
-    g: Array, w: Array, size: tuple[int, int], stride: int, padding: tuple[int, int, int, int]
+    g: Array, w: Array, size: tuple[int, int], stride: int, padding: Padding
 ) -> Array:
     """dL/dx (N, *size, C) of y = conv2d(x, w, b, stride, padding), given g = dL/dy (N, P, Q, O)."""
     (top, bottom, left, right), (H, W) = padding, size
@@ -154,7 +153,7 @@ def conv2d_grad_w(
     g: Array,
     kernel_size: tuple[int, int],
     stride: int,
-    padding: tuple[int, int, int, int],
+    padding: Padding,
 ) -> Array:
     """dL/dw (*kernel_size, C, O) of y = conv2d(x, w, b, stride, padding), given g = dL/dy
     (N, P, Q, O)."""

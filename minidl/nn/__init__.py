@@ -8,12 +8,12 @@ from .activations import Flatten, LeakyReLU, ReLU, Sigmoid, Tanh
 from .convolution import Conv2D, ConvTranspose2D, Upsample2D, UpsampleConv2D
 from .linear import ChannelwiseLinear, Linear
 from .module import Module, Sequential
-from .normalisation import BatchNorm, Dropout
+from .normalisation import BatchNorm, Dropout, LeakyReLUBatchNorm
 
 __all__ = [
     "Module", "Sequential",
     "Linear", "ChannelwiseLinear",
     "Conv2D", "ConvTranspose2D", "Upsample2D", "UpsampleConv2D",
-    "BatchNorm", "Dropout",
+    "BatchNorm", "LeakyReLUBatchNorm", "Dropout",
     "Sigmoid", "Tanh", "ReLU", "LeakyReLU", "Flatten",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import ops
 from ..device import Array
-from ..ops.convolution import Pad
+from ..ops.convolution import Padding, PaddingLike
 from ..tensor import Tensor
 from .init import glorot, normal
 from .module import Module
@@ -56,7 +56,7 @@ class Conv2D(_Convolution):
         *,
         kernel_size: int,
         stride: int = 1,
-        padding: Pad = "same",
+        padding: PaddingLike = "same",
         rng: np.random.Generator,
         std: float | None = None,
     ) -> None:
@@ -83,7 +83,7 @@ class ConvTranspose2D(_Convolution):
         *,
         kernel_size: int,
         stride: int,
-        padding: int | tuple[int, int, int, int],
+        padding: int | Padding,
         rng: np.random.Generator,
         std: float | None = None,
     ) -> None:

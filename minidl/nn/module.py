@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, Self, TypeAlias
 
@@ -16,6 +16,8 @@ from .lost import CLOSED, PLAIN, lost_in
 Member: TypeAlias = "Module | Tensor | Array"
 
 _switched: ContextVar[tuple[Module, ...]] = ContextVar("switched", default=())  # within train
+# Called with every module and its result, where a summary is made.
+observer: ContextVar[Callable[[Module, Any], None] | None] = ContextVar("observer", default=None)
 
 
 class Module:
@@ -44,7 +46,11 @@ class Module:
                 )
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        return self.forward(*inputs, **options)
+        y = self.forward(*inputs, **options)
+        observe = observer.get()
+        if observe is not None:
+            observe(self, y)
+        return y
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward")

@@ -21,39 +21,50 @@ class BatchNorm(Module):
     each channel has no variance: it raises ValueError.
     In use by the running ones. gamma (channels,) starts at 1, beta (channels,) at 0, the running
     mean at 0, the running variance at 1 (Ioffe & Szegedy 2015).
-
-    slope: of a leaky ReLU before it, which then takes no passes over memory of its own; 0 for a
-    ReLU, 1 for none.
     """
 
-    def __init__(
-        self, channels: int, *, momentum: float = 0.9, eps: float = 1e-5, slope: float = 1.0
-    ) -> None:
+    def __init__(self, channels: int, *, momentum: float = 0.9, eps: float = 1e-5) -> None:
         if not 0 <= momentum < 1:
             raise ValueError(f"BatchNorm: momentum is {momentum}, expected 0 <= momentum < 1")
         if not eps >= 0:
             raise ValueError(f"BatchNorm: eps is {eps}, expected 0 or more")
-        self.momentum, self.eps, self.slope = momentum, eps, slope
-        self.gamma = Tensor(np.ones(channels, np.float32), f"BatchNorm({channels}).gamma")
-        self.beta = Tensor(np.zeros(channels, np.float32), f"BatchNorm({channels}).beta")
+        self.momentum, self.eps = momentum, eps
+        name = f"{type(self).__name__}({channels})"
+        self.gamma = Tensor(np.ones(channels, np.float32), f"{name}.gamma")
+        self.beta = Tensor(np.zeros(channels, np.float32), f"{name}.beta")
         self.mean: Array = np.zeros(channels, np.float32)
         self.variance: Array = np.ones(channels, np.float32)
 
     def forward(self, x: Tensor | Array) -> Tensor:
+        return self._normalized(x, slope=1.0)
+
+    def _normalized(self, x: Tensor | Array, *, slope: float) -> Tensor:
+        """Return leaky_relu(x, slope), normalised."""
         if not self.training:
             running = {"mean": self.mean, "variance": self.variance}
-            return ops.normalize(
-                x, self.gamma, self.beta, **running, eps=self.eps, slope=self.slope
-            )
-        batch_moments = mean, variance = ops.moments(x, slope=self.slope)
+            return ops.normalize(x, self.gamma, self.beta, **running, eps=self.eps, slope=slope)
+        batch_moments = mean, variance = ops.moments(x, slope=slope)
         y = ops.batch_norm(
-            x, self.gamma, self.beta, eps=self.eps, batch_moments=batch_moments, slope=self.slope
+            x, self.gamma, self.beta, eps=self.eps, batch_moments=batch_moments, slope=slope
         )
         finite, share = np.isfinite(mean + variance), 1 - self.momentum
         self.mean += share * np.where(finite, mean - self.mean, 0)
         self.variance += share * np.where(finite, variance - self.variance, 0)
         changed([self.mean, self.variance])
         return y
+
+
+class LeakyReLUBatchNorm(BatchNorm):
+    """A leaky ReLU and then a BatchNorm, in the same passes over memory. slope: 0 for a ReLU."""
+
+    def __init__(
+        self, channels: int, *, slope: float = 0.2, momentum: float = 0.9, eps: float = 1e-5
+    ) -> None:
+        super().__init__(channels, momentum=momentum, eps=eps)
+        self.slope = slope
+
+    def forward(self, x: Tensor | Array) -> Tensor:
+        return self._normalized(x, slope=self.slope)
 
 
 class Dropout(Module):

@@ -12,15 +12,16 @@ import numpy as np
 
 from .. import kernels
 from ..device import Array
+from ..kernels.checks import Padding
 from ..lift import op
 from .vjp import ValueAndVJPs
 
-Pad = str | int | tuple[int, int, int, int]
+PaddingLike = str | int | Padding  # one number for all sides
 
 
 def pads_of(
-    padding: Pad, size: tuple[int, int], kernel_size: tuple[int, int], stride: int
-) -> tuple[int, int, int, int]:
+    padding: PaddingLike, size: tuple[int, int], kernel_size: tuple[int, int], stride: int
+) -> Padding:
     """The zeros (top, bottom, left, right) that `padding` means for pictures (H, W) and a filter.
 
     "same" makes the output ceil(size / stride) large; where the zeros do not halve, the odd one is
@@ -57,7 +58,9 @@ def _check_stride(stride: int) -> None:
 
 
 @op
-def conv2d(x: Array, w: Array, b: Array, *, stride: int = 1, padding: Pad = "same") -> ValueAndVJPs:
+def conv2d(
+    x: Array, w: Array, b: Array, *, stride: int = 1, padding: PaddingLike = "same"
+) -> ValueAndVJPs:
     """x (N, H, W, C), w (K, L, C, O), b (O,) -> (N, P, Q, O): at every `stride`-th place of the
     padded picture, the sum of the window there times w, plus b.
 
@@ -83,7 +86,7 @@ def conv2d(x: Array, w: Array, b: Array, *, stride: int = 1, padding: Pad = "sam
 
 @op
 def conv_transpose2d(
-    x: Array, w: Array, b: Array, *, stride: int, padding: int | tuple[int, int, int, int]
+    x: Array, w: Array, b: Array, *, stride: int, padding: int | Padding
 ) -> ValueAndVJPs:
     """x (N, P, Q, C), w (K, L, O, C), b (O,) -> (N, H, W, O): the transpose of the convolution with
     w from H x W to P x Q, as in PyTorch. H = (P - 1) stride + K - top - bottom.

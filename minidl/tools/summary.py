@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..nn.module import Module
+from ..nn.module import Module, observer
 from ..tensor import no_grad
 
 
@@ -18,37 +18,28 @@ def summary(module: Module, input_shape: tuple[int, ...]) -> str:
     """
     rows: list[tuple[str, str, str]] = []
     modes = {m: m.training for m in module.modules()}
-    layers = [m for m in modes if len(list(m.modules())) == 1]
+    layers = {m for m in modes if len(list(m.modules())) == 1}
     first = next(iter(module.parameters()), None)
     like = np.zeros(0, np.float32) if first is None else first.data
     x = np.zeros((1, *input_shape), like.dtype, like=like)
-    for layer in layers:
-        layer.forward = _recorded(layer, rows)  # type: ignore[method-assign]  # over the class's
+
+    def record(layer: Module, y: Any) -> None:
+        if layer in layers:
+            size = sum(p.data.size for p in layer.parameters())
+            shape = "x".join(str(n) for n in y.shape[1:])
+            rows.append((type(layer).__name__, shape, f"{size:,}"))
+
+    before = observer.set(record)
     try:
         module.train(False)
         with no_grad():
             module(x)
     finally:
-        for layer in layers:
-            del layer.forward
+        observer.reset(before)
         for m, mode in modes.items():
             m.training = mode
     total = sum(p.data.size for p in module.parameters())
     return _table([("layer", "output", "parameters"), *rows, ("all", "", f"{total:,}")])
-
-
-def _recorded(layer: Module, rows: list[tuple[str, str, str]]) -> Any:
-    """The layer's forward, which also writes a row of the table."""
-    forward = layer.forward
-
-    def recorded(*inputs: Any) -> Any:
-        y = forward(*inputs)
-        size = sum(p.data.size for p in layer.parameters())
-        shape = "x".join(str(n) for n in y.shape[1:])
-        rows.append((type(layer).__name__, shape, f"{size:,}"))
-        return y
-
-    return recorded
 
 
 def _table(rows: list[tuple[str, str, str]]) -> str:

@@ -10,8 +10,8 @@ import platform
 import sys
 from typing import Any
 
-from minidl import device, gpu_support, kernels
-from minidl import gradcheck as checker
+from minidl import device, gpu_support, gradcheck_cases, kernels
+from minidl.gradcheck import TOLERANCE
 from minidl.models.terminal import shown
 
 KNOWN = ("MINIDL_THREADS", "MINIDL_KERNELS", "MINIDL_SIMD", "MINIDL_DENSE", "MINIDL_TRACEBACK")
@@ -35,16 +35,16 @@ def doctor(options: argparse.Namespace) -> int:
 def gradcheck(options: argparse.Namespace) -> int:
     """A table of every op, loss and layer; 1 if any gradient is wrong."""
     place = device.choose(options.device)
-    rows = checker.errors(place)
-    wrong = sum(not error < checker.TOLERANCE for _, _, error in rows)
+    rows = gradcheck_cases.errors(place)
+    wrong = sum(not error < TOLERANCE for _, _, error in rows)
     if options.json:
         print(json.dumps([dict(zip(("kind", "name", "error"), row, strict=True)) for row in rows]))
     else:
         print(f"{'':7}{'':32}largest relative error, float64, on the {place.name}")
         for kind, name, error in rows:
-            verdict = "" if error < checker.TOLERANCE else "   WRONG"
+            verdict = "" if error < TOLERANCE else "   WRONG"
             print(f"{kind:7}{name:32}{error:.1e}{verdict}")
-        print(f"{len(rows)} checked, {wrong} above {checker.TOLERANCE:g}")
+        print(f"{len(rows)} checked, {wrong} above {TOLERANCE:g}")
     return 1 if wrong else 0
 
 
@@ -84,11 +84,16 @@ def _kernels() -> str:
         return "NumPy alone, slow: " + (
             "MINIDL_KERNELS is reference" if _version("numba") else "pip install numba"
         )
+    from minidl.kernels.cpu.gemm.choice import choose
     from minidl.kernels.cpu.gemm.register_tile import TILE, TILES
     from minidl.kernels.cpu.runtime import threadpool
 
-    tile = next(name for name, tile in TILES.items() if tile is TILE)
-    return f"Numba, {threadpool.num_threads()} threads, tiles for {tile}"
+    tile, choice = next(name for name, tile in TILES.items() if tile is TILE), choose()
+    products = "the micro-kernel" if choice.micro_kernel else "BLAS"
+    return (
+        f"Numba, {threadpool.num_threads()} threads, tiles for {tile}; large matrix products by "
+        f"{products} ({choice.reason})"
+    )
 
 
 def _gpu() -> dict[str, Any]:

@@ -80,6 +80,8 @@ def _nodes(tree: ast.AST, constants: bool = False) -> Iterator[ast.expr | ast.st
                 continue
             if isinstance(child, ast.keyword) and child.arg == "strict":
                 continue  # what is zipped is of one length
+            if isinstance(child, ast.UnaryOp) and _is_reshape(tree):
+                continue  # any negative number stands for the rest
             if constants and isinstance(tree, ast.Module) and isinstance(child, ast.Assign):
                 continue
             if isinstance(child, ast.FunctionDef) and child.name in ("__repr__", "_kinds"):
@@ -88,6 +90,13 @@ def _nodes(tree: ast.AST, constants: bool = False) -> Iterator[ast.expr | ast.st
                 yield child
             if not isinstance(child, ast.Raise):
                 yield from _nodes(child)
+
+
+def _is_reshape(tree: ast.AST) -> bool:
+    match tree:
+        case ast.Call(func=ast.Attribute(attr="reshape")):
+            return True
+    return False
 
 
 def _changes(node: ast.expr | ast.stmt) -> Iterator[str]:

@@ -8,7 +8,7 @@ TESTS: dict[str, str] = {
     " losses gradcheck gpu_graph gpu_random gpu_data ops nn modules ssda_training",
     "minidl/optim": "optim lbfgs defaults changes ssda_training",
     "minidl/ops": "ops defaults op_properties convolution tensor gradcheck nn losses",
-    "minidl/nn": "nn defaults modules nn_layers gradcheck ssda context_encoder convolution",
+    "minidl/nn": "nn defaults modules changes nn_layers gradcheck ssda context_encoder convolution",
     "minidl/kernels": "kernels kernels_odd matrix guards dense convolution gpu_kernels gpu_products"
     " gpu_compiles gpu_faults",
     "minidl/kernels/cpu": "kernels kernels_odd convolution matrix dense guards threads compiling"
@@ -42,6 +42,7 @@ NEAREST: dict[str, str] = {
     "minidl/random.py": "device gpu_random",
     "minidl/gpu_support.py": "device",
     "minidl/gradcheck.py": "gradcheck",
+    "minidl/gradcheck_cases.py": "gradcheck",
     "minidl/cuda_graph.py": "gpu_graph",
     "minidl/losses.py": "losses",
     "minidl/changes.py": "changes",
@@ -67,9 +68,12 @@ NEAREST: dict[str, str] = {
     "minidl/kernels/cpu/gemm/strassen.py": "dense",
     "minidl/kernels/cpu/matrix.py": "matrix",
     "minidl/kernels/cpu/gemm/blas.py": "matrix",
+    "minidl/kernels/cpu/gemm/blas_gemm.py": "matrix",
+    "minidl/kernels/cpu/gemm/choice.py": "dense",
     "minidl/kernels/cpu/runtime/buffer_pool.py": "matrix nn_layers",
     "minidl/kernels/cpu/patches.py": "images",
     "minidl/kernels/cpu/gemm/register_tile.py": "simd",
+    "minidl/kernels/gpu/convolution.py": "convolution",
     "minidl/kernels/gpu/philox.py": "gpu_random",
     "minidl/kernels/gpu/gemm.py": "gpu_products",
     "models/plots.py": "plots",
@@ -119,6 +123,7 @@ UNSEEN: dict[str, dict[tuple[str, str, str], str]] = {
     },
     "minidl/kernels/cpu/elementwise.py": {
         ("tiny = np.finfo(arrays[0]", "0", "1"): "all four arrays are of one type",
+        ("T = arrays[0].dtype.type", "0", "1"): "all arrays are of one type",
         ("raise", "raise NotImplementedError", "pass"): "compiled code stands in for it",
     },
     "minidl/optim/descent.py": {
@@ -127,15 +132,31 @@ UNSEEN: dict[str, dict[tuple[str, str, str], str]] = {
     "minidl/kernels/cpu/gemm/pack_filter.py": {
         ("if", "used < columns", "used <= columns"): "a full block is cleared before it is filled",
     },
-    "minidl/kernels/cpu/runtime/threadpool.py": {
-        ("bed.acquire()  #", "bed.acquire()", "pass"): "a thread looks once more before it sleeps",
+    "minidl/kernels/cpu/runtime/parallel_for.py": {
+        ("chunks of others", "_pause()", "pass"): "a hint to the processor",
+        ("before the next look", "_pause()", "pass"): "a hint to the processor",
     },
-    "minidl/kernels/cpu/conv/filter_transform.py": {
+    "minidl/kernels/cpu/runtime/threadpool.py": {
         (
-            "flat = dw.shape, dU.shape, dU.reshape(-1)",
-            "1",
-            "2",
-        ): "any negative number stands for the rest",
+            "wakeup.acquire()  #",
+            "wakeup.acquire()",
+            "pass",
+        ): "a thread looks once more before it sleeps",
+    },
+    "minidl/kernels/cpu/conv/winograd_loops.py": {
+        ("nothing, y_rows = zeros(width", "0", "1"): "all of them are written before they are read",
+    },
+    "minidl/kernels/cpu/conv/winograd.py": {
+        ("length, work = blocks", "work * rows", "work / rows"): "fewer chunks change speed alone",
+    },
+    "minidl/nn/init.py": {
+        ("def uniform", "0.0", "1.0"): "zeros have no range",
+        ("def normal", "0.0", "1.0"): "zeros have no range",
+        ("def uniform", "1.0", "1.5"): "zeros have no range",
+        ("def normal", "1.0", "1.5"): "zeros have no range",
+    },
+    "minidl/tools/summary.py": {
+        ("rule = ", "0", "1"): "all lines are of one length",
     },
     "models/training/run_folder.py": {
         ("", "0.0", "1.0"): "any finite number does",

@@ -170,8 +170,8 @@ def _interrupts(
         if work(4) != expected[4]:
             wrong.append("after an interrupt, results are others")
     signal.signal(signal.SIGALRM, before)
-    if threadpool._board.words[parallel_for.USED]:
-        wrong.append("after interrupts, the board is still taken")
+    if threadpool._slot.words[parallel_for.IN_USE]:
+        wrong.append("after interrupts, the job slot is still taken")
     return count
 
 

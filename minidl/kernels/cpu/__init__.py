@@ -6,7 +6,7 @@ what every kernel computes.
     runtime/    how a loop is compiled, gets memory and is split over threads
     gemm/       register_tile, microkernel: one tile of a product, in registers
                 offsets, transpose, pack_filter, packing, prepacked: what the micro-kernel reads
-                macrokernel, gemm, strassen, blas: products of matrices
+                macrokernel, strassen, gemm, blas, blas_gemm, choice: products of matrices
     conv/       direct_loops, direct, flipped: windows read where they lie
                 filter_transform, winograd_loops, winograd, winograd_stride2: fewer products
     *.py        the kernels, each choosing its algorithm; tuning.py has the numbers that decide

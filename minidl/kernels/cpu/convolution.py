@@ -17,14 +17,13 @@ from __future__ import annotations
 import numpy as np
 
 from .. import checks
+from ..checks import Padding
 from .conv import direct, flipped, winograd_stride2
 from .conv.direct_loops import Strides
 from .gemm.prepacked import prepacked
 from .gemm.register_tile import TILE
 from .matrix import matmul
 from .runtime import buffer_pool
-
-Padding = tuple[int, int, int, int]
 
 
 def _few(channels: int, x: np.ndarray) -> bool:

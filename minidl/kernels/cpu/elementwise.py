@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import overload
 
 from .. import checks
-from ..flush_to_zero import least
+from ..flush_to_zero import underflow_threshold
 from . import tuning
 from .runtime import threadpool
 from .runtime.buffer_pool import empty_like, writable_contiguous
@@ -60,21 +60,21 @@ def _exp(x):
 
 
 @parallel_jit
-def _sigmoid(x, y, one, least, chunk):
+def _sigmoid(x, y, one, threshold, chunk):
     here = slice(chunk.first, chunk.last)
     x, y = x[here], y[here]
     for i in range(x.size):
         s = one / (one + exp(-x[i]))
-        y[i] = one - one if s < least else s
+        y[i] = one - one if s < threshold else s
 
 
 @parallel_jit
-def _sigmoid_grad(g, y, dx, one, least, chunk):
+def _sigmoid_grad(g, y, dx, one, threshold, chunk):
     here = slice(chunk.first, chunk.last)
     g, y, dx = g[here], y[here], dx[here]
     for i in range(g.size):
         d = g[i] * y[i] * (one - y[i])
-        dx[i] = one - one if abs(d) < least else d
+        dx[i] = one - one if abs(d) < threshold else d
 
 
 @parallel_jit
@@ -115,7 +115,7 @@ def _add(a, row, y, chunk):
     while i < chunk.last:
         first = i % row.size
         more = row[first : first + chunk.last - i]
-        here, to = a[i : i + more.size], y[i : i + more.size]
+        here, to = a[i:], y[i:]
         for k in range(more.size):
             to[k] = here[k] + more[k]
         i += more.size
@@ -158,13 +158,13 @@ def _run(loop: Any, *arrays: np.ndarray, scalars: tuple = ()) -> None:
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
     y = empty_like(x)
-    _run(_sigmoid, x, y, scalars=(1, least(x.dtype)))
+    _run(_sigmoid, x, y, scalars=(1, underflow_threshold(x.dtype)))
     return y
 
 
 def sigmoid_grad(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     dx = empty_like(y)
-    _run(_sigmoid_grad, g, y, dx, scalars=(1, least(y.dtype)))
+    _run(_sigmoid_grad, g, y, dx, scalars=(1, underflow_threshold(y.dtype)))
     return dx
 
 

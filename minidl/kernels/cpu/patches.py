@@ -11,7 +11,7 @@ from .runtime.jit import jit
 
 @jit
 def _lay(total, weight, patches, rows, columns, window):
-    size = window.shape[0]
+    size = len(window)
     for r in range(rows.size):
         for c in range(columns.size):
             patch = patches[r * columns.size + c]

@@ -13,10 +13,9 @@ import numpy as np
 
 from ...device import Array, is_recording, tf32
 from .. import checks
+from ..checks import Padding
 from . import launch
 from .gemm import ROWS, add, columns_of, in_parts, matmul, parts_of, product
-
-Pad = tuple[int, int, int, int]
 
 
 def _ints(*names: str) -> np.dtype:
@@ -28,7 +27,7 @@ GEOMETRY = _ints("H", "W", "C", "K", "L", "O", "P", "Q", "stride", "top", "left"
 
 
 def is_product(
-    size: tuple[int, int], kernel_size: tuple[int, int], stride: int, padding: Pad
+    size: tuple[int, int], kernel_size: tuple[int, int], stride: int, padding: Padding
 ) -> bool:
     """Return whether the windows are the pictures' own memory, without a copy."""
     return not any(padding) and (kernel_size == size or (kernel_size == (1, 1) and stride == 1))
@@ -51,7 +50,7 @@ def _unroll(x: Array, view: np.ndarray, taps: int) -> Array:
     return columns
 
 
-def conv2d(x: Array, w: Array, b: Array | None, stride: int, padding: Pad) -> Array:
+def conv2d(x: Array, w: Array, b: Array | None, stride: int, padding: Padding) -> Array:
     (N, H, W, C), (K, L, _, O), (top, _, left, _) = x.shape, w.shape, padding
     if w.shape[2] != C or (b is not None and b.shape != (O,)):
         given = None if b is None else b.shape
@@ -91,7 +90,9 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: int, padding: Pad) -> Ar
     return in_parts(run, shape, x.dtype, tiles=math.prod(tiles), length=taps, bias=bias)
 
 
-def conv2d_grad_x(g: Array, w: Array, size: tuple[int, int], stride: int, padding: Pad) -> Array:
+def conv2d_grad_x(
+    g: Array, w: Array, size: tuple[int, int], stride: int, padding: Padding
+) -> Array:
     (N, P, Q, O), (K, L, C, _), (top, _, left, _), (H, W) = g.shape, w.shape, padding, size
     if w.shape[3] != O or checks.output_size((H, W), (K, L), stride, padding) != (P, Q):
         raise ValueError(f"conv2d_grad_x: g is {g.shape}, w {w.shape}, for pictures {size}")
@@ -126,7 +127,7 @@ def conv2d_grad_x(g: Array, w: Array, size: tuple[int, int], stride: int, paddin
 
 
 def conv2d_grad_w(
-    x: Array, g: Array, kernel_size: tuple[int, int], stride: int, padding: Pad
+    x: Array, g: Array, kernel_size: tuple[int, int], stride: int, padding: Padding
 ) -> Array:
     (N, P, Q, O), (K, L), (_, H, W, C), (top, _, left, _) = g.shape, kernel_size, x.shape, padding
     if len(x) != N or checks.output_size((H, W), kernel_size, stride, padding) != (P, Q):

@@ -33,7 +33,7 @@ template <typename T>
 constexpr T LEAST = sizeof(T) == 4 ? T(0x1p-63) : T(0x1p-511);
 
 template <typename T>
-__device__ T flushed(T x, T limit) {
+__device__ T flush_to_zero(T x, T limit) {
     return fabs(x) < limit ? T(0) : x;
 }
 
@@ -41,13 +41,13 @@ template <typename T>
 __global__ void sigmoid(const T* x, T* y, Index n) {
     map(n, [](T x) {
         const T e = exp(-fabs(x));  // at most 1: nothing overflows
-        return flushed((x >= 0 ? T(1) : e) / (T(1) + e), LEAST<T>);
+        return flush_to_zero((x >= 0 ? T(1) : e) / (T(1) + e), LEAST<T>);
     }, y, x);
 }
 
 template <typename T>
 __global__ void sigmoid_grad(const T* g, const T* y, T* dx, Index n) {
-    map(n, [](T g, T y) { return flushed(g * y * (T(1) - y), LEAST<T>); }, dx, g, y);
+    map(n, [](T g, T y) { return flush_to_zero(g * y * (T(1) - y), LEAST<T>); }, dx, g, y);
 }
 
 template <typename T>
@@ -103,8 +103,8 @@ __global__ void adam(const Table<T> table, double lr, double rest1, double rest2
 #pragma unroll 4
     for (Index k = start + threadIdx.x; k < end; k += THREADS) {
         const T gradient = g[k];
-        const T mean = flushed(m[k] + T(rest1) * (gradient - m[k]), TINY<T>);
-        const T square = flushed(v[k] + T(rest2) * (gradient * gradient - v[k]), TINY<T>);
+        const T mean = flush_to_zero(m[k] + T(rest1) * (gradient - m[k]), TINY<T>);
+        const T square = flush_to_zero(v[k] + T(rest2) * (gradient * gradient - v[k]), TINY<T>);
         m[k] = mean;
         v[k] = square;
         p[k] -= T(lr) * mean / (sqrt(square) + T(eps));

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from ...device import Array
-from ...tensor import Origin, Tensor
+from ...tensor import Origin, Tensor, observer
 
 Computed: TypeAlias = "Tensor | Callable[[], Tensor]"
 
@@ -65,20 +65,14 @@ def remembered(computed: Computed, known: Callable[[], Iterable[Tensor]]) -> lis
 
 @contextmanager
 def _kept() -> Iterator[list[Tensor]]:
-    """Inside, every tensor that is made is kept, and with it its value, which the history forgets
-    as soon as nobody needs it."""
+    """Inside, the inputs and the result of every op are kept, and with them their values, which
+    the history forgets as soon as nothing needs them."""
     tensors: list[Tensor] = []
-    init = Tensor.__init__
-
-    def keep(self: Tensor, *arguments: Any, **named: Any) -> None:
-        init(self, *arguments, **named)
-        tensors.append(self)
-
-    Tensor.__init__ = keep  # type: ignore[method-assign]
+    before = observer.set(lambda *seen: tensors.extend(seen))
     try:
         yield tensors
     finally:
-        Tensor.__init__ = init  # type: ignore[method-assign]
+        observer.reset(before)
 
 
 def _stand_in(origin: Origin) -> Tensor:

@@ -14,11 +14,11 @@ def report_generator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.S
 
     def down(inputs: int, outputs: int) -> Layers:
         conv = nn.Conv2D(inputs, outputs, kernel_size=3, stride=2, rng=rng)
-        return [conv, nn.BatchNorm(outputs, momentum=0.8, slope=0.2)]  # LeakyReLU first
+        return [conv, nn.LeakyReLUBatchNorm(outputs, slope=0.2, momentum=0.8)]
 
     def up(inputs: int, outputs: int) -> Layers:
         conv = nn.UpsampleConv2D(inputs, outputs, rng=rng)
-        return [conv, nn.BatchNorm(outputs, momentum=0.8, slope=0)]  # ReLU first
+        return [conv, nn.LeakyReLUBatchNorm(outputs, slope=0, momentum=0.8)]
 
     return nn.Sequential(
         *down(3, c(64)),  # 128x128x64
@@ -44,7 +44,7 @@ def report_discriminator(c: Channels, rng: np.random.Generator, whole: bool) -> 
 
     def down(inputs: int, outputs: int) -> Layers:
         conv = nn.Conv2D(inputs, outputs, kernel_size=3, stride=2, rng=rng)
-        return [conv, nn.BatchNorm(outputs, momentum=0.8, slope=0.2)]  # LeakyReLU first
+        return [conv, nn.LeakyReLUBatchNorm(outputs, slope=0.2, momentum=0.8)]
 
     return nn.Sequential(
         *down(3, c(64)),  # 32x32x64

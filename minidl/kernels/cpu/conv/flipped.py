@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-Padding = tuple[int, int, int, int]
+from ...checks import Padding
 
 
 def worth_it(

@@ -21,6 +21,7 @@ import functools
 import numpy as np
 
 from ...algorithms import winograd as algorithm
+from ...checks import Padding
 from .. import tuning
 from ..gemm.prepacked import prepacked
 from ..gemm.register_tile import TILE
@@ -28,8 +29,6 @@ from ..runtime import buffer_pool
 from . import winograd
 from .winograd import Phase, Transform
 from .winograd_loops import Axis, TileStrides
-
-Padding = tuple[int, int, int, int]
 
 STRIDE_2 = {taps: Transform(*matrices) for taps, matrices in algorithm.STRIDE_2.items()}
 

@@ -1,6 +1,6 @@
-"""Matrix products by the micro-kernel, on processors where it is faster than BLAS.
+"""Matrix products by the micro-kernel, on processors where it is faster than BLAS (`choice.py`).
 
-`register_tile.py` tells which those are. Large matrices are multiplied by quarters, with seven
+Large matrices are multiplied by quarters, with seven
 products instead of eight (`strassen.py`).
 """
 
@@ -23,11 +23,12 @@ def worth_it(rows: int, columns: int, depth: int) -> bool:
     return rows >= tuning.GEMM_MIN_ROWS and min(columns, depth) >= tuning.GEMM_MIN_SIDE
 
 
-def gemm(a: np.ndarray, b: np.ndarray, bias: np.ndarray, y: np.ndarray) -> None:
+def gemm(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, y: np.ndarray) -> None:
     """y (M, N) = a (M, K) b (K, N) + bias (N,), all of one type, y C-contiguous.
 
     The result is the same for any number of threads, bit for bit.
     """
+    bias = np.zeros(y.shape[1], y.dtype) if bias is None else bias
     (M, N), K = y.shape, a.shape[1]
     a, transposed = _contiguous_or_transposed(a)
     a = buffer_pool.writable_contiguous(a)
@@ -37,10 +38,10 @@ def gemm(a: np.ndarray, b: np.ndarray, bias: np.ndarray, y: np.ndarray) -> None:
     panels, even = _pack(b, even=by_quarters), M // 2 * 2
     if by_quarters and even:
         _multiply_quarters(a[:even], panels, bias, y[:even])
-        a, y, M = a[even:], y[even:], M - even  # one row is left, or none
-    if not M:
+        a, y = a[even:], y[even:]  # one row is left, or none
+    if not len(y):
         return
-    for rows in [slice(0, M)] if transposed else _blocks(M, K * a.itemsize):
+    for rows in [slice(None)] if transposed else _blocks(len(y), K * a.itemsize):
         tiles = -(-len(y[rows]) // TILE.MR) * len(panels)
         chunks = threadpool.chunk_count(tiles, grain=_grain(panels[0].size))
         threadpool.parallel_for(

@@ -47,23 +47,4 @@ def _choose() -> RegisterTile:
     return TILES[name or "plain"]
 
 
-# Processors on which the micro-kernel multiplies matrices faster than NumPy's BLAS: on znver4 with
-# 105 GFLOP/s of one core instead of 101, for (500 x 1280) times (1280 x 1280) float32. Not so with
-# its tile for AVX2, 85 to 90, nor on an Intel Xeon with two units for AVX-512, 0.85 of BLAS.
-DENSE_ON = {"znver4"}
-
-
-def _dense() -> bool:
-    """Return whether the micro-kernel multiplies matrices, rather than BLAS.
-
-    MINIDL_DENSE, tiles or blas, decides where it is set."""
-    wanted = os.environ.get("MINIDL_DENSE", "")
-    if wanted not in ("", "tiles", "blas"):
-        raise ValueError(f"MINIDL_DENSE is {wanted!r}; expected tiles or blas")
-    if wanted:
-        return wanted == "tiles"
-    return TILE is TILES["avx512"] and binding.get_host_cpu_name() in DENSE_ON
-
-
 TILE = _choose()
-DENSE = _dense()

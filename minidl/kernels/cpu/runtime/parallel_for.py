@@ -1,19 +1,22 @@
-"""A board on which work is shared: compiled threads take parts of a loop without Python's lock.
+"""A lock-free parallel for: threads claim chunks of a loop by compare-and-swap, without the GIL.
 
-    state           which job this is, into how many parts it is cut, and how many of them are taken
-    code, given     where the job's code is, and what it is called with
-    length          of the loop's range
-    done, failed    how many parts have ended, and how many of them ran out of memory
-    used            whether somebody's job is on it
+The threads share one job slot, an array of words:
 
-Who has work writes a job down, its state last, and then takes parts like everybody else, until none
-is left; so nobody waits for a thread that sleeps. To take a part is to read the state, then the
-rest, and to add one to the state if it still is what was read: in one step, so that two threads
-never take the same part. If the state has changed, the rest may have, and all is read again. A job
-with parts that nobody has taken is never replaced.
+    state            the job's number, its number of chunks, and how many of them are claimed
+    code, arguments  the addresses of the job's compiled code and of its arguments
+    length           of the loop's range
+    done, failed     the number of chunks that have ended, and of those that ran out of memory
+    in_use           1 while the slot holds a job
 
-To fork and to join take 5 microseconds, as long as threads look out for work (Intel Xeon). A thread
-that waits for Python's lock, or for a lock of Python's, takes 80 to 200 to come back.
+The caller writes the job into the slot, the state last, and then claims chunks like every worker,
+until none is left. So it never waits for a thread that sleeps. To claim a chunk, a thread reads the
+state, then the other words, and increments the state if it has not changed, in one atomic
+compare-and-swap: two threads never claim the same chunk. If the state has changed, the other words
+may have changed too, and the thread reads all of them again. A job with unclaimed chunks is never
+replaced.
+
+A fork and a join take 5 microseconds while the workers spin (Intel Xeon). A thread that waits for
+the GIL, or for a lock of Python's, takes 80 to 200 microseconds to come back.
 """
 
 from __future__ import annotations
@@ -28,87 +31,87 @@ from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 
-from .jit import device_function, into_library, intrinsic, jit
+from .jit import device_function, intrinsic, jit
 
-LINE = 8  # words of a cache line: what different threads write lies on different lines
-STATE, CODE, GIVEN, LENGTH = range(4)
-DONE, FAILED, USED = 2 * LINE, 2 * LINE + 1, 3 * LINE
+LINE = 8  # words of a cache line; words that different threads write lie on different lines
+STATE, CODE, ARGUMENTS, LENGTH = range(4)
+DONE, FAILED, IN_USE = 2 * LINE, 2 * LINE + 1, 3 * LINE
 WORDS = 4 * LINE
-BITS = 16  # of the state, for the parts that are taken; as many for all parts; the others say which
-MOST = (1 << BITS) - 1  # parts
-ROOM = 512  # words, for what a job is called with
+CHUNK_BITS = 16  # of the state, for the claimed chunks and for all chunks; the rest is the job
+MAX_CHUNKS = (1 << CHUNK_BITS) - 1
+ARGUMENT_WORDS = 512  # for the arguments of a job
 WORD = ir.IntType(64)
-JOB = ir.FunctionType(ir.IntType(32), [WORD] * 4)  # (given, *part) -> 0, or 1 if it failed
+JOB = ir.FunctionType(ir.IntType(32), [WORD] * 4)  # (arguments, *chunk) -> 0, or 1 if it failed
 X86 = binding.get_process_triple().startswith(("x86", "i386", "i686"))
 
 
 class Chunk(NamedTuple):
-    """Numbers first to last - 1 of a loop's range, and which of its parts that is."""
+    """A part of a loop's range: the numbers first to last - 1, and the chunk's own number."""
 
     number: int
     first: int
     last: int
 
 
-def new() -> np.ndarray:
-    """A board without a job: words, the first of which begins a cache line."""
+def new_slot() -> np.ndarray:
+    """A job slot without a job: words, the first of which begins a cache line."""
     words = np.zeros(WORDS + LINE, np.int64)
     start = -words.ctypes.data % (8 * LINE) // 8
     return words[start : start + WORDS]
 
 
-# --- single steps, that no other thread can come between -----------------------------------------
+# --- atomic operations ----------------------------------------------------------------------------
 
 
-def _word(builder, values):
-    """The address of the k-th word of a board, from the first two arguments."""
-    at = builder.add(values[0], builder.mul(values[1], ir.Constant(WORD, 8)))
-    return builder.inttoptr(at, WORD.as_pointer())
+def _pointer(builder, values):
+    """The address of the k-th word of a slot, from the first two arguments."""
+    address = builder.add(values[0], builder.mul(values[1], ir.Constant(WORD, 8)))
+    return builder.inttoptr(address, WORD.as_pointer())
 
 
 @intrinsic
-def _read(typing, board, k):
+def _load(typing, slot, k):
     def generate(context, builder, signature, values):
-        return builder.load_atomic(_word(builder, values), "acquire", 8)
+        return builder.load_atomic(_pointer(builder, values), "acquire", 8)
 
-    return types.intp(board, k), generate
+    return types.intp(slot, k), generate
 
 
 @intrinsic
-def _write(typing, board, k, value):
+def _store(typing, slot, k, value):
     """Write a word. Threads that read it also see everything that was written before it."""
 
     def generate(context, builder, signature, values):
-        builder.store_atomic(values[2], _word(builder, values), "release", 8)
+        builder.store_atomic(values[2], _pointer(builder, values), "release", 8)
         return context.get_dummy_value()
 
-    return types.void(board, k, types.intp), generate
+    return types.void(slot, k, types.intp), generate
 
 
 @intrinsic
-def _add(typing, board, k, value):
+def _fetch_add(typing, slot, k, value):
     def generate(context, builder, signature, values):
-        builder.atomic_rmw("add", _word(builder, values), values[2], "acq_rel")
+        builder.atomic_rmw("add", _pointer(builder, values), values[2], "acq_rel")
         return context.get_dummy_value()
 
-    return types.void(board, k, types.intp), generate
+    return types.void(slot, k, types.intp), generate
 
 
 @intrinsic
-def _replace(typing, board, k, old, new):
-    """Write `new` if the word is `old`; whether it was."""
+def _compare_and_swap(typing, slot, k, old, new):
+    """Write `new` if the word is `old`. Return whether it was."""
 
     def generate(context, builder, signature, values):
-        word = _word(builder, values)
+        word = _pointer(builder, values)
         found = builder.cmpxchg(word, values[2], values[3], "acq_rel", "acquire")
         return builder.extract_value(found, 1)
 
-    return types.boolean(board, k, types.intp, types.intp), generate
+    return types.boolean(slot, k, types.intp, types.intp), generate
 
 
 @intrinsic
 def _pause(typing):
-    """Tell the processor that this thread does nothing but look."""
+    """Tell the processor that this thread spins."""
 
     def generate(context, builder, signature, values):
         if X86:
@@ -119,64 +122,11 @@ def _pause(typing):
     return types.void(), generate
 
 
-# --- a job ----------------------------------------------------------------------------------------
-
-
-def _borrowed(context, builder, kind, value):
-    """An array, or those of a tuple, without its count of users: threads would take turns at it for
-    each slice, and it may be gone before the job is done."""
-    if isinstance(kind, types.BaseTuple):
-        kinds: Any = kind
-        one = functools.partial(_borrowed, context, builder)
-        values = list(map(one, kinds.types, cgutils.unpack_tuple(builder, value)))
-        return context.make_tuple(builder, kind, values)
-    if not isinstance(kind, types.Array):
-        return value
-    array = context.make_array(kind)(context, builder, value)
-    array.meminfo = cgutils.get_null_value(array.meminfo.type)
-    array.parent = cgutils.get_null_value(array.parent.type)
-    return array._getvalue()
-
-
-def _job_of(loop: Any) -> Any:
-    """Return an intrinsic for a loop.
-
-    It stores the loop's arguments except the last at an address, and returns the address of code
-    that calls the loop with them and a part.
-    """
-
-    @intrinsic
-    def job(typing, place, arguments):
-        part = types.NamedUniTuple(types.intp, 3, Chunk)
-        kinds = (*arguments.types, part)
-
-        def generate(context, builder, signature, values):
-            found = into_library(loop, kinds, context)
-            given = context.get_value_type(arguments)
-            assert context.get_abi_sizeof(given) <= 8 * ROOM
-            code = ir.Function(builder.module, JOB, builder.module.get_unique_name("job"))
-            code.linkage = "internal"
-            inside = ir.IRBuilder(code.append_basic_block())
-            all_ = inside.load(inside.inttoptr(code.args[0], given.as_pointer()))
-            passed = [
-                _borrowed(context, inside, kind, inside.extract_value(all_, i))
-                for i, kind in enumerate(arguments.types)
-            ]
-            passed.append(context.make_tuple(inside, part, code.args[1:]))
-            called = context.declare_function(builder.module, found.fndesc)
-            result = found.signature.return_type
-            status, _ = context.call_conv.call_function(inside, called, result, kinds, passed)
-            inside.ret(inside.zext(status.is_error, ir.IntType(32)))
-            builder.store(values[1], builder.inttoptr(values[0], given.as_pointer()))
-            return builder.ptrtoint(code, WORD)
-
-        return types.intp(types.intp, arguments), generate
-
-    return job
+# --- the caller and the workers -------------------------------------------------------------------
 
 
 @intrinsic
-def _call(typing, code, given, which, first, last):
+def _call(typing, code, arguments, index, first, last):
     def generate(context, builder, signature, values):
         called = builder.inttoptr(values[0], JOB.as_pointer())
         return builder.zext(builder.call(called, values[1:]), WORD)
@@ -185,74 +135,134 @@ def _call(typing, code, given, which, first, last):
 
 
 @device_function
-def _take(board):
-    """Take parts until none is left; whether there was one."""
-    some = False
+def _claim_chunks(slot):
+    """Claim and run chunks until none is left. Return whether there was one."""
+    found = False
     while True:
-        state = _read(board, STATE)
-        i, parts = state & MOST, state >> BITS & MOST
-        if i == parts:
-            return some
-        code, given, length = _read(board, CODE), _read(board, GIVEN), _read(board, LENGTH)
-        if _replace(board, STATE, state, state + 1):
-            some = True
-            first, last = length * i // parts, length * (i + 1) // parts
-            _add(board, FAILED, _call(code, given, i, first, last))
-            _add(board, DONE, 1)
+        state = _load(slot, STATE)
+        i, chunks = state & MAX_CHUNKS, state >> CHUNK_BITS & MAX_CHUNKS
+        if i == chunks:
+            return found
+        code, arguments, length = _load(slot, CODE), _load(slot, ARGUMENTS), _load(slot, LENGTH)
+        if _compare_and_swap(slot, STATE, state, state + 1):
+            found = True
+            first, last = length * i // chunks, length * (i + 1) // chunks
+            _fetch_add(slot, FAILED, _call(code, arguments, i, first, last))
+            _fetch_add(slot, DONE, 1)
 
 
 @jit
-def spread(board, code, given, length, parts):
-    """The job (code, given) for all parts of range(length); how many of them failed.
+def run_job(slot, code, arguments, length, chunks):
+    """Run the job (code, arguments) for all chunks of range(length); return how many failed.
 
-    board: the address of one, for the threads that look at it; 0 for this thread alone, which also
-    does everything where somebody else uses the board. It is taken and given back in here, where
-    no interrupt comes between.
+    slot: its address, or 0 to run everything on this thread, as happens too while another thread
+    uses the slot. The slot is taken and released in here, where no interrupt comes between.
     """
     failed = 0
-    if board == 0 or not _replace(board, USED, 0, 1):
-        for i in range(parts):
-            failed += _call(code, given, i, length * i // parts, length * (i + 1) // parts)
+    if slot == 0 or not _compare_and_swap(slot, IN_USE, 0, 1):
+        for i in range(chunks):
+            first, last = length * i // chunks, length * (i + 1) // chunks
+            failed += _call(code, arguments, i, first, last)
         return failed
-    job = (_read(board, STATE) >> 2 * BITS) + 1
-    _write(board, CODE, code)
-    _write(board, GIVEN, given)
-    _write(board, LENGTH, length)
-    _write(board, DONE, 0)
-    _write(board, FAILED, 0)
-    _write(board, STATE, (job & 0x7FFFFFFF) << 2 * BITS | parts << BITS)
-    _take(board)
-    while _read(board, DONE) < parts:
-        _pause()
-    failed = _read(board, FAILED)
-    _write(board, USED, 0)
+    job = (_load(slot, STATE) >> 2 * CHUNK_BITS) + 1
+    _store(slot, CODE, code)
+    _store(slot, ARGUMENTS, arguments)
+    _store(slot, LENGTH, length)
+    _store(slot, DONE, 0)
+    _store(slot, FAILED, 0)
+    _store(slot, STATE, (job & 0x7FFFFFFF) << 2 * CHUNK_BITS | chunks << CHUNK_BITS)
+    _claim_chunks(slot)
+    while _load(slot, DONE) < chunks:
+        _pause()  # for the chunks of others
+    failed = _load(slot, FAILED)
+    _store(slot, IN_USE, 0)
     return failed
 
 
 @jit
-def serve(board, patience):
-    """Take parts of every job that comes, until for `patience` looks none has."""
-    looks = 0
-    while looks < patience:
-        looks = 0 if _take(board) else looks + 1
-        _pause()
+def worker_loop(slot, spin_count):
+    """Claim chunks of every job in the slot, until `spin_count` looks in a row have found none."""
+    spins = 0
+    while spins < spin_count:
+        spins = 0 if _claim_chunks(slot) else spins + 1
+        _pause()  # before the next look
 
 
-# --- loops for it ---------------------------------------------------------------------------------
+# --- loops as jobs --------------------------------------------------------------------------------
 
 
 def parallel_jit(loop: Callable[..., None]) -> Callable[..., int]:
-    """A compiled loop(*arguments, part), part being a `Part` of its range, as `threads.split` wants
-    it: called as (place, *arguments), it makes a job of them, of which it gives the code, and what
-    that is called with at the address `place`, where there are ROOM words."""
-    code = _job.__code__.replace(  # where Numba's cache is to look for changes
+    """Compile loop(*arguments, chunk) as a job for `threadpool.parallel_for`; chunk is a `Chunk`.
+
+    The result, called as (address, *arguments), stores the arguments at the address, where there
+    are ARGUMENT_WORDS words, and returns the address of the job's code.
+    """
+    code = _store_arguments.__code__.replace(  # where Numba's cache looks for changes
         co_filename=loop.__code__.co_filename, co_firstlineno=loop.__code__.co_firstlineno
     )
-    job = python_types.FunctionType(code, {"job": _job_of(loop)}, f"{loop.__name__}_job")
-    job.__module__ = loop.__module__
+    names = {"store": _trampoline_of(device_function(loop))}
+    job = python_types.FunctionType(code, names, f"{loop.__name__}_job")
     made = jit(job)
     return functools.update_wrapper(made, loop, assigned=("__name__", "__doc__"), updated=())
 
 
-def _job(place, *arguments):
-    return job(place, arguments)  # type: ignore[name-defined] # noqa: F821
+def _store_arguments(address, *arguments):
+    return store(address, arguments)  # type: ignore[name-defined] # noqa: F821
+
+
+def _trampoline_of(loop: Any) -> Any:
+    """Return an intrinsic (address, arguments) for a compiled loop.
+
+    It stores the arguments, all but the loop's last, at the address, and returns the address of a
+    trampoline: code that calls the loop with them and with a chunk.
+    """
+
+    @intrinsic
+    def store(typing, address, arguments):
+        chunk = types.NamedUniTuple(types.intp, 3, Chunk)
+        kinds = (*arguments.types, chunk)
+
+        def generate(context, builder, signature, values):
+            compiled = loop.get_compile_result(types.void(*kinds))
+            context.add_linking_libs([compiled.library])
+            stored = context.get_value_type(arguments)
+            assert context.get_abi_sizeof(stored) <= 8 * ARGUMENT_WORDS
+            name = builder.module.get_unique_name("job")
+            trampoline = ir.Function(builder.module, JOB, name)
+            trampoline.linkage = "internal"
+            inside = ir.IRBuilder(trampoline.append_basic_block())
+            loaded = inside.load(inside.inttoptr(trampoline.args[0], stored.as_pointer()))
+            passed = [
+                _without_refcount(context, inside, kind, inside.extract_value(loaded, i))
+                for i, kind in enumerate(arguments.types)
+            ]
+            passed.append(context.make_tuple(inside, chunk, trampoline.args[1:]))
+            status, _ = context.call_internal_no_propagate(
+                inside, compiled.fndesc, compiled.signature, passed
+            )
+            inside.ret(inside.zext(status.is_error, ir.IntType(32)))
+            builder.store(values[1], builder.inttoptr(values[0], stored.as_pointer()))
+            return builder.ptrtoint(trampoline, WORD)
+
+        return types.intp(types.intp, arguments), generate
+
+    return store
+
+
+def _without_refcount(context, builder, kind, value):
+    """A borrowed array, or a tuple of them, without reference counting.
+
+    Threads would contend for the counter at every slice, and the counter may be freed before the
+    job ends.
+    """
+    if isinstance(kind, types.BaseTuple):
+        kinds: Any = kind
+        one = functools.partial(_without_refcount, context, builder)
+        values = list(map(one, kinds.types, cgutils.unpack_tuple(builder, value)))
+        return context.make_tuple(builder, kind, values)
+    if not isinstance(kind, types.Array):
+        return value
+    array = context.make_array(kind)(context, builder, value)
+    array.meminfo = cgutils.get_null_value(array.meminfo.type)
+    array.parent = cgutils.get_null_value(array.parent.type)
+    return array._getvalue()

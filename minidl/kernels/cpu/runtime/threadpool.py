@@ -1,17 +1,16 @@
-"""One pool of threads, over which kernels split their work. BLAS is held to one thread meanwhile.
+"""One pool of threads, over which kernels split their work. BLAS keeps to one thread meanwhile.
 
-Loops compiled by Numba and BLAS's products run without Python's lock, so that plain threads do.
-With a pool in each library, the pools take the cores from each other: where another process is busy
-too, BLAS with two threads of its own on two cores was ten times slower than with one.
+Loops compiled by Numba and products of BLAS run without the GIL, so plain threads are enough. If
+each library had a pool, the pools would take the cores from each other: with another process at
+work, BLAS with two threads of its own on two cores was ten times slower than with one.
 
-The threads stay in compiled code, where they look at a board (`parallel_for.py`) for parts of a
-job. When none has come for a while they go to sleep; the next job wakes them, and does not wait for
-them.
+The threads stay in compiled code, where they spin on a job slot (`parallel_for.py`). When no job
+has come for a while they go to sleep. The next job wakes them, and does not wait for them.
 
-Linux wakes a thread on the processor that it was on, or that it is woken from, and moves it only
-once it has waited there for a while. Parts of a few milliseconds could so take turns on one
-processor for hundreds of calls, with the other nearly idle (a product of 3.3 ms took 6.3). Hence
-the threads of the pool are kept off the caller's processor.
+Linux wakes a thread on the processor that it last ran on, or on the waker's, and moves it only
+after it has waited there for a while. Chunks of a few milliseconds could thus take turns on one
+processor for hundreds of calls, with the other nearly idle (a product of 3.3 ms took 6.3). So the
+threads of the pool are pinned away from the caller's processor.
 """
 
 from __future__ import annotations
@@ -28,37 +27,37 @@ import numpy as np
 from threadpoolctl import LibController, ThreadpoolController
 
 from ..tuning import SPIN_COUNT
-from . import parallel_for as board
+from . import parallel_for as jobs
 
 
 class _Words(NamedTuple):
-    """Memory that compiled code is given the address of.
+    """Memory whose address is given to compiled code.
 
-    At the end of the program Python empties its modules and what belongs to threads, while daemon
-    threads go on in compiled code. What a frame of such a thread holds is never freed: so whoever
-    gives the address to compiled code holds the words in a local variable.
+    At the end of the program Python clears its modules and thread-local data, while daemon threads
+    go on in compiled code. A frame of such a thread is never freed. So a caller that passes the
+    address to compiled code keeps the words in a local variable.
     """
 
     words: np.ndarray
-    place: int
+    address: int
 
     @classmethod
     def of(cls, words: np.ndarray) -> _Words:
         return cls(words, words.ctypes.data)
 
 
-_board = _Words.of(board.new())
-_given: list[_Words] = []  # where jobs wrote down what their parts are given; for the next ones
-_waking = threading.RLock()  # the pool; by one caller at a time, perhaps once more by its handlers
+_slot = _Words.of(jobs.new_slot())
+_argument_buffers: list[_Words] = []  # not in use
+_pool_lock = threading.RLock()  # reentrant, for a caller's signal handlers
 _pool: list[threading.Thread] = []
-_asleep: list[threading.Lock] = []  # of the pool; each wakes when its lock is released
-_announced = 0  # jobs, before they are written down
-_shunned = -1  # the processor that they keep off
+_sleeping: list[threading.Lock] = []  # a worker wakes when its lock is released
+_announced = 0  # the number of jobs, each counted before it is written into the slot
+_caller_cpu = -1  # the processor that the pool is pinned away from
 _getcpu = hasattr(os, "sched_setaffinity") and getattr(ctypes.PyDLL(None), "sched_getcpu", None)
 _blas: list[LibController] | None = None
-_blas_counts: list[int] = []  # of their threads, outside of products
-_multiplying: list[weakref.ref[_Caller]] = []  # while they live
-_setting = threading.RLock()  # the counts; by one of them at a time
+_blas_counts: list[int] = []  # BLAS's numbers of threads, to be restored
+_blas_callers: list[weakref.ref[_Caller]] = []
+_blas_lock = threading.RLock()
 
 
 def _processors() -> int:
@@ -67,10 +66,10 @@ def _processors() -> int:
 
 
 def _available() -> int:
-    """MINIDL_THREADS, or the processors."""
+    """Return MINIDL_THREADS, or the number of processors."""
     wanted = os.environ.get("MINIDL_THREADS", "")
-    known = wanted.isascii() and wanted.isdigit() and len(wanted) < 5 and int(wanted) > 0
-    if wanted and not known:
+    valid = wanted.isascii() and wanted.isdigit() and len(wanted) < 5 and int(wanted) > 0
+    if wanted and not valid:
         raise ValueError(f"MINIDL_THREADS is {wanted!r}; expected a number of threads, 1 or more")
     return int(wanted) if wanted else _processors()
 
@@ -87,7 +86,7 @@ def num_threads() -> int:
 
 
 def set_num_threads(threads: int) -> None:
-    """Let kernels use so many threads, the calling one among them."""
+    """Set the number of threads that kernels use, the calling thread included."""
     global _count
     if threads < 1:
         raise ValueError(f"threads: {threads}, expected 1 or more")
@@ -95,58 +94,59 @@ def set_num_threads(threads: int) -> None:
 
 
 def chunk_count(length: int, *, grain: int) -> int:
-    """Into how many parts a range is split, each of which is worth a thread: `grain` or longer."""
-    return max(1, min(_count, board.MOST, length // max(1, grain)))
+    """Return a number of chunks: at most one per thread, none shorter than `grain`."""
+    return max(1, min(_count, jobs.MAX_CHUNKS, length // max(1, grain)))
 
 
-def parallel_for(loop: Callable[..., int], length: int, parts: int, *arguments: Any) -> None:
-    """loop(*arguments, part) for so many parts of range(length), at the same time.
+def parallel_for(loop: Callable[..., int], length: int, chunks: int, *arguments: Any) -> None:
+    """Run loop(*arguments, chunk) for all chunks of range(length), in parallel.
 
-    loop: made by `board.parallel`. The same number of parts gives the same results, whoever
-    takes them. Raises MemoryError.
+    loop: made by `parallel_jit`. Equal numbers of chunks give equal results, whichever threads run
+    them. Raises MemoryError.
     """
     try:
-        given = _given.pop()
+        buffer = _argument_buffers.pop()
     except IndexError:
-        given = _Words.of(np.empty(board.ROOM, np.int64))
-    shared = _board
-    code = loop(given.place, *arguments)
-    if parts > 1 and not shared.words[board.USED]:
-        _wake(parts - 1)
-    failed = board.spread(shared.place if parts > 1 else 0, code, given.place, length, parts)
-    _given.append(given)
+        buffer = _Words.of(np.empty(jobs.ARGUMENT_WORDS, np.int64))
+    slot = _slot
+    code = loop(buffer.address, *arguments)
+    if chunks > 1 and not slot.words[jobs.IN_USE]:
+        _wake(chunks - 1)
+    failed = jobs.run_job(slot.address if chunks > 1 else 0, code, buffer.address, length, chunks)
+    _argument_buffers.append(buffer)
     if failed:
         raise MemoryError(f"{loop.__name__}: no memory for what it works on")
 
 
 @contextlib.contextmanager
 def blas_alone() -> Iterator[None]:
-    """Inside, each BLAS call stays on the thread that makes it.
+    """Within, each BLAS call stays on the thread that makes it.
 
-    BLAS's count of threads is one for the whole process: who comes first sets it to 1, and who
-    leaves last gives back what it was. Who is interrupted on the way out leaves that to the next.
+    BLAS has one number of threads for the whole process: the first caller sets it to 1, and the
+    last one to leave restores it. A caller that is interrupted on its way out leaves that to the
+    next one.
     """
     global _blas, _blas_counts
     mine = _Caller()
     try:
-        with _setting:
+        with _blas_lock:
             if _blas is None:
                 _blas = ThreadpoolController().select(user_api="blas").lib_controllers
             if not _blas_counts:
                 _blas_counts = [library.num_threads for library in _blas]
             _set_blas([1] * len(_blas))
-            _multiplying.append(weakref.ref(mine))
+            _blas_callers.append(weakref.ref(mine))
         yield
     finally:
-        with _setting:
-            _multiplying[:] = [other for other in _multiplying if other() not in (None, mine)]
-            if not _multiplying:
+        with _blas_lock:
+            _blas_callers[:] = [other for other in _blas_callers if other() not in (None, mine)]
+            if not _blas_callers:
                 _set_blas(_blas_counts)
                 _blas_counts = []
 
 
 class _Caller:
-    """Somebody who wants BLAS alone."""
+    """A caller of BLAS."""
 
 
 def _set_blas(counts: list[int]) -> None:
@@ -161,65 +161,65 @@ def _set_blas(counts: list[int]) -> None:
 
 
 def _wake(wanted: int) -> None:
-    """Have so many threads look at the board, or as many as there are.
+    """Wake the pool, with at least `wanted` threads if there are that many processors.
 
-    A lock stays among those of sleepers until its thread has taken it again: of a waker who is
-    interrupted no thread is lost, and to wake one twice does no harm.
+    A lock stays in `_sleeping` until its thread has acquired it again. So an interrupted waker
+    loses no thread, and waking a thread twice does no harm.
     """
     global _announced
-    with _waking:
-        _start(wanted)
-        _keep_off()
+    with _pool_lock:
+        _grow(wanted)
+        _pin_away_from_caller()
         _announced += 1
-        for bed in _asleep[:]:
-            with contextlib.suppress(RuntimeError):  # somebody has released it just now
-                bed.release()
+        for wakeup in _sleeping[:]:
+            with contextlib.suppress(RuntimeError):  # another caller has just released it
+                wakeup.release()
 
 
-def _start(wanted: int) -> None:
-    """Have so many threads in the pool, or as many as there are other processors."""
-    global _shunned
+def _grow(wanted: int) -> None:
+    """Grow the pool to `wanted` threads, at most one per other processor."""
+    global _caller_cpu
     while len(_pool) < wanted and len(_pool) < _processors() - 1:
         name = f"minidl-{len(_pool)}"
-        thread = threading.Thread(target=_serve, args=(_board,), daemon=True, name=name)
+        thread = threading.Thread(target=_work, args=(_slot,), daemon=True, name=name)
         thread.start()
         _pool.append(thread)
-        _shunned = -1  # the new one knows of nothing yet
+        _caller_cpu = -1  # the new thread is not pinned yet
 
 
-def _keep_off() -> None:
-    """Let the pool run on all processors that the caller may use, but the one that it is on."""
-    global _shunned
-    here = _getcpu() if _getcpu else _shunned
-    if here == _shunned:
+def _pin_away_from_caller() -> None:
+    """Let the pool run on all processors that the caller may use, except the one it is on."""
+    global _caller_cpu
+    here = _getcpu() if _getcpu else _caller_cpu
+    if here == _caller_cpu:
         return
     others = os.sched_getaffinity(0) - {here}
-    with contextlib.suppress(OSError):  # there is no other, or the system does not let us
+    with contextlib.suppress(OSError):  # there is no other, or the system forbids it
         for thread in _pool:
             assert thread.native_id  # it has started
             os.sched_setaffinity(thread.native_id, others)
-    _shunned = here
+    _caller_cpu = here
 
 
-def _serve(shared: _Words) -> None:
-    bed = threading.Lock()
-    bed.acquire()  # taken, so that the next acquire sleeps
+def _work(slot: _Words) -> None:
+    wakeup = threading.Lock()
+    wakeup.acquire()  # so that the next acquire sleeps
     while True:
-        heard = _announced
-        board.serve(shared.place, SPIN_COUNT)
-        if heard == _announced:  # or a job is being written down
-            _asleep.append(bed)
-            bed.acquire()
-            _asleep.remove(bed)
+        seen = _announced
+        jobs.worker_loop(slot.address, SPIN_COUNT)
+        if seen == _announced:  # else a job is being written into the slot
+            _sleeping.append(wakeup)
+            wakeup.acquire()
+            _sleeping.remove(wakeup)
 
 
-def _forget() -> None:
-    """After a fork only the forking thread exists."""
-    global _board, _waking, _setting
-    _board, _waking, _setting = _Words.of(board.new()), threading.RLock(), threading.RLock()
-    for kept in (_pool, _asleep, _multiplying):
-        kept.clear()
+def _after_fork() -> None:
+    """Begin again in a forked process, where only the forking thread exists."""
+    global _slot, _pool_lock, _blas_lock
+    _slot, _pool_lock, _blas_lock = _Words.of(jobs.new_slot()), threading.RLock(), threading.RLock()
+    for threads in (_pool, _sleeping, _blas_callers):
+        threads.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_after_fork)

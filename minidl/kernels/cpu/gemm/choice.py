@@ -1,0 +1,116 @@
+"""The choice between the micro-kernel and BLAS for large products, measured once per machine.
+
+The micro-kernel is faster than NumPy's BLAS on AMD's Zen 4: 105 GFLOP/s of one core instead of 101,
+for (500 x 1280) times (1280 x 1280) float32. It is slower with Zen 4's tile for AVX2, 85 to 90, and
+on an Intel Xeon with two units for AVX-512, 0.85 of BLAS.
+
+The two differ in the last bits of their results. So a machine keeps its first answer, in a file
+beside Numba's cache. Without such a file BLAS multiplies. `MINIDL_DENSE`, "tiles" or "blas",
+overrules the measurement.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import binding
+
+from ..runtime import jit
+from .blas_gemm import blas_gemm
+from .gemm import gemm
+from .register_tile import TILE
+
+# (M, K, N): a layer of paper 1 for a batch, its hidden layer, and the gradient of its weights.
+SHAPES = [(256, 196, 880), (256, 880, 880), (880, 256, 880)]
+ROUNDS = 5  # both ways in turn; the shortest time counts
+MIN_GAIN = 1.03  # by which the micro-kernel must be faster: noise must not decide
+
+
+class Choice(NamedTuple):
+    """Whether the micro-kernel multiplies large matrices, and why."""
+
+    micro_kernel: bool
+    reason: str
+
+
+def _forced() -> str:
+    """Return MINIDL_DENSE. Raises ValueError for an unknown value."""
+    wanted = os.environ.get("MINIDL_DENSE", "")
+    if wanted not in ("", "tiles", "blas"):
+        raise ValueError(f"MINIDL_DENSE is {wanted!r}; expected tiles or blas")
+    return wanted
+
+
+FORCED = _forced()
+
+
+def micro_kernel_is_faster() -> bool:
+    """Return whether the micro-kernel multiplies large matrices here, rather than BLAS."""
+    return choose().micro_kernel
+
+
+@functools.cache
+def choose() -> Choice:
+    """The choice by MINIDL_DENSE, by this machine's file, or by a measurement of a few seconds."""
+    if FORCED:
+        return Choice(FORCED == "tiles", f"MINIDL_DENSE is {FORCED}")
+    path = _path()
+    if path is None:
+        return Choice(False, "there is no folder to keep a measurement in")
+    ratio = _read(path)
+    if ratio is None:
+        ratio = _keep(path, _measure())
+    if ratio is None:
+        return Choice(False, f"the measurement cannot be kept in {path}")
+    return Choice(ratio >= MIN_GAIN, f"the micro-kernel has {ratio:.2f} times the speed of BLAS")
+
+
+def _path() -> Path | None:
+    """The file for this processor, tile and NumPy, or None if there is no folder for it."""
+    folder, name = jit.cache_folder(), binding.get_host_cpu_name()
+    key = zlib.crc32(f"{name} {TILE} {np.__version__}".encode())
+    return folder and folder / f"speed-of-micro-kernel-{key:08x}.txt"
+
+
+def _read(path: Path) -> float | None:
+    try:
+        return float(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _keep(path: Path, ratio: float) -> float | None:
+    """Write a machine's first answer, and return it: that of another process if it was earlier."""
+    try:
+        path.unlink(missing_ok=True) if _read(path) is None else None
+        with path.open("x") as file:
+            file.write(f"{ratio:.3f}\n")
+    except FileExistsError:
+        pass
+    except OSError:
+        return None
+    return _read(path)
+
+
+def _measure() -> float:
+    """Return the time of BLAS divided by that of the micro-kernel, over SHAPES, in float32."""
+    blas = tiles = 0.0
+    for M, K, N in SHAPES:
+        a, b = np.ones((K, M), np.float32).T, np.ones((K, N), np.float32)
+        y = np.empty((M, N), np.float32)
+        times = [(_time(blas_gemm, a, b, y), _time(gemm, a, b, y)) for _ in range(ROUNDS)]
+        blas, tiles = blas + min(t for t, _ in times), tiles + min(t for _, t in times)
+    return blas / tiles
+
+
+def _time(product: Callable[..., None], a: np.ndarray, b: np.ndarray, y: np.ndarray) -> float:
+    began = time.perf_counter()
+    product(a, b, None, y)
+    return time.perf_counter() - began
