@@ -1,6 +1,5 @@
-# Every target makes .venv and installs what it needs, once per change of setup.cfg or
-# pyproject.toml.
-# PYTHON=python3.12 chooses the interpreter; ARGS="..." is handed on: make test ARGS="-k ops"
+# Every target makes .venv and installs its packages, once per change of setup.cfg or pyproject.toml.
+# PYTHON=python3.12 chooses the interpreter; ARGS="..." is passed on: make test ARGS="-k ops"
 PYTHON ?= python3
 ARGS ?=
 BIN = .venv/bin
@@ -50,8 +49,8 @@ clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A stamp goes before an install and comes back only after success: an interrupted one is repeated.
-# A larger install holds the smaller ones, and stamps them too.
+# The stamp is removed before an install and written after success, so an interrupted install is
+# repeated. A larger install contains the smaller ones, and writes their stamps too.
 .venv/.core: .venv/.made setup.cfg pyproject.toml
 	@echo "Installing minidl into .venv (a minute or two the first time) ..."
 	@$(INSTALL) .

@@ -1,4 +1,4 @@
-"""What the tests share: devices, data that may be absent, and things that only look like others."""
+"""Shared by the tests: devices, data that may be absent, and stand-ins for CuPy and GPUs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHARED = Path(
 )
 
 
-# The same few examples each time; "attack" draws others, and more, at every run.
+# The same few examples each time; "attack" draws other and more examples at every run.
 hypothesis.settings.register_profile(
     "tests", derandomize=True, database=None, deadline=None, max_examples=12
 )
@@ -36,13 +36,13 @@ hypothesis.settings.load_profile(os.environ.get("MINIDL_EXAMPLES", "tests"))
 
 
 def chromium() -> str | None:
-    """The browser for tests marked `browser`, if this machine has one."""
+    """Return the browser for tests marked `browser`, if this machine has one."""
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, and say why, what this machine cannot run."""
+    """Skip tests that this machine cannot run, and say why."""
     missing = {
         "gpu": gpu_support.why_no_gpu(),
         "torch": "" if importlib.util.find_spec("torch") else "PyTorch is not installed",
@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(params=["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest) -> Device:
-    """Every device in turn."""
+    """Run a test on every device in turn."""
     return devices.choose(request.param)
 
 
@@ -68,7 +68,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
-    """Ctrl-C raises KeyboardInterrupt, also where the tests run in the background."""
+    """Let Ctrl-C raise KeyboardInterrupt, also if the tests run in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -76,25 +76,25 @@ def ctrl_c() -> Iterator[None]:
 
 @pytest.fixture
 def shared_data() -> Path:
-    """The folder of picture collections; for tests marked `shared`."""
+    """Return the folder of picture collections, for tests marked `shared`."""
     return SHARED
 
 
 class _OnNoDevice(np.ndarray):
-    """A NumPy array that claims to be CuPy's: enough for all that asks where an array lives."""
+    """A NumPy array that claims to be CuPy's, for code that asks for an array's device."""
 
     __module__ = "cupy"
 
 
 @pytest.fixture
 def as_if_on_gpu() -> Callable[[np.ndarray], np.ndarray]:
-    """array -> the same, which says of itself that it lives on the GPU."""
+    """Return a function that returns the same array, which claims to be on the GPU."""
     return lambda array: array.view(_OnNoDevice)
 
 
 @pytest.fixture
 def planting() -> Iterator[None]:
-    """For tests that define ops: afterwards, the table of ops is what it was."""
+    """Restore the table of ops after tests that define ops."""
     before = dict(OPS)
     yield
     OPS.clear()
@@ -106,7 +106,7 @@ def planting() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> emulated_gpu.Emulator:
-    """All kernels of the GPU, for this machine's processor: see `emulated_gpu`."""
+    """Return all kernels of the GPU, built for this machine's processor: see `emulated_gpu`."""
     if emulated_gpu.missing():
         pytest.skip(emulated_gpu.missing())
     folder = tmp_path_factory.mktemp("emulator")
@@ -119,7 +119,7 @@ def emulated(
     emulator: emulated_gpu.Emulator,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Any:
-    """`minidl.kernels.gpu` for NumPy's arrays, with the threads of a block in either order."""
+    """Run `minidl.kernels.gpu` on NumPy's arrays, with the threads of a block in either order."""
     monkeypatch.setattr(emulator, "backwards", request.param == "backwards")
     emulated_gpu.stand_in(monkeypatch, emulator)
     return gpu

@@ -1,7 +1,7 @@
 """A GPU in software: the CUDA kernels built by g++, and launched as CuPy would launch them.
 
-`cuda/shim.h` tells how blocks and threads run. The Python side of `minidl.kernels.gpu` runs as it
-is, down to grids, order and types of arguments; NumPy's arrays stand in for CuPy's.
+`cuda/shim.h` defines how blocks and threads run. The Python side of `minidl.kernels.gpu` runs
+unchanged, with its grids, order and types of arguments; NumPy's arrays replace CuPy's.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from minidl.kernels.gpu import gemm, launch
 SHIM = Path(__file__).parent / "cuda" / "shim.h"
 COMPILER = os.environ.get("CXX", "g++")
 OPTIONS = ["-std=c++17", "-O1", "-w", "-fPIC", "-shared", "-ffp-contract=off"]
-SANITIZED = "MINIDL_SANITIZED"  # set where the process runs under AddressSanitizer
+SANITIZED = "MINIDL_SANITIZED"  # set if the process runs under AddressSanitizer
 if os.environ.get(SANITIZED):
     OPTIONS += ["-fsanitize=address", "-fno-omit-frame-pointer"]
 
 
 def missing() -> str:
-    """Why there is no emulation here, or nothing."""
+    """Return why there is no emulation here, or nothing."""
     return "" if shutil.which(COMPILER) else f"no C++ compiler: {COMPILER} is not installed"
 
 
@@ -48,7 +48,7 @@ class Emulator:
         self.launched: list[str] = []
 
     def function(self, name: str) -> Callable[..., None]:
-        """What CuPy's get_function gives: function(grid, block, arguments)."""
+        """Return function(grid, block, arguments), like CuPy's get_function."""
         signature = self.library.signature(name.encode())
         assert signature is not None, f"no kernel {name}"
         return functools.partial(self._launch, name, signature.decode().split())
@@ -78,7 +78,7 @@ def _is_value(argument: Any) -> bool:
 
 
 def _word(argument: Any) -> str:
-    """What an argument is, in the words of shim.h."""
+    """Return the kind of an argument, in the words of shim.h."""
     if _is_value(argument):
         assert argument.size == 1
         return f"s{argument.dtype.itemsize}"
@@ -89,7 +89,7 @@ def _word(argument: Any) -> str:
 
 
 def _held(argument: Any) -> Any:
-    """An argument as CuPy passes it on: a place that holds the number, struct or address."""
+    """Return an argument as CuPy passes it: memory with the number, struct or address."""
     if _is_value(argument):
         return ctypes.create_string_buffer(argument.tobytes(), argument.dtype.itemsize)
     if isinstance(argument, float):
@@ -101,7 +101,7 @@ def _held(argument: Any) -> Any:
 
 
 def empty(shape: Sequence[int], dtype: Any) -> np.ndarray:
-    """What nobody has written is not a number."""
+    """Return an array of NaN, so that numbers that were never written are seen."""
     array = np.empty(shape, dtype)
     array.view(np.uint8).reshape(-1)[:] = 0xFF  # NaN in either float type
     return array

@@ -1,5 +1,8 @@
-"""Memory for arrays between pages that no one may touch: a read or a write outside of an array ends
-the process. For processes of their own, on Linux."""
+"""Memory for arrays between forbidden pages: an access outside of an array ends the process.
+
+
+Use it in a process of its own, on Linux.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from minidl.kernels.cpu.runtime import buffer_pool
 
 PAGE, system = mmap.PAGESIZE, ctypes.CDLL(None, use_errno=True)
 kept: list[mmap.mmap] = []  # until `clear`
-SMALL = {  # so small that every array is cut in many
+SMALL = {  # so small that every array is cut into many blocks
     "DIRECT_MIN_PIXELS": 16, "WINOGRAD_MIN_TILES": 4, "WINOGRAD_MIN_TILES_GRAD_W": 4,
     "WINOGRAD_MAX_SCRATCH": 1, "GEMM_BLOCK_BYTES": 1 << 12, "STRIDE2_MIN_TILES": 1,
     "STRIDE2_MIN_PANELS": 1, "MIN_MULTIPLIES": 1, "GRAIN_SIZE": 1,
@@ -24,7 +27,7 @@ ORIGINAL = {name: getattr(tuning, name) for name in SMALL}
 
 
 def guarded(values: np.ndarray, at_end: bool) -> np.ndarray:
-    """A copy, in order of memory, that ends, or begins, where a forbidden page does."""
+    """Return a C-contiguous copy that ends, or begins, at a forbidden page."""
     pages = max(1, -(-values.nbytes // PAGE)) * PAGE
     room = mmap.mmap(-1, pages + 2 * PAGE)
     kept.append(room)
@@ -38,21 +41,21 @@ def guarded(values: np.ndarray, at_end: bool) -> np.ndarray:
 
 
 def empty(shape: tuple[int, ...], dtype: Any, at_end: bool) -> np.ndarray:
-    """Like `buffer_pool.empty`, guarded, of NaN: no number may be used before it is written."""
+    """Return a guarded array of NaN instead of `buffer_pool.empty`: it shows unwritten numbers."""
     return guarded(np.full(shape, np.nan, dtype), at_end)
 
 
 def everywhere(at_end: bool) -> None:
-    """Let all memory that kernels work in be guarded from now on."""
+    """Guard all memory of kernels from now on."""
     buffer_pool.empty = functools.partial(empty, at_end=at_end)
 
 
 def clear() -> None:
-    """Give back what has been guarded, once no array is left in it."""
+    """Free guarded memory, once no array uses it."""
     kept.clear()
 
 
 def choose(small: bool) -> None:
-    """Let kernels cut their arrays in many, or in what they take by themselves."""
+    """Let kernels use many small blocks, or blocks of their own size."""
     for name, value in (SMALL if small else ORIGINAL).items():
         setattr(tuning, name, value)

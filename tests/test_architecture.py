@@ -1,4 +1,4 @@
-"""The shape of the code itself: who imports whom, and what never occurs."""
+"""The structure of the code: its imports, and constructs that never occur."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILES = sorted(
     (ROOT / top).rglob("*.py")
 )  # fmt: skip
 
-# What each part of the core may use of minidl; a part that is not named here stands above it.
+# The parts of minidl that each part of the core may use; all other parts are above the core.
 MAY_USE: dict[str, set[str]] = {
     "files": set(),
     "schema": set(),
@@ -61,7 +61,7 @@ def imports(file: str) -> Iterator[str]:
 
 
 def parts_used(file: str) -> set[str]:
-    """The parts of minidl that a file imports: "device" for minidl.device.Array."""
+    """Return the parts of minidl that a file imports: "device" for minidl.device.Array."""
     names = [name.split(".") for name in imports(file)]
     return {name[1] for name in names if name[0] == "minidl" and len(name) > 1}
 
@@ -114,7 +114,7 @@ def test_importing_is_light(module: str):
 
 
 def test_every_package_is_installed():
-    """A folder that setup.cfg does not name is missing from the wheel."""
+    """A folder that setup.cfg does not list is missing from the wheel."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
     named = config["options"]["packages"].split()

@@ -1,4 +1,4 @@
-"""The attacks themselves: they find what is wrong, keep it, and tell how to repeat it."""
+"""The attacks themselves: they find faults, keep their files, and print how to repeat them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
 
 
 def weak(**more: Any) -> ModuleType:
-    """An attack whose cases go wrong in every way, by their numbers."""
+    """An attack whose cases fail in every way, by their numbers."""
 
     def case(state: str, work: Path, random: random.Random) -> tuple[str, list[str]]:
         number = int(work.name)

@@ -1,6 +1,6 @@
 """The benchmarks: their arithmetic, that they run, and that both sides compute the same.
 
-Nothing here depends on how fast this machine is: time comes from a clock that the test moves.
+No test depends on the speed of this machine: each moves its own clock.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Clock:
         return self.now
 
     def taking(self, *seconds: float) -> Callable[[], None]:
-        """A function that takes so long: each time in turn, and the last one for ever."""
+        """Return a function that takes each of the times in turn, and the last one from then on."""
         times = list(seconds)
 
         def function() -> None:
@@ -53,7 +53,7 @@ class Clock:
 
 
 def tiny_work() -> dict[str, training.Work]:
-    """Every kind of work that has a counterpart of the same numbers, small."""
+    """Return every kind of work that computes the same in both libraries, at a small size."""
     found = {
         "pre-training": training.pre_training(pixels=16, hidden=24, batch=10),
         "fine-tuning": training.fine_tuning(pixels=16, hidden=24, batch=10),
@@ -88,11 +88,11 @@ def test_the_spread_is_the_middle_half_of_the_rounds():
 
 
 def test_the_ratio_is_of_times_of_the_same_round():
-    """The machine became three times slower between the first round and the others."""
+    """The machine becomes three times slower after the first round."""
     result = harness.summary("f", [1.0, 3, 3.3], {"b": [2.0, 6, 6]}, threads=1)
     assert (result.ratio, result.ours_ms, result.reference_ms) == (pytest.approx(0.5), 3000, 6000)
     drifting = harness.summary("f", [1.0, 1, 3], {"b": [2.0, 6, 6]}, threads=1)
-    assert drifting.ratio == pytest.approx(0.5)  # of medians, it were a sixth
+    assert drifting.ratio == pytest.approx(0.5)  # the ratio of medians would be a sixth
 
 
 def test_compilation_is_not_counted():
@@ -270,7 +270,7 @@ def test_a_benchmark_runs_from_the_command_line(tmp_path: Path):
 
 @pytest.fixture
 def no_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The two sides draw other numbers."""
+    """Switch dropout off, since the two sides draw different numbers."""
     import torch
 
     for dropout in (nn.Dropout, torch.nn.Dropout):
@@ -284,7 +284,7 @@ def test_the_counterparts_compute_the_same(name: str, no_dropout: None):
 
     work = tiny_work()[name]
     ours, theirs = work.ours(), work.theirs(EXACT)
-    # The second step's losses are those of the weights that the first one's gradients have moved.
+    # The second step's losses depend on the weights after the first step's gradients.
     for tolerance in (1e-4, 3e-2):
         for found, expected in zip(ours(), theirs(), strict=True):
             np.testing.assert_allclose(found, np.asarray(expected), rtol=tolerance, atol=1e-6)
@@ -315,7 +315,7 @@ def test_the_kernels_of_pytorch_compute_the_same(name: str):
     for mode in KERNELS[name](*harness.copied(row.arguments)):
         theirs = harness.copied(row.arguments)
         found: Any = KERNELS[name](*theirs)[mode]()
-        if expected is None:  # it works in place
+        if expected is None:  # the function works in place
             expected, found = ours[0][0], theirs[0][0]
         pairs = zip(expected, found, strict=True) if isinstance(expected, tuple) else None
         for a, b in pairs or [(expected, found)]:

@@ -39,7 +39,7 @@ def book() -> dict[str, str]:
 
 
 class Page(HTMLParser):
-    """What a page links to, and whether its elements are closed in order."""
+    """The links of a page; it also checks that elements are closed in order."""
 
     VOID = frozenset({"meta", "link", "input", "br", "path", "rect", "mspace"})
 
@@ -115,7 +115,7 @@ def test_no_link_is_broken(book: dict[str, str]):
         assert name in book, f"a link leads to {name}, which is not there"
         if name.endswith(".html"):
             todo += [normpath(join(dirname(name), link)) for link in Page(book[name]).links]
-    assert reached == set(book)  # all are found from the first page on
+    assert reached == set(book)  # the first page leads to all
 
 
 def test_pages_are_whole_and_need_no_network(book: dict[str, str]):
@@ -204,7 +204,7 @@ def test_times_are_taken_beside_the_plain_meaning():
 
 
 def test_sizes_to_time_fit_their_ops():
-    """Every call works in float32; the kernels are left out of it by tiny sizes elsewhere."""
+    """Every call works in float32; other tests use tiny sizes for the kernels."""
     names = {s.name for s in ALL}
     assert set(subjects.SIZES) <= names and set(subjects.LARGE) <= set(subjects.SIZES)
     for subject in ALL:
@@ -283,7 +283,7 @@ def test_a_formula_that_is_not_understood_is_an_error(tex: str):
 
 
 def contrast(one: str, other: str) -> float:
-    """As WCAG 2 defines it: 4.5 is enough for text, 3 for lines."""
+    """Return the contrast that WCAG 2 defines: 4.5 is enough for text, 3 for lines."""
 
     def luminance(colour: str) -> float:
         digits = colour.lstrip("#")
@@ -328,7 +328,7 @@ def test_the_book_in_a_browser(book: dict[str, str], tmp_path: Path):
 
 @pytest.mark.browser
 def test_faults_of_layout_are_found(tmp_path: Path):
-    """The check itself is checked: each of these pages has one fault."""
+    """Check the check itself: each of these pages has one fault."""
     head = '<!doctype html><meta charset="utf-8"><title>t</title>'
     drawn = '<g><rect width="40" height="20"/><text y="15">far too long</text></g>'
     links = "".join(f'<a href="{n}.html">{n}</a> ' for n in ("wide", "upon", "gone", "box"))
@@ -347,7 +347,7 @@ def test_faults_of_layout_are_found(tmp_path: Path):
 
 
 def in_browser(book: dict[str, str], tmp_path: Path) -> dict[str, list[str]]:
-    """What tests/browser/check.html finds on each page that can be reached: {page: faults}."""
+    """Return {page: faults} of tests/browser/check.html for each page that can be reached."""
     result: list[Any] = []
     done = threading.Event()
 

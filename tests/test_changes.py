@@ -1,4 +1,4 @@
-"""A loss is not differentiated once a step has changed what it was made of."""
+"""A loss is not differentiated once a step has changed its inputs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_step_makes_a_loss_stale(step: str, device: Device) -> None:
     w = weights(device)
     loss = (w * w).sum()
     first = gradients(loss, [w])[0]
-    np.testing.assert_array_equal(gradients(loss, [w])[0], first)  # as often as one likes
+    np.testing.assert_array_equal(gradients(loss, [w])[0], first)  # any number of times
     STEPS[step](w)
     with pytest.raises(RuntimeError, match=r"gradients: w \(3,\) was changed in place after"):
         gradients(loss, [w])
@@ -54,7 +54,7 @@ def test_a_step_makes_a_loss_stale(step: str, device: Device) -> None:
 
 
 def test_what_the_way_back_passes_through_counts_too(device: Device) -> None:
-    """Wanted is x alone, but w stands between it and the loss."""
+    """Only x is wanted, but w is used between x and the loss."""
     w, x = weights(device, (3, 3)), weights(device, (2, 3))
     loss = (x @ w).sum()
     by_hand(w)
@@ -78,7 +78,7 @@ def test_two_tensors_over_one_memory(other: Callable[[Any], Any], device: Device
 
 
 def test_an_activation_that_is_changed_is_seen(device: Device) -> None:
-    """A sigmoid's gradient is made of its value."""
+    """A sigmoid's gradient is computed from its value."""
     w = weights(device)
     hidden = ops.sigmoid(w)
     hidden.data *= 2.0
@@ -95,7 +95,7 @@ def test_running_statistics_that_move_are_seen(rng: np.random.Generator) -> None
 
 
 def test_two_players_take_turns(rng: np.random.Generator) -> None:
-    """A prediction made before the other one's step, and judged after it, is as good as new."""
+    """A prediction is valid if the other player's step comes between it and its loss."""
     player, critic = nn.Linear(2, 2, rng=rng), nn.Linear(2, 1, rng=rng)
     players, critics = (optim.SGD(m.parameters(), lr=0.1) for m in (player, critic))
     x = rng.standard_normal((4, 2)).astype(np.float32)
@@ -116,7 +116,7 @@ def test_two_players_take_turns(rng: np.random.Generator) -> None:
 
 
 def test_what_changes_nothing_is_allowed(device: Device) -> None:
-    """Other parameters, another array in the place of this one, and a move to where it is."""
+    """Changes of other parameters, a new array instead of this one, a move to the same device."""
     net = nn.Linear(3, 3, rng=np.random.default_rng(0)).astype(np.float64).to(device)
     w, x = weights(device, (3, 3)), weights(device, (2, 3))
     loss = (net(x) @ w).sum()
@@ -149,7 +149,7 @@ def test_memory_is_known_only_while_it_lives(device: Device) -> None:
         del w, loss
         gc.collect()
         assert len(changes._changes) == before
-        x = weights(device)  # may lie where w did
+        x = weights(device)  # may have the address of w
         assert (gradients((x * x).sum(), [x])[0] == 2 * x.data).all()
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint comes back as it went; anything else is refused in one line."""
+"""A checkpoint is read as it was written; anything else is refused in one line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ABOUT = {"recipe": "σ 25", "sizes": [64, 256], "rate": 1e-3, "nothing": None}
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a checkpoint lies already."""
+    """Write a checkpoint, and return its path."""
     save(tmp_path / "old.safetensors", GROUPS, ABOUT)
     return tmp_path / "old.safetensors"
 
@@ -52,7 +52,7 @@ def test_round_trip(path: Path, device: Device):
 
 
 def test_a_file_without_the_names_of_groups_is_read(path: Path):
-    """As they were written before groups could be empty."""
+    """Files were written like this before groups could be empty."""
     save_file({"model/w": np.ones(3)}, path, {"format": checkpoint.FORMAT, "about": "{}"})
     groups, about = load(path)
     assert (list(groups), groups["model"]["w"].tolist(), about) == (["model"], [1, 1, 1], {})
@@ -151,7 +151,7 @@ def no_json(path: Path) -> None:
 
 def flipped(path: Path) -> None:
     data = bytearray(path.read_bytes())
-    data[9] ^= 0xFF  # within the header
+    data[9] ^= 0xFF  # cut within the header
     path.write_bytes(data)
 
 
@@ -171,7 +171,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 def refused(path: Path) -> str:
-    """The one line that both ways of reading refuse the file with."""
+    """Return the one line with which both ways of reading refuse the file."""
     with pytest.raises(CheckpointError) as caught:
         load(path)
     message = str(caught.value)

@@ -1,4 +1,4 @@
-"""The command line where all is well, where some of it is not, and where it is stopped."""
+"""The command line if all is well, if some of it fails, and if it is stopped."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COMMANDS = [
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with untrained noise.safetensors and text.safetensors."""
+    """Return a folder with untrained noise.safetensors and text.safetensors."""
     folder = tmp_path_factory.mktemp("weights")
     for name, damage in (("noise", Noise(25)), ("text", Text())):
         coding: Coding | TextCoding = TextCoding(inner=4) if name == "text" else Coding()
@@ -46,7 +46,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, with weights as if they came with the package."""
+    """Work in an empty folder, with weights that seem to ship with the package."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(zoo, "FOLDER", weights)
     monkeypatch.setattr(gpu_support, "why_no_gpu", lambda: "the tests are for all machines")
@@ -62,7 +62,7 @@ def noise(*shape: int) -> Image.Image:
 
 
 def photos(folder: Path, *names: str) -> None:
-    """Small photographs in a folder."""
+    """Make a folder of small photographs."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         pixels = photograph("camera")[200:260, 200:250]
@@ -100,7 +100,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_a_command_lets_the_threads_of_blas_sleep() -> None:
-    """Threads that spin after a product would take the processor from the kernels' own."""
+    """Threads that spin after a product would slow the kernels' own threads."""
     code = "import os; from minidl.models import cli; print(os.environ['OMP_WAIT_POLICY'])"
     for given, expected in ((None, "passive"), ("active", "active")):
         environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
@@ -128,7 +128,7 @@ def test_a_file_to_a_file(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_file_to_a_folder(out: str, here: Path) -> None:
     photos(here, "sub/a.png")
     (here / "old").mkdir()
-    if out == "v1.0/":  # a new folder with a dot would be taken for a file of an unknown kind
+    if out == "v1.0/":  # a new folder with a dot would be read as a file of an unknown kind
         (here / out).mkdir()
     assert minidl(f"denoise sub/a.png -o {out} --sigma 25") == 0
     assert files(here / out) == ["a.png"]

@@ -20,7 +20,7 @@ __all__ = ["here", "originals"]  # fixtures
 
 @pytest.fixture
 def odd(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what is no plain file, to work in."""
+    """Work in a folder with entries that are no plain files."""
     monkeypatch.chdir(tmp_path)
     for name in ("good.png", "noise.st"):
         (tmp_path / name).write_bytes((here / name).read_bytes())

@@ -1,4 +1,4 @@
-"""Every option of every command: its value where it is not given, and where it is."""
+"""Every option of every command: its default, and its value if it is given."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ LEAST: list[tuple[str, str, dict[str, Any]]] = [
     ("doctor", "doctor:doctor", {"json": False}),
 ]  # fmt: skip
 
-# the same, with options, and what they change
+# the same with options, and the values that they change
 MORE: list[tuple[str, dict[str, Any]]] = [
     (
         "demo --out x --force --seed 3 --device cpu",
@@ -99,7 +99,7 @@ MORE: list[tuple[str, dict[str, Any]]] = [
     ),
 ]  # fmt: skip
 
-# command lines, and a part of what is said of each
+# command lines, and a part of the message for each
 WRONG: list[tuple[str, str]] = [
     ("", "required: COMMAND"),
     ("train", "required: MODEL"),
@@ -168,7 +168,7 @@ def test_a_mask_may_be_a_name(text: str) -> None:
 
 
 def test_a_rectangle_beyond_every_picture() -> None:
-    """Numbers of ten digits and more are as large as any; nine digits stay as they are."""
+    """Numbers of ten or more digits are cut to one large number; nine digits stay."""
     assert parsed(f"fill a -o b --mask 0,0,{10**9 - 1},1")["mask"] == (0, 0, 10**9 - 1, 1)
     assert parsed(f"fill a -o b --mask 0,0,{10**9 + 7},1")["mask"] == (0, 0, 10**9, 1)
     assert parsed(f"fill a -o b --mask 0,0,{'9' * 5000},1")["mask"] == (0, 0, 10**9, 1)

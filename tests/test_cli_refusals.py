@@ -1,6 +1,6 @@
 """Bad input over every command: one line that names the thing, the right exit code, no trace left.
 
-Every command line runs in a folder of pictures, weights and runs, good and bad ones.
+Every command line runs in a folder of good and bad pictures, weights and runs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def save(path: Path, *shape: int, **options: Any) -> None:
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder, made once."""
+    """Make the folder once."""
     here = tmp_path_factory.mktemp("workshop")
     save(here / "good.png", 13, 17, 3)
     save(here / "clear.png", 13, 17, 4)
@@ -58,7 +58,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder, to work in."""
+    """Work in a copy of the folder."""
     monkeypatch.chdir(originals)
     monkeypatch.setattr(zoo, "FOLDER", originals / "none")
     monkeypatch.setattr(gpu_support, "why_no_gpu", lambda: "CuPy is not installed")
@@ -79,7 +79,7 @@ def minidl(line: str) -> int:
 
 
 def complaints(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What was said on stderr, besides argparse's usage; nothing is said on stdout."""
+    """Return the lines on stderr without argparse's usage, and check that stdout is empty."""
     captured = capsys.readouterr()
     assert not captured.out and "Traceback" not in captured.err
     lines = captured.err.splitlines()
@@ -124,7 +124,7 @@ REFUSED = [
     ("train ssda --out new --text 18-" + "9" * 5000, "expected heights from 6 to 200"),
     ("denoise good.png -o out.png --stride two", "--stride: 'two': expected a whole number"),
     ("remove-text good.png -o out.png --stride 2.5", "--stride: '2.5': expected a whole number"),
-    # where to
+    # outputs
     ("denoise good.png", "required: -o/--out"),
     ("denoise -o out.png", "required: IN"),
     ("denoise good.png -o no/out.png --weights noise.st", "no/out.png: there is no folder no"),
@@ -154,7 +154,7 @@ REFUSED = [
     ("evaluate ssda --data photos --weights text.st --sigma 9", "text.st: trained against text"),
     ("evaluate context-encoder --data photos --grid good.png", "good.png: exists already; name"),
     ("evaluate context-encoder --data photos --grid no.gif", "no.gif: cannot write '.gif' files"),
-    # machines
+    # devices
     ("denoise good.png -o out.png --weights noise.st --device gpu", "device gpu: CuPy is not inst"),
     ("remove-text good.png -o o.png --weights text.st --device gpu", "device gpu: CuPy is not in"),
     ("train ssda --out new --steps 3 --device gpu", "device gpu: CuPy is not installed"),
@@ -232,7 +232,7 @@ def test_refused(line: str, words: str, here: Path, capsys: pytest.CaptureFixtur
 def test_folders_in_which_nothing_can_be_read(
     here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A line for each picture, and one for the folder."""
+    """There is a line for each picture, and one for the folder."""
     for name in "ab":
         (tmp_path / f"{name}.png").write_text("no picture")
     before = contents(here)
@@ -250,7 +250,7 @@ def test_folders_in_which_nothing_can_be_read(
 def test_two_pictures_for_one_file(
     here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A picture of another kind is written as PNG, and must not replace its neighbour."""
+    """A picture of an unknown format is written as PNG, and must not replace another output."""
     save(tmp_path / "a.png", 9, 9)
     save(tmp_path / "a.gif", 9, 9)
     line = f"denoise {tmp_path}/a.png {tmp_path}/a.gif -o {tmp_path}/new --weights noise.st --force"

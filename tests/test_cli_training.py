@@ -1,4 +1,4 @@
-"""`minidl train`: a run from start to end, stopped and gone on with; and Ctrl-C everywhere."""
+"""`minidl train`: runs from start to end, stopped and resumed; and Ctrl-C everywhere."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from minidl.models.training.run_folder import Run
 
 pytestmark = pytest.mark.usefixtures("ctrl_c")
 ROOT = Path(__file__).resolve().parents[1]
-SMALL = "--patch 6 --hidden 8 --batch 16 --device cpu"  # a training run that takes no time
+SMALL = "--patch 6 --hidden 8 --batch 16 --device cpu"  # a very short training run
 
 
 def minidl(line: str) -> int:
@@ -47,7 +47,7 @@ def minidl(line: str) -> int:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with a few photographs in photos/."""
+    """Work in a folder with a few photographs in photos/."""
     (tmp_path / "photos").mkdir()
     for i, name in enumerate(("camera", "coins", "coffee")):
         pixels = (255 * photograph(name)[100:160, 180:240]).astype(np.uint8)
@@ -117,7 +117,7 @@ def test_train_against_text(
 
 
 def asked(line: str) -> Recipe:
-    """The recipe that a command line asks for."""
+    """Return the recipe that a command line asks for."""
     return train._recipe(cli.parser().parse_args(["train", "ssda", "--out", "x", *line.split()]))
 
 
@@ -221,7 +221,7 @@ def test_ctrl_c_while_training(
 def started(
     line: str, *, ignored: int = 0, awaited_file: str = "checkpoint.safetensors"
 ) -> subprocess.Popen[str]:
-    """A training of its own, once it has written a file anew: its first report."""
+    """Start a training in a process, and return it after its first report."""
 
     def fresh() -> None:
         for number in ASKING:
@@ -254,7 +254,7 @@ LINE = f"train ssda --data photos --steps 1000 {SMALL} --json"
 
 @pytest.mark.skipif(os.name == "nt", reason="no signals for another process")
 def test_signals_save_and_stop(here: Path) -> None:
-    """One after another, on one run, which ends as if it had not been stopped; Ctrl-C is above."""
+    """Send the signals one after another to one run, which ends as if it had not been stopped."""
     commands = [
         f"{LINE} --every 0.05 --out stopped",
         "train ssda --json --every 0.05 --resume stopped",

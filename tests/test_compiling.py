@@ -86,7 +86,7 @@ def test_garbage_is_collected_again_after_compiling() -> None:
 
 @pytest.fixture
 def twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
-    """() -> a function that doubles, to be compiled, or read from the folder tmp_path / "kept"."""
+    """Return () -> a function that doubles, compiled, or read from tmp_path / "kept"."""
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "kept"))
     monkeypatch.setattr(compiling._Cache, "told", False)
     monkeypatch.syspath_prepend(tmp_path)
@@ -100,7 +100,7 @@ def twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
 
 
 def flipped(data: bytes) -> bytes:
-    """One bit of it, in the middle of the machine's instructions."""
+    """Flip one bit in the middle of the machine's instructions."""
     at = len(data) // 2
     return data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :]
 
@@ -133,7 +133,7 @@ def test_a_damaged_file_of_the_cache_is_made_anew(
     if kind == ".nbc":
         assert "Numba's cache failed (ValueError: source.twice" in told[0]
     again = twice()
-    assert again(3) == 6 and sum(again.stats.cache_hits.values()) == 1  # it has healed
+    assert again(3) == 6 and sum(again.stats.cache_hits.values()) == 1  # the file is whole again
     assert not capsys.readouterr().err
 
 

@@ -17,7 +17,7 @@ from minidl.models.context_encoder.networks import ARCHITECTURES, channels
 from minidl.nn.init import Zeros
 from minidl.tools import summary
 
-# The shapes after each layer that changes them, as the paper's authors and the report have them.
+# The shapes after each layer that changes them, in the authors' and the report's networks.
 SHAPES = {
     ("report", "generator"): "128x128x64 64x64x64 32x32x128 16x16x256 8x8x512 4x4x512 "
     "8x8x256 16x16x128 32x32x64 64x64x64 64x64x3",
@@ -35,7 +35,7 @@ SHAPES = {
 
 
 def shapes(module: nn.Module, size: int) -> list[str]:
-    """The shapes after the layers of a network, each only where it changes."""
+    """Return the shapes after the layers of a network that change them."""
     lines = summary(module, (size, size, 3)).splitlines()[2:-2]
     found = [line.split()[1] for line in lines]
     return [s for s, before in zip(found, ["", *found], strict=False) if s != before]
@@ -57,7 +57,7 @@ def test_shapes_are_those_of_the_papers(net: str, player: str):
 
 @pytest.mark.parametrize("net", ARCHITECTURES)
 def test_a_comment_beside_every_layer_says_its_shape(net: str):
-    """The comments of the source are the shapes that the networks really have, in order."""
+    """The comments in the source are the real shapes of the networks, in order."""
     for maker, size in (
         (ARCHITECTURES[net].generator, ARCHITECTURES[net].size),
         (ARCHITECTURES[net].discriminator, ARCHITECTURES[net].hole),
@@ -104,7 +104,7 @@ def test_whole_networks_give_pictures_of_their_inputs_size(net: str):
 
 
 def test_a_logit_of_the_compact_discriminator_is_of_a_patch():
-    """It depends on 31 x 31 pixels, and not on the others."""
+    """A logit depends on 31 x 31 pixels, and not on the others."""
     _, D = build("compact", rng=np.random.default_rng(0), width=1 / 8)
     x = np.zeros((1, 64, 64, 3), np.float32)
     seen = D(x).data
@@ -118,8 +118,8 @@ def test_a_logit_of_the_compact_discriminator_is_of_a_patch():
 
 
 def test_the_compact_net_sees_the_whole_context():
-    """Every pixel around the hole reaches every part of the prediction; in the report's net the
-    far corner does not reach the near one."""
+    """Every pixel around the hole reaches every part of the prediction; in the report's net one
+    corner does not reach the opposite one."""
     for net, reaches in (("compact", True), ("report", False)):
         generator, _ = build(net, rng=np.random.default_rng(0), width=1 / 16)
         generator.train(False).astype(np.float64)
@@ -168,13 +168,13 @@ def test_adversarial_losses_are_those_of_the_paper():
 @pytest.mark.parametrize("whole", [False, True], ids=["hole", "whole"])
 @pytest.mark.parametrize("net", ARCHITECTURES)
 def test_both_players_gradients(net: str, whole: bool):
-    """Along a random direction, in float64, of each player's loss in its own parameters."""
+    """Check each player's gradients along a random direction of its parameters, in float64."""
     rng = np.random.default_rng(0)
     width = {"compact": 1 / 8, "report": 1 / 32, "authors": 1 / 32}[net]
     G, D = build(net, rng=rng, whole=whole, width=width)
     for layer in G.modules():
         if isinstance(layer, nn.Dropout):
-            layer.p = 0.0  # its chance would differ between the two sides
+            layer.p = 0.0  # its random masks would differ between the two sides
     G.astype(np.float64), D.astype(np.float64)
     holes = Holes("region" if whole else "centre", ARCHITECTURES[net].size, 64, 0 if whole else 4)
     pixels = rng.random((3, holes.size, holes.size, 3), dtype=np.float32)
@@ -195,7 +195,7 @@ def test_both_players_gradients(net: str, whole: bool):
 
     for loss, player in ((g_loss, G), (d_loss, D)):
         parameters = player.parameters()
-        # Short steps, in keeping with the weights: a unit that crosses its corner spoils them.
+        # Short steps, relative to the weights: a unit that crosses its corner spoils the check.
         sizes = [0.01 + p.data.std() for p in parameters]
         directions = [
             size * rng.standard_normal(p.shape) for p, size in zip(parameters, sizes, strict=True)
@@ -212,7 +212,7 @@ def test_both_players_gradients(net: str, whole: bool):
         assert (values[0] - values[1]) / 2e-7 == pytest.approx(slope, rel=1e-4)
 
 
-# --- what the layers are made with ----------------------------------------------------------------
+# --- the settings of the layers ----------------------------------------------------------------
 
 
 def test_channels_are_rounded_and_never_none():
@@ -249,7 +249,7 @@ def test_links_and_four_blocks_are_the_default():
     assert names() not in (names(blocks=3), names(blocks=5), names(linked=False))
 
 
-# (net, whether it is whole): the numbers that the generator and the discriminator learn
+# (net, True if it is whole): the numbers of parameters of generator and discriminator
 PARAMETERS = {
     ("compact", False): [3_989_843, 185_633],
     ("compact", True): [3_989_843, 185_633],
@@ -269,7 +269,7 @@ def test_networks_are_as_large_as_they_were(net: str, whole: bool):
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_layers_of_the_authors(whole: bool, rng: np.random.Generator):
-    """4x4 convolutions of deviation 0.02, batch norm, LeakyReLU(0.2) on the way down, ReLU up."""
+    """4x4 convolutions of deviation 0.02, batch norm, LeakyReLU(0.2) in the encoder, else ReLU."""
     generator, discriminator = build("authors", rng=rng, whole=whole, width=1 / 4)
     assert isinstance(generator, nn.Sequential)
     norm, leaky, up = ["BatchNorm"], ["LeakyReLU"], ["ConvTranspose2D", "BatchNorm", "ReLU"]

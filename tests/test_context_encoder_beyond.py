@@ -1,4 +1,4 @@
-"""What goes beyond the paper: global and local critics, texture from the most similar patches."""
+"""Beyond the paper: global and local critics, texture from the most similar patches."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_framed_square_lies_in_the_middle():
 
 
 def test_both_critics_judge_and_teach():
-    """The logit's gradient in the square, by both ways, against differences in float64."""
+    """The logit's gradient by the square, through both critics, against float64 differences."""
     rng = np.random.default_rng(0)
     critic = GlobalLocal(lambda c: max(1, c // 12), side=32, rng=rng).astype(np.float64)
     context, square = rng.uniform(-1, 1, (2, 64, 64, 3)), rng.uniform(-1, 1, (2, 32, 32, 3))
@@ -62,7 +62,7 @@ def test_both_critics_judge_and_teach():
     assert slope == pytest.approx(float((g * direction).sum()), rel=1e-5)
     before = value(x).item()
     assert value(Tensor(square)).item() == before
-    context[:, :4] += 0.5  # what only the global critic sees
+    context[:, :4] += 0.5  # only the global critic sees this
     assert value(x).item() != before
 
 
@@ -111,8 +111,8 @@ def test_the_critics_are_as_large_as_they_were(rng: np.random.Generator):
 
 
 def stripes(size: int = 96) -> np.ndarray:
-    """Fine stripes on the left, flat on the right, over a slow change of brightness from side to
-    side that tells the halves apart."""
+    """Return fine stripes on the left and a flat right side, with a slow change of brightness from
+    left to right that distinguishes the halves."""
     rows, columns = np.mgrid[:size, :size]
     slow = 0.3 + 0.4 * (columns > size // 2)
     fine = 0.1 * np.sin(rows * np.pi / 2) * (columns < size // 2)
@@ -120,7 +120,7 @@ def stripes(size: int = 96) -> np.ndarray:
 
 
 def test_texture_comes_from_what_is_alike():
-    """Into a smooth filling come the stripes where they belong, and none on the flat side."""
+    """A smooth filling gets stripes on the striped side, and none on the flat side."""
     truth = stripes()
     smooth = np.repeat(np.where(np.arange(96) > 48, 0.7, 0.3)[None, :, None], 96, axis=0)
     hole = np.zeros((96, 96), bool)
@@ -137,7 +137,7 @@ def test_texture_comes_from_what_is_alike():
 def by_hand(
     picture: np.ndarray, hole: np.ndarray, known: np.ndarray, side: int, scale: float
 ) -> np.ndarray:
-    """The texture, patch by patch, for patches of `side` pixels."""
+    """Return the texture, patch by patch, for patches of `side` pixels."""
     coarse = ndimage.gaussian_filter(picture, (1.5 * scale, 1.5 * scale, 0))
     fine, (height, width) = picture - coarse, hole.shape
     places = [(top, left) for top in range(height - side + 1) for left in range(width - side + 1)]
@@ -166,7 +166,7 @@ def by_hand(
 def test_texture_is_what_it_is_by_hand(scale: float, side: int, rng: np.random.Generator):
     picture = np.clip(1.4 * rng.random((40, 48, 3)) - 0.2, 0, 1).astype(np.float32)
     hole = np.zeros((40, 48), bool)
-    hole[12:19, 5:25] = True  # of its last patch a single pixel
+    hole[12:19, 5:25] = True  # its last patch has a single pixel
     known = ~hole
     known[:, 40:] = False
     found = textured(picture, hole, known, scale=scale)

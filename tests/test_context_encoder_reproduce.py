@@ -1,4 +1,4 @@
-"""Paper 2's page: its table, figures, features and short trainings, and what is left out."""
+"""Paper 2's page: its table, figures, features, short trainings, and omitted pictures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMES = ("chelsea", "coffee", "astronaut", "rocket")
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """test/ and train/ with corners of photographs, two kinds; weights/ with tiny networks."""
+    """Make test/ and train/ with corners of two kinds of photographs, weights/ with tiny nets."""
     root = tmp_path_factory.mktemp("photographs")
     for folder in ("test", "train", "weights"):
         (root / folder).mkdir()
@@ -57,7 +57,7 @@ def plan(folders: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
 def test_the_whole_page(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    """Every section, and a second run that works nothing out again."""
+    """Make every section, and run again without computing anything again."""
     monkeypatch.setattr(ablation, "steps", lambda _: 2)
     small = {
         name: replace(variant, settings=replace(variant.settings, width=1 / 12))
@@ -108,7 +108,7 @@ def test_what_is_not_there_is_left_out_by_name(
 
 
 def test_neighbours_are_those_that_look_alike(plan: Plan, tmp_path: Path):
-    """Whatever lies under the hole, a picture's nearest neighbour is itself."""
+    """A picture's nearest neighbour is itself, for any content of the hole."""
     known = plan.known
     covered = known.pixels.copy()
     covered[:, 36:92, 36:92] = 255 - covered[:, 36:92, 36:92]
@@ -128,7 +128,7 @@ def test_gradient_energy():
     slope = np.repeat((0.01 * columns + 0.02 * rows)[None, ..., None], 3, axis=3)
     assert gradient_energy(slope, masks) == pytest.approx((0.01**2 + 0.02**2) / 2)
     edge = np.where(masks[..., None], 0.5, np.zeros((1, 128, 128, 3)))
-    assert gradient_energy(edge, masks) == 0  # what is between the hole and the rest is no texture
+    assert gradient_energy(edge, masks) == 0  # the step at the hole's border is not texture
 
 
 def test_a_linear_classifier_learns_what_is_linear():

@@ -42,7 +42,7 @@ TINY = Settings(width=1 / 12, batch=4, alone=0.0)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A corner of each photograph that comes along, as a folder of files."""
+    """Make a folder with a corner of each photograph of the installed packages."""
     folder = tmp_path_factory.mktemp("photographs")
     for name in NAMES:
         write(folder / f"{name}.png", photograph(name)[:200, :190])
@@ -57,7 +57,7 @@ def new_trainer(folder: Path, settings: Settings, steps: int = 6, seed: int = 0)
 
 
 def test_each_step_moves_its_own_player(folder: Path):
-    """The discriminator by the gradient of its loss alone, then the generator by that of both."""
+    """The discriminator moves by its own loss, then the generator by both losses."""
     t = new_trainer(folder, replace(TINY, adversarial=0.5))
     t.g_optimizer.lr = t.d_optimizer.lr = 1e-3
     t.discriminator.layers[0].w.data += 0.1  # something to learn from
@@ -89,7 +89,7 @@ def test_without_an_adversary_the_discriminator_rests(folder: Path):
 
 
 def test_the_adversary_comes_in_late_and_nothing_before_it_differs(folder: Path):
-    """Up to then the steps are those of a training without it, bit for bit."""
+    """Until then the steps equal those of a training without it, bit for bit."""
     late = new_trainer(folder, replace(TINY, alone=2 / 3))
     never = new_trainer(folder, replace(TINY, adversarial=0.0))
     for a, b in zip(late.run(), never.run(), strict=True):
@@ -102,7 +102,7 @@ def test_the_adversary_comes_in_late_and_nothing_before_it_differs(folder: Path)
 
 
 def test_a_training_can_begin_with_a_model(folder: Path, tmp_path: Path):
-    """With both its players; and not with one of another kind."""
+    """A training takes both players of a model, and refuses a model of another kind."""
     first, path = new_trainer(folder, TINY, steps=2), tmp_path / "both.safetensors"
     for _ in first.run():
         pass
@@ -123,7 +123,7 @@ def test_a_training_can_begin_with_a_model(folder: Path, tmp_path: Path):
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_a_frozen_encoder_stays_and_the_rest_learns(folder: Path, tmp_path: Path, share: float):
-    """To the bit, the statistics of its batch norms included, also when it was in use between."""
+    """The encoder stays bit for bit, with its batch norms' statistics, also after inference."""
     t = new_trainer(folder, replace(TINY, freeze_encoder=True, adversarial=share), steps=4)
     before = {name: array.copy() for name, array in t.generator.state().items()}
     for step in t.run():
@@ -152,7 +152,7 @@ def test_a_loss_that_is_no_number_stops_the_run(folder: Path):
 
 
 def test_mean_losses_are_of_all_steps_so_far(folder: Path):
-    """Also of those since the last look; so that no checkpoint is made of what is no number."""
+    """Steps since the last look count too, so that no checkpoint is made of NaN."""
     t = new_trainer(folder, TINY, steps=3)
     steps = t.run()
     next(steps)
@@ -177,7 +177,7 @@ def test_rates_are_constant_then_fall(folder: Path):
 
 @pytest.mark.slow  # a minute and a half
 def test_a_small_batch_is_over_fitted(folder: Path):
-    """Sixteen pictures by heart: above 30 dB over the hole."""
+    """Memorise sixteen pictures: above 30 dB over the hole."""
     photographs = Photographs(2 * sorted(folder.iterdir())[:8], 136)
     rng = np.random.default_rng(0)
     settings = Settings(width=0.75, generator_rate=4e-3, adversarial=0.0)
@@ -241,7 +241,7 @@ def test_pictures_of_any_kind_become_squares(tmp_path: Path, capsys: pytest.Capt
 def test_one_that_cannot_be_read_late_gives_way_to_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    """Where there are too many photographs to be decoded beforehand."""
+    """This happens if there are too many photographs to decode them beforehand."""
     monkeypatch.setattr(data, "KEPT", 1)
     for name, level in (("a", 0.2), ("c", 0.8)):
         write(tmp_path / f"{name}.png", np.full((40, 40, 3), level, np.float32))
@@ -263,7 +263,7 @@ def test_a_batch_goes_to_a_device_whole(as_if_on_gpu: Any):
 
 
 def test_a_fingerprint_is_of_all_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A run goes on only with photographs of the fingerprint that it began with."""
+    """A run resumes only with photographs of its first fingerprint."""
     for name, level in (("a", 0.2), ("b", 0.8)):
         write(tmp_path / f"{name}.png", np.full((4, 4, 3), level, np.float32))
     paths = sorted(tmp_path.iterdir())
@@ -343,7 +343,7 @@ def test_a_run_and_its_evaluation(folder: Path, tmp_path: Path, capsys: pytest.C
     ):
         assert main(arguments) == 2
         assert message in capsys.readouterr().err
-    assert main([*train, "--resume", str(out), "--json"]) == 0  # ended: nothing is left to do
+    assert main([*train, "--resume", str(out), "--json"]) == 0  # the run has ended
     folder = folder.rename(tmp_path / "moved")
     assert main([*train, "--resume", str(out), "--json"]) == 2
     assert main([*train, "--resume", str(out), "--data", str(folder), "--json"]) == 0
@@ -369,7 +369,7 @@ def test_a_run_and_its_evaluation(folder: Path, tmp_path: Path, capsys: pytest.C
 def test_photographs_to_hold_out_that_cannot_be_read(tmp_path: Path):
     for name in "ab":
         write(tmp_path / f"{name}.png", photograph("coffee"))
-    (tmp_path / "c.png").write_bytes(b"garbage")  # the last, which is held out
+    (tmp_path / "c.png").write_bytes(b"garbage")  # the last one is held out
     out = tmp_path / "run"
     train = ["train", "context-encoder", "--data", str(tmp_path), "--out", str(out)]
     assert main([*train, "--steps", "1", *SMALL]) == 0
@@ -389,7 +389,7 @@ def test_a_filler_is_evaluated(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    """What cannot be read is told and passed over; slow methods see some of the pictures."""
+    """Unreadable files are reported and skipped; slow methods get only a part of the pictures."""
     place, weights = tmp_path / "data", str(tmp_path / "m.safetensors")
     place.mkdir()
     (place / "0.png").write_bytes(b"garbage")
@@ -502,20 +502,20 @@ def test_a_run_that_was_stopped_goes_on_with_its_seconds(
     names, row = log.read_text().splitlines()
     step, _, *cells = row.split(",")
     assert step == "1"
-    beyond = ",".join(["2", "5000.5", *cells])  # a row that the checkpoint knows not of
+    beyond = ",".join(["2", "5000.5", *cells])  # a row after the checkpoint
     log.write_text("\n".join([names, ",".join([step, "1000.5", *cells]), beyond]) + "\n")
     training.resume(tmp_path / "run", quiet=True)
     rows = Run.open(tmp_path / "run").rows
     assert [r["step"] for r in rows] == [1, 2] and 1000.5 <= rows[1]["seconds"] < 5000
 
 
-# --- what a batch is made of ----------------------------------------------------------------------
+# --- the contents of a batch ----------------------------------------------------------------------
 
 SIDE = 136
 
 
 def drawn(monkeypatch: pytest.MonkeyPatch, n: int = 3000) -> list[np.ndarray]:
-    """(which, rows, columns, light) of n squares, not mirrored at the borders."""
+    """Return (which, rows, columns, light) of n squares, not mirrored at the borders."""
     monkeypatch.setattr(data, "_mirrored", lambda places, last: places)
     batches = Batches(_Noise(4), Holes("centre", 128, 64, 4), n, np.random.default_rng(0))  # type: ignore[arg-type]
     taken: list[np.ndarray] = []
@@ -526,7 +526,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, n: int = 3000) -> list[np.ndarray]:
 
 
 class _Noise:
-    """Photographs that no file holds."""
+    """Photographs without files."""
 
     def __init__(self, count: int) -> None:
         rng = np.random.default_rng(0)
@@ -541,7 +541,7 @@ class _Noise:
 
 
 def test_squares_are_of_all_sizes_and_places(monkeypatch: pytest.MonkeyPatch):
-    """From 0.7 to the whole of a side, up to a tenth beyond each border, half of them mirrored."""
+    """Squares have 0.7 to 1 of a side, reach up to a tenth over borders, and half are mirrored."""
     which, rows, columns, light = drawn(monkeypatch)[:4]
     assert set(which) == {0, 1, 2, 3}
     flipped = columns[:, 0] > columns[:, -1]
@@ -583,7 +583,7 @@ def test_places_beyond_the_border_are_mirrored_there():
 
 
 def test_contrast_and_colours_leave_grey_where_it_is(monkeypatch: pytest.MonkeyPatch):
-    """A factor around the middle, and a little of each colour, the same in a whole square."""
+    """A square has one contrast factor around the middle grey, and small shifts of each colour."""
     photographs = _Noise(1)
     photographs.pixels[:] = [51, 153, 204]
     batches = Batches(photographs, Holes("random", 128, 64, 4), 1, np.random.default_rng(0))  # type: ignore[arg-type]
@@ -619,7 +619,7 @@ def test_the_players_learn_as_the_settings_say(folder: Path):
 
 
 def test_as_many_steps_as_fit_into_the_time(monkeypatch: pytest.MonkeyPatch):
-    """The first two steps, which compile, take a minute here, the others two seconds."""
+    """The first two steps compile and take a minute here, the others take two seconds."""
     now, made = 0.0, []
 
     class Trial:
@@ -657,7 +657,7 @@ LIES: list[Any] = [
 
 @pytest.fixture(scope="module")
 def saved(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A checkpoint after one step."""
+    """Return a checkpoint after one step."""
     t = new_trainer(folder, replace(TINY, adversarial=0.5, batch=1))
     next(t.run())
     groups, about = t.state()

@@ -1,4 +1,4 @@
-"""Convolutions: their values against loops, the siblings against their meaning, sizes, errors.
+"""Convolutions: values against loops, implementations against the reference, sizes, errors.
 
 The gradients of the ops are checked in the table of `minidl.gradcheck`.
 """
@@ -40,13 +40,13 @@ CONVOLUTIONS = [
     ((2, 6, 5, 8), (3, 3, 2), 1, (1, 1, 1, 1)),  # few outputs: seen from the other side
     ((1, 4, 7, 6), (4, 5, 1), 1, (3, 0, 2, 4)),
     ((2, 3, 4, 4), (2, 2, 2), 1, (2, 0, 0, 3)),
-    ((2, 8, 12, 5), (3, 3, 7), 2, (0, 1, 0, 1)),  # in quads of outputs, from here on
+    ((2, 8, 12, 5), (3, 3, 7), 2, (0, 1, 0, 1)),  # from here on in 2x2 output tiles
     ((1, 8, 4, 3), (3, 4, 35), 2, (1, 0, 1, 1)),
     ((2, 12, 8, 34), (4, 4, 9), 2, (1, 1, 1, 1)),
     ((1, 4, 4, 2), (4, 3, 1), 2, (2, 0, 0, 1)),
-    ((1, 5, 1, 2), (3, 3, 4), 2, (0, 0, 5, 0)),  # columns of zeros alone
-    ((2, 9, 10, 4), (3, 3, 5), 2, (0, 0, 2, 2)),  # but for x's gradient
-    ((2, 12, 12, 4), (3, 3, 5), 3, (0, 0, 0, 0)),  # no quads: windows that share no input
+    ((1, 5, 1, 2), (3, 3, 4), 2, (0, 0, 5, 0)),  # columns with nothing but zeros
+    ((2, 9, 10, 4), (3, 3, 5), 2, (0, 0, 2, 2)),  # except for x's gradient
+    ((2, 12, 12, 4), (3, 3, 5), 3, (0, 0, 0, 0)),  # no tiles: windows that share no input
     ((1, 13, 16, 3), (4, 4, 2), 4, (1, 2, 0, 0)),
 ]
 DOUBLED = [(2, 3, 4, 3, 5), (1, 1, 1, 2, 1), (3, 5, 1, 1, 2), (1, 1, 6, 4, 3), (2, 8, 7, 9, 17)]
@@ -54,7 +54,7 @@ DOUBLED = [(2, 3, 4, 3, 5), (1, 1, 1, 2, 1), (3, 5, 1, 1, 2), (1, 1, 6, 4, 3), (
 
 @pytest.fixture(params=["cpu", "gpu-emulated", "gpu-emulated-backwards"])
 def sibling(request: pytest.FixtureRequest) -> Any:
-    """The siblings that run here: the GPU's on NumPy's arrays, its threads in either order."""
+    """Return each implementation: the GPU's on NumPy's arrays, its threads in either order."""
     if request.param == "cpu":
         return cpu
     emulator = request.getfixturevalue("emulator")
@@ -64,7 +64,7 @@ def sibling(request: pytest.FixtureRequest) -> Any:
     return gpu
 
 
-SMALL = {  # so small that every array is cut in many
+SMALL = {  # so small that every array is cut into many blocks
     "cpu.tuning": {
         "DIRECT_MIN_PIXELS": 3,
         "DIRECT_MAX_SCRATCH": 40,
@@ -81,8 +81,8 @@ SMALL = {  # so small that every array is cut in many
 
 @pytest.fixture(params=["whole", "blocks", "threads"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The kernels as they are, in small blocks, and in small blocks over three threads; 2x2 output
-    tiles wherever they fit."""
+    """Run kernels with their own blocks, with small blocks, and with small blocks on three threads;
+    use 2x2 output tiles wherever they fit."""
     monkeypatch.setattr(tuning, "STRIDE2_MIN_TILES", 1)
     monkeypatch.setattr(tuning, "STRIDE2_MIN_PANELS", 0)
     if request.param != "whole":
@@ -103,7 +103,7 @@ def draw(dtype: Any, *shapes: tuple[int, ...]) -> list[np.ndarray]:
 
 
 def close(found: Any, expected: Any, roundings: float = 20) -> None:
-    """Equal types and shapes, and equal values to a few roundings of the largest."""
+    """Assert equal types and shapes, and values equal to a few roundings of the largest."""
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
     bound = roundings * np.finfo(found.dtype).eps * np.abs(expected).max(initial=0)
     np.testing.assert_allclose(found, expected, rtol=0, atol=bound, equal_nan=False)
@@ -112,8 +112,8 @@ def close(found: Any, expected: Any, roundings: float = 20) -> None:
 def close_convolutions(
     sibling: Any, dtype: Any, shape: Any, window: Any, stride: int, pad: Any, of_w: float = 20
 ) -> None:
-    """A convolution, with a bias and without, and both gradients; of_w: roundings of the one of w,
-    whose sums are the longest."""
+    """Check a convolution, with and without a bias, and both gradients. of_w: the roundings of w's
+    gradient, which has the longest sums."""
     x, w, b = draw(dtype, shape, (*window[:2], shape[3], window[2]), window[2:])
     y = reference.conv2d(x, w, b, stride, pad)
     (g,) = draw(dtype, y.shape)
@@ -126,7 +126,7 @@ def close_convolutions(
 
 
 def by_loops(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: int, pad: Any) -> np.ndarray:
-    """The convolution, element by element."""
+    """Return the convolution, element by element."""
     (N, H, W, C), (K, L, _, O), (top, bottom, left, right) = x.shape, w.shape, pad
     P, Q = (top + H + bottom - K) // stride + 1, (left + W + right - L) // stride + 1
     y = np.empty((N, P, Q, O), x.dtype)
@@ -170,7 +170,7 @@ def test_conv2d_kernels(
 @pytest.mark.parametrize(("C", "O"), [(1, 1), (3, 5), (40, 33)])
 @pytest.mark.parametrize("transposed", [False, True])
 def test_a_packed_filter(C: int, O: int, transposed: bool, dtype: Any) -> None:
-    """The chosen taps one after another, in any order, with zeros beyond the last channel."""
+    """The filter is packed tap by tap, in any order of taps, with zeros after the last channel."""
     (w,) = draw(dtype, (4, 3, O, C) if transposed else (4, 3, C, O))
     down, across = range(3, -1, -2), range(3)
     panels = direct.pack(w, down, across, transposed=transposed)
@@ -185,7 +185,7 @@ def test_a_packed_filter(C: int, O: int, transposed: bool, dtype: Any) -> None:
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("name", ["upsample", 3, 4])
 def test_the_filter_transform(name: Any, C: int, O: int, transposed: bool, dtype: Any) -> None:
-    """Packed in one pass it is G w G^T, each distinct row of G once; and so is its adjoint."""
+    """The packed filter is G w G^T, each distinct row of G once; its adjoint is right, too."""
     matrices = algorithm.UPSAMPLE_2 if name == "upsample" else algorithm.STRIDE_2[name]
     transform, taps = Transform(*matrices), len(matrices.G[0])
     n = len(transform.taps)
@@ -203,7 +203,7 @@ def test_the_filter_transform(name: Any, C: int, O: int, transposed: bool, dtype
 
 @pytest.mark.parametrize("taps", [3, 4])
 def test_the_algebra_of_stride_2(taps: int) -> None:
-    """A tile by the three matrices is four outputs of the plain convolution."""
+    """The three matrices give a tile of four outputs of the plain convolution."""
     x, w = draw(np.float64, (taps + 2, taps + 2, 3), (taps, taps, 3, 2))
     expected = reference.conv2d(x[None], w, None, 2, (0, 0, 0, 0))[0]
     close(algorithm.tile(x, w, *[algorithm.STRIDE_2[taps]] * 2), expected)
@@ -217,7 +217,7 @@ def test_the_algebra_of_a_doubled_picture() -> None:
 
 
 def test_products_of_a_transform() -> None:
-    """The rows that compiled loops read are the matrices' own: input, input, sign, tap, group."""
+    """The rows for compiled loops follow from the matrices: input, input, sign, tap, group."""
     transform = Transform(*algorithm.UPSAMPLE_2)
     assert transform.products.tolist() == [[1, 1, 0, 0, 0], [1, 0, -1, 1, 1], [2, 1, -1, 2, 2]]
     assert Transform(*algorithm.UPSAMPLE_2_BACK).products[0].tolist() == [1, 2, 1, 0, 0]
@@ -240,17 +240,17 @@ def test_upsample_conv2d_kernels(
 @pytest.mark.parametrize("slope", [1.0, 0.2, 0.0])
 @pytest.mark.parametrize("shape", [(1, 3), (50, 1), (2, 3, 5, 4), (1, 1, 1, 2), (3, 37, 11, 33)])
 def test_statistics_kernels(sibling: Any, shape: tuple[int, ...], slope: float, dtype: Any) -> None:
-    """No further from the reference than both may be from the exact value: n float64 numbers that
-    are added up in any order lose n roundings of the sum of their sizes at most (Higham 2002, 4.2),
-    and what is computed in the arrays' own type a few roundings of what it is computed of."""
+    """The difference to the reference is at most the sum of both possible errors. A float64 sum of
+    n numbers in any order has an error of at most n roundings of the sum of their absolute values
+    (Higham 2002, 4.2). A result in the arrays' own type has a few roundings of its inputs."""
     x, g, scale, shift, a, b = draw(dtype, shape, shape, *[shape[-1:]] * 4)
     x += 1
-    x.flat[::5] = 0  # where a leaky ReLU has its corner
+    x.flat[::5] = 0  # the corner of a leaky ReLU
     over = tuple(range(x.ndim - 1))
     mean, n, of_type, of_sums = x.mean(axis=over), g.size, np.finfo(dtype).eps, np.finfo(float).eps
     u = reference.leaky_relu(x, slope).astype(np.float64)
     size = np.abs(u) + np.abs(mean)  # of u - mean, before anything cancels
-    d = u - u[(0,) * len(over)]  # from the first row, as the moments are added up
+    d = u - u[(0,) * len(over)]  # relative to the first row, like the moments
     weighted, squares = np.abs(g) * size, np.square(np.abs(g) + np.abs(x))
 
     def sums(terms: np.ndarray, roundings: int, axis: Any = over) -> np.ndarray:
@@ -303,7 +303,7 @@ def test_moments_far_from_zero(sibling: Any) -> None:
 def test_a_gradient_is_computed_once_for_each_phase(
     side: int, phases: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At stride 2 a pixel is seen by every second tap: of one pixel, there is one phase."""
+    """At stride 2 every second tap sees a pixel, so a picture of one pixel has one phase."""
     calls: list[Any] = []
     convolve = direct.convolve
 
@@ -321,7 +321,7 @@ def test_a_gradient_is_computed_once_for_each_phase(
 
 
 def test_no_pictures_are_no_error(sibling: Any) -> None:
-    """An empty batch gives one, and zeros for the gradient of w."""
+    """An empty batch gives an empty batch, and zeros for the gradient of w."""
     x, w, b = np.zeros((0, 5, 5, 3)), np.ones((3, 3, 3, 4)), np.ones(4)
     g, doubled, pad = np.zeros((0, 5, 5, 4)), np.zeros((0, 10, 10, 4)), (1, 1, 1, 1)
     for name, arguments in (
@@ -337,7 +337,7 @@ def test_no_pictures_are_no_error(sibling: Any) -> None:
 
 @pytest.mark.parametrize("kernel", ["conv2d", "upsample_conv2d"])
 def test_kernels_take_views(sibling: Any, kernel: str) -> None:
-    """A transposed window, a broadcast gradient, every second pixel: none is one run of memory."""
+    """A transposed window, a broadcast gradient, every second pixel: none is contiguous."""
     x, w, b = draw(np.float32, (2, 10, 6, 3), (3, 3, 5, 3), (5,))
     x, w = x[:, ::2], w.transpose(0, 1, 3, 2)
     g = np.broadcast_to(np.float32(2), (2, 10, 12, 5))
@@ -422,7 +422,7 @@ def test_ops_on_the_gpu(dtype: Any) -> None:
         theirs = call(*(Tensor(gpu.put(a)) for a in (x, w, b)))
         tolerance = 100 * np.finfo(dtype).eps
         np.testing.assert_allclose(device.to_cpu(theirs.data), ours.data, tolerance, tolerance)
-        _, g = draw(dtype, (7,), ours.shape)  # others than x, whose gradient would vanish
+        _, g = draw(dtype, (7,), ours.shape)  # not x, whose gradient would vanish
         for one, other in zip(ours.origin.inputs, theirs.origin.inputs, strict=True):
             expected, found = one.grad(g), other.grad(gpu.put(g))
             bound = tolerance * np.abs(expected).max()
@@ -433,7 +433,7 @@ def test_ops_on_the_gpu(dtype: Any) -> None:
     ("size", "window", "stride", "pad"),
     [
         (64, 3, 1, (1, 1)),
-        (64, 3, 2, (0, 1)),  # the odd one at the end
+        (64, 3, 2, (0, 1)),  # the odd zero at the end
         (63, 3, 2, (1, 1)),
         (64, 4, 2, (1, 1)),
         (64, 5, 2, (1, 2)),
@@ -453,7 +453,7 @@ def test_same_as_in_keras(size: int, window: int, stride: int, pad: tuple[int, i
 
 @pytest.mark.parametrize("side", range(4))
 def test_every_pad_makes_room_for_the_window(side: int) -> None:
-    """Pictures of 2x2 and a window of 3x3: one more row and one more column, on whichever side."""
+    """A 3x3 window on 2x2 pictures needs one more row and column, on any side."""
     x, w, b = np.ones((1, 2, 2, 1)), np.ones((3, 3, 1, 1)), np.ones(1)
     rows, columns = divmod(side, 2)
     fits = (1 - rows, rows, 1 - columns, columns)

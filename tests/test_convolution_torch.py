@@ -21,7 +21,7 @@ def draw(*shapes: tuple[int, ...], seed: int = 0) -> list[np.ndarray]:
 
 
 def compare(ours: Any, theirs: Any, arrays: list[np.ndarray]) -> None:
-    """The value of two functions of the same arrays, and its gradient by each."""
+    """Compare the values and all gradients of two functions of the same arrays."""
     y = ours(*(Tensor(a) for a in arrays))
     leaves = [torch.from_numpy(a.copy()).requires_grad_() for a in arrays]
     z = theirs(*leaves)
@@ -60,7 +60,7 @@ def test_conv2d(size: int, window: int, stride: int, pad: int) -> None:
 
 @pytest.mark.parametrize("size", [8, 9])
 def test_conv2d_same_at_stride_2(size: int) -> None:
-    """Keras' padding, given to PyTorch by hand."""
+    """PyTorch gets Keras' padding by hand."""
     ends = (0, 1) if size % 2 == 0 else (1, 1)
     compare(
         lambda x, w, b: ops.conv2d(x, w, b, stride=2, padding="same"),

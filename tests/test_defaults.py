@@ -37,7 +37,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def public() -> Iterator[tuple[str, Callable[..., Any]]]:
-    """(name, function or class) of all that takes settings."""
+    """Yield (name, function or class) of everything with settings."""
     yield from ((f"ops.{name}", op) for name, op in OPS.items() if op.__module__ != __name__)
     for module in (nn, optim):
         for name, value in vars(module).items():
@@ -48,7 +48,7 @@ def public() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 def settings(function: Callable[..., Any]) -> dict[str, Any]:
-    """The defaults that are numbers or texts."""
+    """Return the defaults that are numbers or texts."""
     parameters = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in parameters if isinstance(p.default, int | float | str)}
 

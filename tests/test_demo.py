@@ -52,7 +52,7 @@ def test_what_it_shows_is_not_trained_on() -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Corners of photographs, untrained networks; what is asked for, drawn and written."""
+    """Use corners of photographs and untrained networks, and record calls, drawings and files."""
     seen: dict[str, Any] = {"drawn": [], "written": [], "asked": []}
     monkeypatch.setattr(demo, "photograph", lambda name: photograph(name)[100:220, 100:240])
 
@@ -149,7 +149,7 @@ def test_nothing_is_replaced_unasked(
         assert f"{name}: exists already" in capsys.readouterr().err
         path.unlink()
     path.write_text("mine")
-    monkeypatch.setattr(demo.zoo, "FOLDER", tmp_path)  # without weights it takes no time
+    monkeypatch.setattr(demo.zoo, "FOLDER", tmp_path)  # without weights it is quick
     assert main(["demo", "--out", str(tmp_path), "--force", "--device", "cpu"]) == 0
 
 

@@ -26,7 +26,7 @@ ODD = [(1, 1, 1), (7, 5, 3), (9, 31, 33), (37, 16, 70), (65, 40, 129), (200, 17,
 
 @pytest.fixture(autouse=True)
 def forced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every product is the micro-kernel's, cut into many blocks and parts."""
+    """Let the micro-kernel compute every product, in many blocks and chunks."""
     monkeypatch.setattr(choice, "micro_kernel_is_faster", lambda: True)
     monkeypatch.setattr(tuning, "GEMM_BLOCK_BYTES", 1 << 12)
     for name in (
@@ -39,21 +39,21 @@ def forced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def factors(
     rng: np.random.Generator, sizes: tuple[int, int, int], dtype: Any, left: bool, right: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """a (M, K), b (K, N), as transposes of what lies in memory if so."""
+    """Return a (M, K) and b (K, N), each as a transposed view if asked."""
     M, K, N = sizes
     a, b = rng.standard_normal((M, K)).astype(dtype), rng.standard_normal((K, N)).astype(dtype)
     return np.asfortranarray(a) if left else a, np.asfortranarray(b) if right else b
 
 
 def quarters(dtype: Any) -> list[tuple[int, int, int]]:
-    """Sizes that can be cut."""
+    """Return sizes that can be cut."""
     wide = 2 * TILE.NR(dtype)
     return [
         (2, 2, wide),
         (2 * TILE.MR + 6, 30, 2 * wide),
         (10 * TILE.MR, 64, wide),
         (21, 30, wide - 3),  # an odd row, the last panel not full
-        (2, 4, 2 * wide + 1),  # nor the one before
+        (2, 4, 2 * wide + 1),  # the panel before is not full either
         (1, 2, wide // 4),
     ]
 
@@ -66,7 +66,7 @@ def test_products(
     cut: bool, left: bool, right: bool, dtype: Any, rng: np.random.Generator,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """Of any size and order of memory, and the same bits from one thread and from three."""
+    """Products of any size and memory order; one and three threads give the same bits."""
     monkeypatch.setattr(tuning, "STRASSEN_MIN_SIDE", 1 if cut else 10**9)
     for i, sizes in enumerate(quarters(dtype) if cut else ODD):
         monkeypatch.setattr(tuning, "GEMM_MAX_COLUMN_READ", 1 if cut or i % 2 else 10**9)
@@ -92,7 +92,7 @@ def test_the_seven_products_of_quarters_make_the_product(rng: np.random.Generato
 def test_what_the_seven_products_lose(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One bit and a half of an element at most, in the mean."""
+    """Strassen's product loses at most one and a half bits of an element, in the mean."""
     errors = []
     a, b = factors(rng, (256, 512, 256), np.float32, False, False)
     exact = a.astype(np.float64) @ b
@@ -106,7 +106,7 @@ def test_what_the_seven_products_lose(
 def test_which_sizes_are_cut(
     left: bool, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Large ones of an even depth, but for an odd row; the others are computed whole."""
+    """Large products of even depth are cut, except for an odd row; others are computed whole."""
     cut: list[tuple[int, ...]] = []
     by_quarters = gemm._multiply_quarters
 
@@ -132,7 +132,7 @@ def test_panels_of_what_cannot_change_are_kept(
     b.flags.writeable = a.flags.writeable = False
     for _ in range(2):
         np.testing.assert_array_equal(kernels.matmul(a, b), expected)
-        monkeypatch.setattr(gemm, "pack_b", None)  # is not called again
+        monkeypatch.setattr(gemm, "pack_b", None)  # not called again
 
 
 def test_what_lies_scattered_is_copied(rng: np.random.Generator) -> None:
@@ -234,7 +234,7 @@ def test_an_unknown_choice_is_refused() -> None:
 
 
 def told(wanted: str) -> subprocess.CompletedProcess[str]:
-    """What a program finds that is started with this choice."""
+    """Return the output of a program that is started with this choice."""
     code = "from minidl.kernels.cpu.gemm import choice; print(choice.choose().micro_kernel)"
     return subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "MINIDL_DENSE": wanted},

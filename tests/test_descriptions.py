@@ -1,6 +1,6 @@
-"""Model files and checkpoints whose descriptions lie: one CheckpointError, at once, without memory.
+"""Model files and checkpoints with wrong descriptions: one CheckpointError, at once, little memory.
 
-Each lie is put into a file that was good.
+Each wrong value is put into a good file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Load = Callable[[Path], Any]
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Good files, made once."""
+    """Make good files, once."""
     here, rng = tmp_path_factory.mktemp("good"), np.random.default_rng(0)
     Restorer(SSDA(36, (8, 8), rng=rng), 6, Coding(), Noise(25)).save(here / "ssda")
     Filler.new("compact", "region", overlap=0, rng=rng, width=0.05)[0].save(here / "filler")
@@ -35,7 +35,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def with_description(good: Path, path: Path, text: str) -> None:
-    """The good file with another description, whatever it holds."""
+    """Return a good file with another description."""
     content = good.read_bytes()
     length = struct.unpack("<Q", content[:8])[0]
     header = json.loads(content[8 : 8 + length])
@@ -46,7 +46,7 @@ def with_description(good: Path, path: Path, text: str) -> None:
 
 
 def refused(load: Load, path: Path) -> str:
-    """The one line that a file is refused with, without much memory."""
+    """Return the one line that refuses a file, and check that it took little memory."""
     tracemalloc.start()
     try:
         with pytest.raises(CheckpointError) as caught:
@@ -177,7 +177,7 @@ def test_a_rest_without_a_generator(kept: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_small_stays_what_it_was(kept: Path) -> None:
-    """Networks that were built of zeros are those of the file."""
+    """Networks are built from zeros and get the numbers of the file."""
     restorer, filler = Restorer.load(kept / "ssda"), Filler.load(kept / "filler")
     models: list[tuple[str, str, Any]] = [
         ("ssda", "model", restorer.network), ("filler", "generator", filler.generator),

@@ -1,4 +1,4 @@
-"""Choosing a device, moving arrays, and generators that go on where they were."""
+"""Choosing a device, moving arrays, and generators that continue from their state."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def no_toolkit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cupy_that(is_available: Callable[[], bool]) -> Callable[[pytest.MonkeyPatch], None]:
-    """A CuPy that is installed and answers so when asked for a GPU."""
+    """Return a function that installs a CuPy with this answer."""
 
     def plant(monkeypatch: pytest.MonkeyPatch) -> None:
         cupy: Any = ModuleType("cupy")
@@ -90,7 +90,7 @@ def test_what_to_install(
 
 
 class _Driver:
-    """A driver that answers so when asked for the CUDA that it takes."""
+    """A driver that gives this answer when asked for its CUDA version."""
 
     def __init__(self, version: int, fault: int = 0) -> None:
         self.version, self.fault = version, fault
@@ -171,7 +171,7 @@ def test_same_seed_same_numbers(device: Device):
 
 
 def test_a_generator_goes_on_from_its_state(rng: np.random.Generator):
-    rng.integers(10, size=3, dtype=np.uint32)  # leaves half a number behind, which counts
+    rng.integers(10, size=3, dtype=np.uint32)  # leaves half a number in the state, which counts
     state = random.get_state(rng)
     expected = [rng.random(), int(rng.integers(99)), rng.standard_normal(4).tolist()]
     other = np.random.default_rng(99)

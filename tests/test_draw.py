@@ -1,4 +1,4 @@
-"""The picture of a computation: whole, in order, legible, and right about values and gradients."""
+"""The picture of a computation: whole, in order, legible, with right values and gradients."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def far(x: Tensor) -> Tensor:
 
 
 def examples(rng: np.random.Generator) -> list[tuple[Computed, list[str], int]]:
-    """(what to draw, its ops, how many leaves it has)"""
+    """Return (computation to draw, its ops, the number of its leaves)."""
     x = Tensor(rng.standard_normal((4, 3)))
     of_network = ["conv2d", "batch_norm", "leaky_relu", "upsample_conv2d", "sigmoid",
                   "squared_distance", "multiply"]  # fmt: skip
@@ -135,13 +135,13 @@ def test_boxes_stand_apart_within_the_picture_and_in_order(rng: np.random.Genera
             int(b.attrib["data-box"]): rectangle(b) for b in of_class(root, "op", "leaf", "number")
         }
         for g in root.iter(f"{SVG}g"):
-            if "data-from" in g.attrib:  # downward, and clear of its end
+            if "data-from" in g.attrib:  # downward, and away from its end
                 above, below = (where[int(g.attrib[k])] for k in ("data-from", "data-to"))
                 assert above[3] < below[1]
 
 
 def test_lines_pass_between_the_boxes():
-    """A line from the first box to the last goes round those between."""
+    """A line from the first box to the last goes round the boxes between."""
     sizes = [(60.0, 40.0)] * 6
     edges = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (0, 5), (0, 3)]
     layout = arrange(sizes, edges)
@@ -192,7 +192,7 @@ def test_places_are_those_of_today(
         assert line[0] == (boxes[a].x + widths[a] / 2, boxes[a].y + heights[a])
         assert line[-1][1] == boxes[b].y
         assert all(line[i][0] == line[i + 1][0] for i in range(0, len(line), 2))
-        assert line[-1][1] - line[-2][1] >= 18  # room for a word beside it
+        assert line[-1][1] - line[-2][1] >= 18  # space for a word beside it
 
 
 def test_the_widest_gap_between_two_layers():
@@ -316,7 +316,7 @@ def test_steps_know_what_is_done_and_what_waits():
 
 
 def test_terms_of_all_uses_add_up(rng: np.random.Generator):
-    """Also where a sum is shown term by term, it ends at what `gradients` says."""
+    """A sum that is shown term by term ends at the result of `gradients`."""
     from minidl.tools.drawing import graph as module
 
     graph = graph_of(far(Tensor(rng.standard_normal((4, 3)))), None, True)
@@ -407,7 +407,7 @@ def test_words_where_no_picture_can_be_shown():
 
 
 def test_the_picture_of_the_readme_is_of_today():
-    """docs/draw.svg, made by writing what this draws."""
+    """docs/draw.svg is the picture that this test draws."""
     x, w, b = (Tensor(np.array(value)) for value in (1.5, -2.0, 1.0))
     drawing = draw(
         lambda: (ops.sigmoid(x * w + b) - 1.0) ** 2,

@@ -1,4 +1,4 @@
-"""Text that was found, taken off a picture."""
+"""Filling the text that was found in a picture."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_picture_without_text_stays(shape: tuple[int, int, int], rng: Rng) -> 
     x = rng.random(shape, dtype=np.float32)
     np.testing.assert_array_equal(text_inpainting.fill(x, np.zeros(shape[:2])), x)
     np.testing.assert_array_equal(text_inpainting.uncover(x, 1 - x, np.zeros(shape[:2])), x)
-    everywhere = text_inpainting.fill(x, np.ones(shape[:2]))  # nothing is left to go on from
+    everywhere = text_inpainting.fill(x, np.ones(shape[:2]))  # no known pixel is left
     assert everywhere.shape == shape and everywhere.dtype == np.float32
     np.testing.assert_array_equal(text_inpainting.uncover(x, 1 - x, np.ones(shape[:2])), 1 - x)
 
@@ -36,7 +36,7 @@ def test_a_slope_goes_on_under_text() -> None:
 
 
 def test_what_is_filled_makes_the_sum_least(rng: Rng) -> None:
-    """The sum written out as in the module's description; no change of u makes it smaller."""
+    """The sum of the module's docstring, written out: no change of u makes it smaller."""
     x, p = rng.random((9, 11)), np.clip(rng.random((9, 11)) * 1.5, 0.05, 1)
     p[0], p[:, 3] = 0, 0
 
@@ -75,7 +75,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is counted as Linux does")
 def test_a_speckled_picture_takes_bounded_time_and_memory() -> None:
-    """A network doubts every pixel of a dithered or halftone picture."""
+    """A network is unsure of every pixel of a dithered or halftone picture."""
     run = subprocess.run(
         [sys.executable, "-c", SPECKLED], cwd=Path(__file__).resolve().parents[1],
         capture_output=True, text=True, check=True, timeout=120,
@@ -93,7 +93,7 @@ def test_progress_counts_tiles(monkeypatch: pytest.MonkeyPatch, rng: Rng) -> Non
 
 
 def _outflow(down: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Minus the Laplacian, from the differences of neighbours."""
+    """Return minus the Laplacian, from the differences of neighbours."""
     out = np.zeros((right.shape[0], down.shape[1]))
     out[:-1] -= down
     out[1:] += down
@@ -122,5 +122,5 @@ def test_doubt_keeps_what_goes_on_smoothly() -> None:
     text[20:24, 30:40] = 0.5
     spotted = clean.copy()
     spotted[20:24, 30:40] = 1 - spotted[20:24, 30:40].round()
-    assert psnr(clean, text_inpainting.fill(clean, text)) > 30  # hardly any text: hardly any change
+    assert psnr(clean, text_inpainting.fill(clean, text)) > 30  # little text changes little
     assert psnr(clean, text_inpainting.fill(spotted, text)) > psnr(clean, spotted) + 3

@@ -1,4 +1,4 @@
-"""Files: whole or not there, nobody's replaced unasked, nothing of dead processes left."""
+"""Files: whole or absent, never replaced unasked; temporary files of dead processes go."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").touch()
     with socket.socket(socket.AF_UNIX) as listener:
-        monkeypatch.chdir(tmp_path)  # a socket's name may not be long
+        monkeypatch.chdir(tmp_path)  # a socket's name must be short
         listener.bind("socket")
     names = ["file", "pipe", "socket", "."]
     assert [files.kind_of(tmp_path / n) for n in names] == ["file", "pipe", "socket", "folder"]
@@ -100,7 +100,7 @@ with replacing(sys.argv[1]) as temporary:
 
 
 def writer(path: Path) -> subprocess.Popen[str]:
-    """A process that is in the middle of writing a file."""
+    """Start a process that is writing a file."""
     process = subprocess.Popen(
         [sys.executable, "-c", DYING, str(path)],
         stdin=subprocess.PIPE,
@@ -126,7 +126,7 @@ def test_what_a_killed_process_left_goes_at_the_next_write(tmp_path: Path) -> No
     assert len(set(tmp_path.iterdir()) - others) == 2
     with files.replacing(tmp_path / "new.png") as temporary:
         temporary.write_text("new")
-        assert len(set(tmp_path.iterdir()) - others) == 2  # that of the living one, and this
+        assert len(set(tmp_path.iterdir()) - others) == 2  # the living process's file, and this one
     alive.communicate("go on")
     assert {p.name for p in set(tmp_path.iterdir()) - others} == {"new.png", "alive.png"}
     assert (tmp_path / "alive.png").read_text() == "half"
@@ -175,7 +175,7 @@ def test_descriptors_are_given_back(tmp_path: Path) -> None:
 def test_a_temporary_file_is_locked_until_it_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another writer in the folder removes what nobody has locked."""
+    """Another writer in the folder removes temporary files without a lock."""
     replace = os.replace
 
     def beside_another(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""Filling holes in pictures of any size: what stays, what is refused, and the command."""
+"""Filling holes in pictures of any size: unchanged pixels, refusals, and the command."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def filler(mask: str = "centre", overlap: int = 4) -> Filler:
 
 
 def speckled(shape: tuple[int, int]) -> np.ndarray:
-    """A mask with a large hole, a small one, a scratch, and one on the border."""
+    """Return a mask with a large hole, a small one, a scratch, and one on the border."""
     mask = np.zeros(shape, bool)
     height, width = shape
     mask[height // 4 : height // 2, width // 4 : width // 2] = True
@@ -73,7 +73,7 @@ def test_every_hole_pixel_belongs_to_one_window():
 @pytest.mark.parametrize(("overlap", "seen"), [(4, 56), (1, 60), (0, 60)])
 @pytest.mark.parametrize("reach", [7, 20])
 def test_a_hole_takes_up_what_is_predicted(overlap: int, seen: int, reach: int):
-    """But for the overlap, or two pixels of the network's; in the middle of the window."""
+    """A hole takes the predicted square but for the overlap, at least two network pixels."""
     mask = np.zeros((200, 200), bool)
     mask[60 : 60 + reach, 90 : 90 + reach] = True
     (window,) = windows(mask, filler(overlap=overlap).holes)
@@ -137,7 +137,7 @@ def test_tables_stand_in_columns(
 
 
 def test_the_seam_closes():
-    """A prediction that is right but for its brightness is mended, and its texture stays."""
+    """A prediction with only its brightness wrong is corrected, and its texture stays."""
     rows, columns = np.mgrid[:64, :64]
     truth = np.stack([rows / 128 + 0.2, columns / 128 + 0.1, np.full((64, 64), 0.5)], axis=-1)
     hole = np.zeros((64, 64), bool)
@@ -145,9 +145,9 @@ def test_the_seam_closes():
     hole[20:24, 20:24] = False
     wrong = truth + 0.2 - rows[..., None] / 640
     texture = np.where(hole, 0.1 * np.sin(rows), 0)[..., None]
-    mended = fitted(wrong + texture, truth, hole, ~hole)
-    np.testing.assert_allclose(mended[hole], (truth + texture)[hole], atol=0.005)
-    np.testing.assert_array_equal(mended[~hole], (wrong + texture)[~hole])
+    corrected = fitted(wrong + texture, truth, hole, ~hole)
+    np.testing.assert_allclose(corrected[hole], (truth + texture)[hole], atol=0.005)
+    np.testing.assert_array_equal(corrected[~hole], (wrong + texture)[~hole])
     nothing = fitted(wrong, truth, hole, np.zeros_like(hole))
     np.testing.assert_array_equal(nothing, wrong)
 
@@ -159,7 +159,7 @@ def test_mirrored_indices():
 
 @pytest.mark.parametrize("side", [8, 32])
 def test_a_scaled_picture_has_the_same_shapes(side: int):
-    """A ramp stays the ramp of the new pixels' centres, away from the border, in every channel."""
+    """A ramp stays a ramp, at the new pixels' centres, inside the border, in every channel."""
     ramp = np.broadcast_to((np.arange(16, dtype=np.float32) + 0.5) / 16, (16, 16))
     picture = np.stack([ramp, 0.5 * ramp.T, 1 - ramp], axis=-1)
     result = scaled(picture, side)
@@ -173,7 +173,7 @@ def test_a_scaled_picture_has_the_same_shapes(side: int):
 
 @pytest.mark.parametrize("kind", ["centre", "region"])
 def test_with_the_mirror_a_filling_is_the_mean_of_both(kind: str, tmp_path: Path):
-    """So that a mirrored picture has the mirrored filling."""
+    """A mirrored picture therefore has the mirrored filling."""
     filler(kind).save(tmp_path / "model.safetensors")
     once = Filler.load(tmp_path / "model.safetensors")
     both = Filler.load(tmp_path / "model.safetensors", mirror=True)
@@ -186,7 +186,7 @@ def test_with_the_mirror_a_filling_is_the_mean_of_both(kind: str, tmp_path: Path
 
 
 def test_texture_is_added_in_the_hole_alone(tmp_path: Path):
-    """Where all around is rough, a filling with texture is rougher than one without."""
+    """A filling with texture is rougher than one without, in rough surroundings."""
     filler().save(tmp_path / "model.safetensors")
     smooth = Filler.load(tmp_path / "model.safetensors")
     rough = Filler.load(tmp_path / "model.safetensors", texture=True)
@@ -233,7 +233,7 @@ def test_masks_that_cannot_be_used(mask: np.ndarray, message: str):
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with pictures/, masks/ and a model."""
+    """Work in a folder with pictures/, masks/ and a model."""
     filler().save(tmp_path / "model.safetensors")
     for name, folder in {"a": "pictures", "b": "pictures/deep"}.items():
         (tmp_path / folder).mkdir(exist_ok=True)
@@ -270,7 +270,7 @@ def test_fill(place: Path, options: tuple[str, ...], hole: int):
 
 def test_fill_folders(place: Path, capsys: pytest.CaptureFixture[str]):
     out = ["-o", "@out", "--json"]
-    assert fill(place, "@pictures", "--mask", "@masks", *out) == 1  # b's mask is inverted: too much
+    assert fill(place, "@pictures", "--mask", "@masks", *out) == 1  # b's inverted mask is too large
     reports = json.loads(capsys.readouterr().out)
     assert [Path(r["out"]).name for r in reports] == ["a.png"] and reports[0]["filled"] == 0.05
     (place / "masks" / "deep" / "b.png").unlink()
@@ -299,7 +299,7 @@ def test_bad_masks_are_one_line(
     write(place / "black.png", np.zeros((80, 100), np.float32))
     try:
         code = fill(place, "@pictures/a.png", "-o", "@out.png", "--mask", mask)
-    except SystemExit as stop:  # argparse's own
+    except SystemExit as stop:  # argparse exits itself
         code = int(str(stop.code))
     assert code == 2
     said = capsys.readouterr().err.splitlines()[-1]
@@ -318,7 +318,7 @@ def test_without_weights_there_is_a_clear_line(place: Path, capsys: pytest.Captu
 
 
 def test_files_of_damaged_numbers_are_refused(tmp_path: Path):
-    """Of a model that shares the parameters of another file, too."""
+    """The same holds for a model that shares the parameters of another file."""
     path, rest = tmp_path / "model.safetensors", tmp_path / "rest.safetensors"
     model = filler()
     state = model.generator.state()
@@ -343,7 +343,7 @@ def test_files_of_damaged_numbers_are_refused(tmp_path: Path):
 
 @pytest.mark.parametrize("method", ["Telea", "Navier-Stokes"])
 def test_methods_of_opencv(method: str, monkeypatch: pytest.MonkeyPatch):
-    """It is given levels of 8 bits, a radius of 3 pixels, and the method."""
+    """OpenCV gets levels of 8 bits, a radius of 3 pixels, and the method."""
     asked: list[Any] = []
 
     def inpaint(levels: np.ndarray, mask: np.ndarray, radius: int, flag: str) -> np.ndarray:

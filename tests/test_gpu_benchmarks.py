@@ -1,4 +1,4 @@
-"""Measuring on a GPU, without one: the clock, the rows, and what is said where there is none."""
+"""GPU benchmarks without a GPU: the clock, the rows, and the message if there is none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from minidl.models.context_encoder.trainer import Settings
 
 
 class Events:
-    """CuPy's events on a GPU that is done with all work as soon as it is waited for."""
+    """CuPy's events on a GPU that finishes all work at once when waited for."""
 
     def __init__(self) -> None:
         self.now, self.waited, self.said = 0.0, 0, []  # type: ignore[var-annotated]
@@ -40,7 +40,7 @@ class Events:
 
 
 def test_the_clock_waits_for_the_gpu() -> None:
-    """And adds up milliseconds of events to seconds."""
+    """It also adds up milliseconds of events to seconds."""
     events = Events()
     clock = gpu.Clock(events.device)
     first = clock()
@@ -82,7 +82,7 @@ def works() -> dict[str, training.Work]:
 
 
 def test_rows_as_written_and_as_a_graph(works: dict[str, training.Work]) -> None:
-    """On a device that is the CPU in disguise: which rows there are, and samples a second."""
+    """Check the rows and the samples a second on a CPU that claims to be a GPU."""
     now = iter(range(10**6))
     graphs_of = {"da": 2, "ssda": 2, "players": 1, "in use": 2, "denoise": 1, "fill": 1}
     for name, graphs in graphs_of.items():
@@ -97,7 +97,7 @@ def test_rows_as_written_and_as_a_graph(works: dict[str, training.Work]) -> None
 
 
 def test_both_ways_to_every_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shapes of all networks; each way is asked for, and the choice is as before."""
+    """Measure both ways for the shapes of all networks; the choice is restored afterwards."""
     found = convolutions.shapes(width=0.05)
     assert len(found) > 15
     for size, (K, L, _, _), stride, pad in found.values():

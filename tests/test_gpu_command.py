@@ -1,4 +1,4 @@
-"""What the command line says of a GPU: `doctor` where there is one, and where its memory ends."""
+"""The command line and the GPU: `doctor` with a GPU, and errors when its memory is full."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_memory_that_is_full(
 
 
 def commands(parser: argparse.ArgumentParser, words: str = "") -> dict[str, set[str]]:
-    """{command: its options} of all commands that do something."""
+    """Return {command: its options} of all commands that compute."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             rows = (commands(p, f"{words} {name}".strip()) for name, p in action.choices.items())
@@ -99,7 +99,7 @@ def commands(parser: argparse.ArgumentParser, words: str = "") -> dict[str, set[
 
 
 def test_every_command_has_a_device() -> None:
-    """But for doctor, which tells of all devices."""
+    """The exception is doctor, which reports all devices."""
     found = commands(parser())
     assert len(found) >= 10
     assert [name for name, options in found.items() if "--device" not in options] == ["doctor"]

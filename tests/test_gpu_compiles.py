@@ -1,4 +1,4 @@
-"""The CUDA sources compile for real GPUs, and what must stay in registers does."""
+"""The CUDA sources compile for real GPUs, and no registers are spilled."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def nvrtc_is_there() -> bool:
 
     try:
         return bool(nvrtc.getVersion())
-    except Exception:  # its library is looked for at the first call
+    except Exception:  # its library is loaded at the first call
         return False
 
 
 def by_nvcc(architecture: str, folder: Path) -> str:
-    """What CUDA's compiler reports of the kernels, of registers and of what is spilled."""
+    """Return the report of CUDA's compiler on the kernels, registers and spills."""
     instances = ", ".join(f"(void*)&{name}" for name in launch.expressions())
     source = f"{launch.source()}\nvoid* instances[] = {{{instances}}};\n"
     (folder / "kernels.cu").write_text(source, "utf-8")
@@ -39,7 +39,7 @@ def by_nvcc(architecture: str, folder: Path) -> str:
 
 
 def by_nvrtc(architecture: str, folder: Path) -> str:
-    """The same, of the compiler that CuPy uses."""
+    """Return the same report of NVRTC, the compiler that CuPy uses."""
     from cupy.cuda import nvrtc
 
     program = nvrtc.createProgram(launch.source(), "kernels.cu", (), ())
@@ -67,8 +67,8 @@ NVRTC = pytest.mark.skipif(
 def test_kernels_stay_in_registers(
     architecture: str, compiled: Callable[[str, Path], str], tmp_path: Path
 ) -> None:
-    """They compile, without a warning, and nothing is spilled to memory, or next to nothing: the
-    widest tiles gain more by leaving room for a second block."""
+    """They compile without a warning, and spill nothing, or very little: the widest tiles gain more
+    from a second block on the multiprocessor."""
     said = compiled(architecture, tmp_path)
     assert "warning" not in said
     report = re.findall(
@@ -85,7 +85,7 @@ def test_kernels_stay_in_registers(
 
 
 def test_every_kernel_is_listed() -> None:
-    """What the files define is what is compiled, and launched by somebody."""
+    """Every kernel in the files is compiled, and launched by a Python file."""
     defined = re.findall(r"__global__ void (?:__launch_bounds__\([^)]*\)\s)?(\w+)\(",
                          launch.source())  # fmt: skip
     assert sorted(defined) == sorted({name.partition("<")[0] for name in launch.KERNELS})

@@ -1,5 +1,5 @@
-"""The launching code on CuPy's own arrays, in this machine's memory: their views, types and devices
-are real, the kernels are emulated. Copies, fills and arithmetic are CuPy's, and need a GPU."""
+"""The launching code on CuPy's own arrays, in the CPU's memory: their views, types and devices are
+real, the kernels are emulated. CuPy's copies, fills and arithmetic need a GPU."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Put = Callable[[np.ndarray], Any]
 
 
 def to_cpu(array: Any) -> np.ndarray:
-    """A copy of a CuPy array in one piece that lives in this machine's memory."""
+    """Return a NumPy copy of a contiguous CuPy array in the CPU's memory."""
     assert array.flags.c_contiguous
     found = np.empty(array.shape, array.dtype)
     ctypes.memmove(found.ctypes.data, array.data.ptr, array.nbytes)
@@ -34,7 +34,7 @@ def to_cpu(array: Any) -> np.ndarray:
 
 @pytest.fixture
 def put(emulator: emulated_gpu.Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Put]:
-    """array -> a CuPy array of the same numbers. CuPy takes its memory from NumPy meanwhile."""
+    """Return a function: array -> CuPy array of the same numbers, in memory from NumPy."""
     import cupy
 
     def allocate(size: int) -> Any:
@@ -87,7 +87,7 @@ def test_every_kernel_is_here() -> None:
 
 
 def check(name: str, dtype: Any, put: Put, get: Put) -> None:
-    """A kernel, called as everybody calls it, against its reference."""
+    """Call a kernel in the usual way, and compare with its reference."""
     rng = np.random.default_rng(0)
     shapes, rest = SHAPES[name]
     arrays = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
@@ -103,7 +103,7 @@ def check(name: str, dtype: Any, put: Put, get: Put) -> None:
 
 @pytest.fixture(params=[False, True])
 def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sums in parts and pictures in chunks, or neither."""
+    """Cut sums into parts and pictures into chunks, or neither."""
     if request.param:
         monkeypatch.setattr(gemm, "SHORTEST", 8)
         monkeypatch.setattr(launch, "CHUNK", 400)
@@ -195,7 +195,7 @@ def test_what_does_not_fit_is_refused(put: Put) -> None:
 
 
 def test_changes_are_known_by_memory(put: Put) -> None:
-    """Of CuPy's arrays and their views, as of NumPy's."""
+    """This holds for CuPy's arrays and their views, as for NumPy's."""
     a, other = put(np.zeros((3, 4))), put(np.zeros((3, 4)))
     seen = changes.watch([a, 2.0, a[1:], a.T[::2], other])
     now = next(changes.clock)

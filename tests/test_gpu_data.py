@@ -1,5 +1,5 @@
-"""Data for training, made where the training is: against plain loops, on the CPU, on a device that
-refuses to mix arrays with the CPU's, and on a GPU."""
+"""Training data, made on the device of the training, against plain loops: on the CPU, on a device
+that refuses to mix its arrays with the CPU's, and on a GPU."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SIDE, SIZE, HOLE = 42, 36, 20
 
 
 class Elsewhere(Device):
-    """A device of NumPy's arrays in disguise, with room for so many bytes."""
+    """A device whose NumPy arrays claim to be its own, with a limited memory."""
 
     def __init__(self, room: float = 1e9) -> None:
         super().__init__("gpu", None)
@@ -56,7 +56,7 @@ def holes_of(kind: str) -> Holes:
 
 
 def plain_mask(kind: str, rng: np.random.Generator) -> np.ndarray:
-    """A mask of blocks or of a region, drawn pixel by pixel."""
+    """Return a mask of blocks or of a region, drawn pixel by pixel."""
     mask = np.zeros((SIZE, SIZE), bool)
     if kind == "region":
         while True:
@@ -76,8 +76,8 @@ def plain_mask(kind: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def plain_batch(kind: str, n: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """(context, target, weight), a picture at a time: what runs that were begun go on
-    with, in double precision."""
+    """Return (context, target, weight), one picture at a time, in double precision. Resumed runs
+    depend on these numbers."""
     pictures = Few().all
     which = rng.integers(0, len(pictures), n)
     lengths = rng.uniform(0.7 * SIDE, SIDE, n)
@@ -133,7 +133,7 @@ PLACES = {
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_batches(kind: str, name: str, kept: bool) -> None:
-    """Every number of every batch, and the same bits on each device."""
+    """Every number of every batch is right, and each device gives the same bits."""
     place = PLACES[name]()
     on_cpu = Batches(Few(), holes_of(kind), 5, np.random.default_rng(3))
     batches = Batches(Few(kept=kept), holes_of(kind), 5, np.random.default_rng(3), place)
@@ -157,7 +157,7 @@ def test_batches(kind: str, name: str, kept: bool) -> None:
 
 @pytest.fixture
 def drawing(emulator: emulated_gpu.Emulator, monkeypatch: pytest.MonkeyPatch) -> Device:
-    """A device whose random numbers come from the GPU's kernels, in software."""
+    """Return a device whose random numbers come from the GPU's kernels, in software."""
     emulated_gpu.stand_in(monkeypatch, emulator)
     monkeypatch.setattr(Device, "free_memory", lambda self: 1e9)
     return Device("gpu", np)
@@ -167,7 +167,7 @@ def drawing(emulator: emulated_gpu.Emulator, monkeypatch: pytest.MonkeyPatch) ->
 def test_patches_and_their_damage(
     damage: Any, drawing: Device, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pieces of the pictures, each another one, under damage of the right strength."""
+    """Patches are pieces of the pictures, all different, with damage of the right strength."""
     monkeypatch.setattr("minidl.models.ssda.degradation.SHEETS", 4)
     images = [rng.random(shape, dtype=np.float32) for shape in ((40, 50), (9, 90), (33, 31))]
     draw = damage.draw_from(images, 12, rng, drawing)
@@ -195,8 +195,8 @@ def test_patches_and_their_damage(
 def test_dropout_is_drawn_on_the_device(
     drawing: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a generator of the device, which goes on after a checkpoint as without a stop."""
-    # what stands in for a device cannot replay; tests/test_gpu_graph.py is about that
+    """The device's generator draws masks, and continues after a checkpoint as without a stop."""
+    # the stand-in for a device cannot replay; tests/test_gpu_graph.py tests that
     monkeypatch.setattr(
         "minidl.models.context_encoder.trainer.captured_turns", lambda turns, _: turns
     )

@@ -1,4 +1,4 @@
-"""Faults planted in the GPU's kernels are seen on the GPU in software; without, none are."""
+"""The GPU in software shows faults that are planted in kernels, and none without them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.test_convolution import close, draw
 
 ROOT = Path(__file__).resolve().parents[1]
 
-FAULTS = {  # what a GPU may or may not show, and what it is planted instead of
+FAULTS = {  # faults that a GPU may or may not show, each with the text that it replaces
     "no barrier": ("            rights.put(r[1 - now]);\n            __syncthreads();",
                    "            rights.put(r[1 - now]);"),
     "one barrier for some": ("            rights.put(r[1 - now]);\n            __syncthreads();",
@@ -32,7 +32,7 @@ FAULTS = {  # what a GPU may or may not show, and what it is planted instead of
 
 @pytest.mark.parametrize("fault", ["none", *FAULTS])
 def test_faults_are_seen(fault: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """In one order of the threads at least."""
+    """A fault is seen in at least one order of the threads."""
     if emulated_gpu.missing():
         pytest.skip(emulated_gpu.missing())
     source = launch.source()
@@ -69,7 +69,7 @@ def test_both_orders_give_the_same_bits(
 
 
 def sanitized(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run Python with every access of the kernels to memory being watched."""
+    """Run Python under AddressSanitizer, which checks every memory access of the kernels."""
     if emulated_gpu.missing():
         pytest.skip(emulated_gpu.missing())
     asked = [emulated_gpu.COMPILER, "-print-file-name=libasan.so"]
@@ -93,7 +93,7 @@ NOT_AGAIN = pytest.mark.skipif(
 @NOT_AGAIN
 @pytest.mark.slow
 def test_no_kernel_leaves_its_arrays() -> None:
-    """Most tests with emulated kernels once more."""
+    """Run most tests with emulated kernels again, under AddressSanitizer."""
     files = [f"tests/test_{name}.py" for name in ("gpu_kernels", "gpu_products", "convolution")]
     chosen = "forwards or gpu-emulated-blocks"
     done = sanitized("-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", chosen)

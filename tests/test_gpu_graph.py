@@ -1,4 +1,4 @@
-"""Recording what a function launches: in the right order, and on a GPU with the right numbers."""
+"""Recordings of launches: in the right order, and on a GPU with the right numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from minidl.device import CPU, Device, is_recording, to_cpu
 
 
 class FakeCuda:
-    """CuPy's part in a recording: it writes down what it is asked."""
+    """CuPy's part in a recording: it notes each request."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -37,7 +37,7 @@ class FakeCuda:
 
 
 def test_the_order_of_a_recording() -> None:
-    """Tried, recorded, replayed: what a call does has been done once when it returns."""
+    """A call is tried, recorded, replayed; each time its work is done once when it returns."""
     cuda = FakeCuda()
 
     def compute() -> str:
@@ -48,7 +48,7 @@ def test_the_order_of_a_recording() -> None:
     step = captured(compute, cuda.device)
     within = ["using_allocator", "enter", "enter"]  # the pool and the stream of the recording
     tried = ["get_current_stream", "synchronize", *within]
-    # after its last result, a function is asked whether there is more
+    # after its last result, the generator is asked for more
     for expected in (
         ["MemoryPool", "Stream", *tried, "compute", "synchronize", "exit", "exit",
          *tried, "synchronize", "exit", "exit"],
@@ -65,7 +65,7 @@ def test_the_order_of_a_recording() -> None:
 
 
 def test_turns_are_graphs_of_their_own() -> None:
-    """Between two of them it is the caller's turn, each time in the same order."""
+    """Between two graphs the caller works, each time in the same order."""
     cuda = FakeCuda()
 
     def compute() -> Iterator[str]:
@@ -91,7 +91,7 @@ def test_turns_are_graphs_of_their_own() -> None:
 
 
 def test_arguments_are_copied_to_where_they_were_recorded() -> None:
-    """And other shapes are recorded apart."""
+    """Other shapes have a recording of their own."""
     cuda, seen = FakeCuda(), []
 
     def compute(x: np.ndarray) -> np.ndarray:
@@ -123,8 +123,8 @@ def test_a_recording_ends_where_its_function_fails() -> None:
 
 
 def test_gradients_of_a_recording(device: Device, rng: np.random.Generator) -> None:
-    """They are those of a step, for batches that the recording has not seen, and each call moves
-    the running statistics once."""
+    """The gradients equal those of a step, also for new batches, and each call moves the running
+    statistics once."""
     net, other = (
         nn.Sequential(
             nn.Conv2D(3, 8, kernel_size=3, rng=np.random.default_rng(1)),

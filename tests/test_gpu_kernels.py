@@ -1,5 +1,5 @@
-"""The GPU's kernels on a GPU in software, where they differ from what `test_kernels` asks of every
-sibling: tables of arrays, arrays that begin anywhere, statistics in parts."""
+"""The GPU's kernels in software, in cases that `test_kernels` does not have: tables of arrays,
+arrays at any address, statistics in parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHAPES = [(0,), (1,), (7,), (33, 65), (5, 3, 4), (3, 5000)]
 
 
 def compare(name: str, arguments: list[Any]) -> None:
-    """The kernel against its reference, in value and in all effects."""
+    """Compare the kernel with its reference, in value and in all effects."""
     expected_arguments = [each(np.copy, a) for a in arguments]
     expected = getattr(reference, name)(*expected_arguments)
     value = getattr(gpu, name)(*arguments)
@@ -53,7 +53,7 @@ def test_elementwise(
 def test_arrays_begin_anywhere(
     emulated: Any, name: str, offset: int, dtype: Any, rng: np.random.Generator
 ) -> None:
-    """At a multiple of 16 bytes, where they are read in packs, and elsewhere."""
+    """Arrays begin at multiples of 16 bytes, where they are read in packs, and elsewhere."""
     arguments = ARGUMENTS[name](rng, dtype, (1031,))
     compare(name, [each(lambda a: a[offset:] if a.ndim else a, a) for a in arguments])
 
@@ -79,7 +79,7 @@ def test_a_relu_is_no_product(emulated: Any, dtype: Any) -> None:
 def test_adam_is_one_launch(
     emulated: Any, emulator: emulated_gpu.Emulator, rng: np.random.Generator
 ) -> None:
-    """For up to 64 arrays of a type, of any sizes and in any order."""
+    """One launch serves up to 64 arrays of a type, of any sizes and in any order."""
     sizes = [1, 0, elementwise.CHUNK, 3 * elementwise.CHUNK + 1, elementwise.CHUNK - 1, 300]
     shapes = [(n,) for n in sizes] + [(2, 3, 5)] * 60
     dtypes = [DTYPES[i % 2] for i in range(len(shapes))]
@@ -114,7 +114,7 @@ def test_adam_is_one_launch(
 def test_statistics(
     emulated: Any, monkeypatch: pytest.MonkeyPatch, shape: Any, slope: float, rows: int, dtype: Any
 ) -> None:
-    """More channels than threads; so many rows that they are in many parts."""
+    """There are more channels than threads, and enough rows for many parts."""
     monkeypatch.setattr(normalisation, "ROWS", rows)
     x, g, *channels = draw(dtype, shape, shape, *[shape[-1:]] * 5)
     mean, scale, a, b, shift = channels

@@ -51,7 +51,7 @@ def test_tiles_are_wide_where_all_blocks_keep_the_gpu_busy(
     emulated: Any, emulator: emulated_gpu.Emulator, monkeypatch: pytest.MonkeyPatch, name: str,
     shapes: list[Any], rest: tuple[Any, ...],
 ) -> None:  # fmt: skip
-    """Phases of a stride, parts of a sum and products of a batch are blocks of their own."""
+    """Phases of a stride, parts of a sum and products of a batch are separate blocks."""
     for busy, columns in ((4, 128), (6, 64)):
         monkeypatch.setattr(gemm, "BUSY", busy if name != "conv2d_grad_x" else 2 * busy)
         emulator.launched.clear()
@@ -91,11 +91,11 @@ def test_sums_are_cut_by_their_number_and_length(
 
 @pytest.fixture
 def by_a_library(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """Outside of a capture cuBLAS multiplies: here NumPy, which notes the shapes and transposes."""
+    """Replace cuBLAS, which multiplies outside of a capture, by NumPy; note shapes, transposes."""
     asked: list[tuple[Any, ...]] = []
 
     def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        assert all(m.flags.c_contiguous or m.T.flags.c_contiguous for m in (a, b))  # or it copies
+        assert all(m.flags.c_contiguous or m.T.flags.c_contiguous for m in (a, b))  # else it copies
         asked.append((a.shape, b.shape))
         return np.matmul(a, b, out=out)
 
@@ -117,7 +117,7 @@ def test_products_by_a_library(by_a_library: list[Any]) -> None:
 
 @pytest.mark.parametrize(("switch", "mode"), [("0", 0), ("1", 3)])
 def test_cublas_is_told(monkeypatch: pytest.MonkeyPatch, switch: str, mode: int) -> None:
-    """Before each product, on the handle of this thread, whether TF32 will do."""
+    """cuBLAS is told before each product, on this thread's handle, if TF32 is allowed."""
     told: list[tuple[int, int]] = []
     cublas = SimpleNamespace(
         CUBLAS_DEFAULT_MATH=0, setMathMode=lambda handle, mode: told.append((handle, mode))
@@ -141,7 +141,7 @@ def test_windows_laid_out(
     by_a_library: list[Any], monkeypatch: pytest.MonkeyPatch, shape: Any, window: Any,
     stride: int, pad: Any, chunk: int, dtype: Any,
 ) -> None:  # fmt: skip
-    """Convolutions by cuBLAS give the same, all pictures together or a few at a time."""
+    """Convolutions by cuBLAS give the same for all pictures together and for a few at a time."""
     monkeypatch.setattr(launch, "CHUNK", chunk)
     monkeypatch.setattr(convolution, "unrolls", lambda dtype: True)
     close_convolutions(gpu, dtype, shape, window, stride, pad)
@@ -155,7 +155,7 @@ def test_windows_laid_out(
 def test_tf32_is_a_choice(
     monkeypatch: pytest.MonkeyPatch, switch: str | None, recorded: bool, unrolled: bool
 ) -> None:
-    """CuPy's own switch; only cuBLAS heeds it, and there are no tensor cores for float64."""
+    """TF32 is CuPy's switch; only cuBLAS uses it, and not for float64."""
     monkeypatch.delenv("CUPY_TF32", raising=False)
     if switch is not None:
         monkeypatch.setenv("CUPY_TF32", switch)
@@ -191,7 +191,7 @@ def test_large_convolutions(
 
 
 def test_indices_beyond_32_bits(emulated: Any) -> None:
-    """Of two pictures of 2^30 pixels and more, the corners alone: nothing else is touched."""
+    """Only the corners of two pictures of 2^30 and more pixels are used; nothing else is read."""
     side = 33_000
     try:
         x = np.zeros((2, side, side, 1), np.float32)
@@ -217,7 +217,7 @@ __global__ void decoded(Index i, View v, Index* out) {
 
 
 def test_places_beyond_32_bits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Which window, and which number, is the i-th: of one huge picture, or of very many."""
+    """Compute the i-th window and number of one huge picture, and of very many."""
     if emulated_gpu.missing():
         pytest.skip(emulated_gpu.missing())
     emulator = emulated_gpu.Emulator(tmp_path, launch.source() + DECODED, ["decoded"])

@@ -1,4 +1,4 @@
-"""Random numbers of the GPU: the published ones, those of NumPy's meaning, and their statistics."""
+"""Random numbers of the GPU: the published ones, the reference's, and their statistics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def words(seed: int, start: int, count: int) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("counter", "seed", "expected"),
-    [  # of the authors' own tests (Random123, kat_vectors), those whose upper words are 0
+    [  # the authors' own tests (Random123, kat_vectors) whose upper words are 0
         (0, 0, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
     ],
 )
@@ -43,7 +43,7 @@ def test_the_gpu_draws_what_numpy_says(emulated: Any, dtype: Any, seed: int) -> 
             assert found.dtype == dtype
             if meaning is philox.uniforms:
                 np.testing.assert_array_equal(found, expected)
-            else:  # two libraries round a logarithm, a sine and a cosine
+            else:  # two libraries round logarithm, sine and cosine differently
                 eps = np.finfo(dtype).eps
                 np.testing.assert_allclose(found, expected, rtol=20 * eps, atol=20 * eps)
         found = rng.integers(-3, 1000, shape)
@@ -68,7 +68,7 @@ def test_whole_numbers(emulated: Any) -> None:
     assert set(rng.integers(4, size=1000).tolist()) == {0, 1, 2, 3}
     wide = rng.integers(0, 2**32, 1000)
     assert wide.dtype == np.int64 and wide.min() >= 0 and 2**31 < wide.max() < 2**32
-    for many in (2**16, 2**16 + 1, 2**32 + 1, 3 * 2**40):  # as positions in many photographs
+    for many in (2**16, 2**16 + 1, 2**32 + 1, 3 * 2**40):  # like positions in many photographs
         found = philox.Generator(6).integers(-7, many - 7, (3, 5)).reshape(-1)
         expected = philox.integers(words(6, 0, 8), -7, many - 7)[:15]
         np.testing.assert_array_equal(found, expected)
@@ -82,7 +82,7 @@ def test_whole_numbers(emulated: Any) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_statistics(dtype: Any) -> None:
-    """Of 400,000 numbers: moments to five deviations of what chance allows."""
+    """The moments of 400,000 numbers are right to five standard deviations."""
     u = philox.uniforms(words(7, 0, 200_000), dtype)[:400_000].astype(np.float64)
     z = philox.normals(words(8, 0, 200_000), dtype)[:400_000].astype(np.float64)
     assert u.min() >= 0 and u.max() < 1
@@ -95,7 +95,7 @@ def test_statistics(dtype: Any) -> None:
 
 
 def test_whole_numbers_are_equally_likely() -> None:
-    """Also of a range so wide that one word would fall to some numbers twice as often."""
+    """This also holds for a range so wide that one word alone would prefer certain numbers."""
     rests = philox.integers(words(9, 0, 50_000), 0, 3 * 2**30) % 3
     share = np.bincount(rests) / rests.size
     assert np.abs(share - 1 / 3).max() < 5 * np.sqrt(2 / 9 / rests.size)

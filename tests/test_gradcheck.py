@@ -21,7 +21,7 @@ def error(function: Callable[..., Tensor], shapes: Inputs) -> float:
     return check(function, [Tensor(rng.standard_normal(shape)) for shape in shapes], rng=rng)
 
 
-# --- faults: each with its correct form beside it -------------------------------------------------
+# --- faults, each beside its correct form ---------------------------------------------------------
 
 
 def scaled(faulty: bool) -> Callable[..., Tensor]:
@@ -33,7 +33,7 @@ def scaled(faulty: bool) -> Callable[..., Tensor]:
 
 
 def unsummed(faulty: bool) -> Callable[..., Tensor]:
-    """A repeated row's gradient of the right shape, but from one of the repetitions alone."""
+    """The gradient of a repeated row has the right shape, but comes from one repetition alone."""
 
     @op
     def add_row(b, x):
@@ -61,8 +61,7 @@ def softmax(faulty: bool) -> Callable[..., Tensor]:
 
 
 def normalise(faulty: bool) -> Callable[..., Tensor]:
-    """Each row shifted to mean 0 and scaled to deviation 1; the fault forgets that the deviation
-    depends on x, too."""
+    """Scale each row to mean 0 and deviation 1. The fault: the deviation is taken as a constant."""
 
     @op
     def normalise(x):
@@ -127,7 +126,7 @@ def test_a_planted_fault_is_found(plant: Callable[[bool], Callable[..., Tensor]]
 
 
 def by_plain_sum(function: Callable[..., Tensor], x: np.ndarray, eps: float = 1e-5) -> float:
-    """The largest absolute error that a check of the **sum** of the outputs would see."""
+    """Return the largest absolute error that a check of the **sum** of the outputs would see."""
     (found,) = gradients(ops.sum(function(t := Tensor(x))), [t])
     numeric = np.empty(x.shape)
     for at in np.ndindex(x.shape):
@@ -140,12 +139,12 @@ def by_plain_sum(function: Callable[..., Tensor], x: np.ndarray, eps: float = 1e
 
 def test_a_plain_sum_would_be_blind(rng: np.random.Generator):
     x = rng.standard_normal((3, 4))
-    assert by_plain_sum(normalise(True), x) < 1e-9  # the sum is 0 whatever x is
+    assert by_plain_sum(normalise(True), x) < 1e-9  # the sum is 0 for every x
     assert error(normalise(True), [(3, 4)]) > 0.1
     assert by_plain_sum(scaled(True), x) > 1e-4  # it is not always blind
 
 
-# --- the checker's own manners --------------------------------------------------------------------
+# --- the checker's own behaviour ------------------------------------------------------------------
 
 
 def test_inputs_are_put_back(rng: np.random.Generator):

@@ -1,5 +1,5 @@
-"""The micro-kernel's addresses know no bounds: here each array lies against a page that no one may
-touch, so that a read or a write outside of it ends the process.
+"""The micro-kernel does not check its addresses. Here each array lies beside a forbidden page, so
+that a read or a write outside of it ends the process.
 """
 
 from __future__ import annotations

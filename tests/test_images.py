@@ -109,7 +109,7 @@ def test_read_transparency(tmp_path: Path, mode: str) -> None:
 
 def test_read_turns_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise
+    exif[0x0112] = 6  # a rotated camera: rotate by 90 degrees clockwise
     Image.fromarray(COLOUR).save(tmp_path / "a.png", exif=exif)
     np.testing.assert_allclose(files.read(tmp_path / "a.png").pixels, np.rot90(COLOUR, -1) / 255)
 
@@ -134,7 +134,7 @@ def animated(path: Path, kind: str) -> None:
 
 
 def header_only(path: Path, width: int, height: int) -> None:
-    """A tiny PPM that promises a huge picture."""
+    """Write a tiny PPM file whose header promises a huge picture."""
     path.write_bytes(b"P5 %d %d 255 " % (width, height))
 
 
@@ -194,7 +194,7 @@ def test_the_ends_of_16_bits_and_of_floats_are_read(tmp_path: Path) -> None:
 
 
 def png_of(width: int, height: int, data: bytes) -> bytes:
-    """A grey PNG that says it is this large."""
+    """Return a grey PNG whose header has this size."""
     chunks = [
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", data),
         (b"IEND", b""),
@@ -221,7 +221,7 @@ def test_what_says_to_be_huge_is_refused_before_it_is_decoded(
     monkeypatch.undo()
     tall = np.zeros((5000, 4000), bool)
     tall[9:99, 9:99] = True
-    Image.fromarray(tall).save(path)  # a mask: large, and nearly all of one colour
+    Image.fromarray(tall).save(path)  # a large mask, nearly all of one colour
     assert files.read(path).pixels.sum() == 90 * 90
 
 
@@ -283,7 +283,7 @@ def test_write_keeps_transparency(tmp_path: Path, suffix: str, channels: int) ->
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tiff", ".webp"])
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 def test_write_keeps_the_colours_profile(tmp_path: Path, suffix: str, mode: str) -> None:
-    """But not one of other colours than are written."""
+    """A profile for other colours than the written ones is dropped."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.new(mode, (4, 4)).save(tmp_path / "a.jpg", icc_profile=profile)
     files.write(tmp_path / f"b{suffix}", files.read(tmp_path / "a.jpg"))
@@ -476,7 +476,7 @@ def test_add_text(rng: np.random.Generator) -> None:
 def test_text_is_repeatable() -> None:
     sheets = [corruptions.text_sheet((64, 99), np.random.default_rng(seed)) for seed in (3, 3, 4)]
     assert (sheets[0] == sheets[1]).all() and (sheets[0] != sheets[2]).any()
-    # The sheet and the picture written over draw the same lines.
+    # The sheet and the picture under text have the same lines.
     white = np.ones((64, 99, 1), dtype=np.float32)
     _, mask = corruptions.add_text(white, np.random.default_rng(3), colours="any")
     assert (mask[:18] == (sheets[0][..., 0] > 0)[:18]).mean() > 0.5
@@ -656,7 +656,7 @@ def test_ssim(shape: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize("shape", [(30, 40, 3), (40, 30, 1), (11, 50, 1), (10, 30, 1), (5, 40, 3)])
 def test_ssim_is_that_of_its_paper(shape: tuple[int, int, int]) -> None:
-    """Its equation 13, with windows of 11 x 11 pixels, weighted by a Gaussian of deviation 1.5."""
+    """SSIM is the paper's equation 13, in 11 x 11 windows with a Gaussian of deviation 1.5."""
     x, y = (
         random_picture(*shape),
         0.7 * random_picture(*shape) + 0.3 * random_picture(*shape, seed=1),
@@ -730,7 +730,7 @@ def test_photograph_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Foreign(np.lib.mixins.NDArrayOperatorsMixin):
-    """An array as if on another device: it answers NumPy's protocol, but never becomes NumPy's."""
+    """An array of another device: it supports NumPy's protocol, but never becomes a NumPy array."""
 
     def __init__(self, value: np.ndarray) -> None:
         self.value = value
@@ -815,7 +815,7 @@ def test_arrays_stay_on_their_device(
     make: Callable[[], SimpleNamespace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device = make()
-    if device.kind is Foreign:  # a device without kernels: what they mean must do
+    if device.kind is Foreign:  # a device without kernels uses the reference
         monkeypatch.setattr(kernels, "fold", kernels.reference.fold)
     host = samples.photograph("camera")[200:264, 200:280]
     x = device.to(host)

@@ -1,4 +1,4 @@
-"""Every kernel on every device against its meaning, in all its effects."""
+"""Every kernel on every device against its reference, in all its effects."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def unit(rng: Rng, dtype: Any, shape: Shape) -> np.ndarray:
     return rng.random(shape).astype(dtype)
 
 
-# A new kernel needs a row here: its arguments, made from `shape` in whatever way suits it.
+# A new kernel needs a row here: its arguments, made from `shape` in any way.
 ARGUMENTS: dict[str, Callable[[Rng, Any, Shape], Arguments]] = {
     "sigmoid": lambda *a: [normal(*a) * 5],
     "sigmoid_grad": lambda *a: [normal(*a), unit(*a)],
@@ -48,15 +48,15 @@ ARGUMENTS: dict[str, Callable[[Rng, Any, Shape], Arguments]] = {
         1e-8,
     ],
 }
-ELSEWHERE = {  # what is not element by element: tests/test_matrix.py, test_convolution.py
+ELSEWHERE = {  # for other kernels see tests/test_matrix.py and test_convolution.py
     "matmul", "fold", "conv2d", "conv2d_grad_x", "conv2d_grad_w",
     "upsample_conv2d", "upsample_conv2d_grad_x", "upsample_conv2d_grad_w",
     "channel_sum", "moments", "normalize", "batch_norm_sums", "batch_norm_grad", "squared_distance",
 }  # fmt: skip
-IN_PLACE = {"adam": (0, 2, 3)}  # the arguments that a kernel changes; they lie in one piece
+IN_PLACE = {"adam": (0, 2, 3)}  # the arguments that a kernel changes; they are contiguous
 
 SHAPES: list[Shape] = [(0,), (1,), (7,), (33, 65), (5, 3, 4)]
-LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # equal arrays, placed differently
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # equal arrays in different layouts
     "plain": lambda a: a,
     "transposed": lambda a: a.T.copy().T,
     "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2] if a.ndim else a,
@@ -69,14 +69,14 @@ def is_array(x: Any) -> bool:
 
 
 def each(change: Callable[[np.ndarray], Any], argument: Any) -> Any:
-    """An argument with its array, or every array of its list, changed."""
+    """Return an argument with its array, or every array of its list, changed."""
     if isinstance(argument, list):
         return [change(a) for a in argument]
     return change(argument) if is_array(argument) else argument
 
 
 def arrays(argument: Any) -> list[np.ndarray]:
-    """The arrays of an argument."""
+    """Return the arrays of an argument."""
     return argument if isinstance(argument, list) else [argument] if is_array(argument) else []
 
 
@@ -123,7 +123,7 @@ def test_nothing_subnormal_is_kept(dtype: Any, device: Device):
     assert ((to_cpu(moments[0][0]) == 0) == [True, True, False, True]).all()
     assert ((to_cpu(moments[1][0]) == 0) == [True, False, True, True]).all()
 
-    for sibling in (reference, kernels):  # the least normal number is kept
+    for sibling in (reference, kernels):  # the smallest normal number is kept
         one = [[device.put(np.full(1, n, dtype))] for n in (1, 0, 2 * tiny, 2 * tiny)]
         if sibling is kernels or device.name == "cpu":
             sibling.adam(*one, 0.01, 0.5, 0.5, 1e-8)
@@ -149,7 +149,7 @@ def test_kernel(name: str, shape: Shape, layout: str, dtype: Any, device: Device
 @pytest.mark.parametrize("name", ARGUMENTS)
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_what_is_not_finite_stays_visible(name: str, dtype: Any, device: Device, rng: Rng):
-    """In each array of the call in turn: a NaN and both infinities."""
+    """Put a NaN and both infinities into each array of the call in turn."""
     for odd, argument in enumerate(ARGUMENTS[name](rng, dtype, (7,))):
         if arrays(argument):
             arguments = ARGUMENTS[name](rng, dtype, (7,))
@@ -194,7 +194,7 @@ def test_a_relu_is_no_product(dtype: Any, device: Device) -> None:
 def test_rows_that_are_repeated_are_added(
     shape: Shape, dtype: Any, device: Device, rng: Rng
 ) -> None:
-    """A gradient that a mean over rows has spread is a view, as long as one of them."""
+    """The gradient of a mean over rows is a view with the memory of one row."""
     a, row = normal(rng, dtype, shape), normal(rng, dtype, shape[-1:])
     rows = np.broadcast_to(row, shape)
     for one, other in ((a, rows), (rows, a), (rows, rows), (a, np.broadcast_to(row[:1], shape))):
@@ -256,7 +256,7 @@ def test_two_devices_are_refused(as_if_on_gpu: Callable[[np.ndarray], np.ndarray
 
 
 def signatures(sibling: str) -> dict[str, list[str]]:
-    """The functions of a kernel file or folder and their argument names, without importing it."""
+    """Return the functions and arguments of a kernel file or folder, without importing it."""
     spec = importlib.util.find_spec(f"minidl.kernels.{sibling}")
     assert spec and spec.origin
     file = Path(spec.origin)

@@ -1,4 +1,4 @@
-"""Arrays of no numbers, and arrays that compiled code would misread, given to every kernel."""
+"""Every kernel with empty arrays, and with arrays that compiled code would misread."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def patches(rows: int, columns: int, size: int) -> Iterator[Call]:
 
 
 def calls() -> Iterator[Call]:
-    """Every kernel, with a 0 at each place of its sizes, and at several."""
+    """Return calls of every kernel, with each of its sizes 0, and with several of them 0."""
     sizes = [(2, 5), (5, 5), (4, 5), (20, 3), (40, 3)]
     for few in itertools.product((0, 1), repeat=5):
         for which in (0, 1):
@@ -85,7 +85,7 @@ def calls() -> Iterator[Call]:
 
 
 def outcome(kernel: Any, arguments: list[Any]) -> list[Any]:
-    """The value, and what became of the arguments."""
+    """Return the value, and the arguments after the call."""
     given = [each(np.copy, a) for a in arguments]
     value = kernel(*given)
     return [
@@ -124,7 +124,7 @@ def test_a_number_has_no_channels(name: str, emulated: Any) -> None:
 
 
 def test_flags_that_only_numpy_has_are_not_asked_for() -> None:
-    """CuPy's arrays do not say that they are aligned or writeable: they always are."""
+    """CuPy's arrays have no flags for aligned and writeable: they always are both."""
     flags = SimpleNamespace(c_contiguous=True)
     picture = SimpleNamespace(ndim=2, shape=(4, 5), dtype=np.dtype(np.float64), flags=flags)
     checks.sound("fold", [picture], checks.FLOATS)
@@ -132,7 +132,7 @@ def test_flags_that_only_numpy_has_are_not_asked_for() -> None:
     checks.patches_fit(picture, picture, ones(4, 2, 2), places, places, ones(2, 2))
 
 
-# --- arrays that lie otherwise --------------------------------------------------------------------
+# --- other memory layouts -------------------------------------------------------------------------
 
 
 def unaligned(a: np.ndarray) -> np.ndarray:
@@ -165,8 +165,8 @@ def one_call_of_each() -> dict[str, list[Any]]:
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize("name", NAMES)
 def test_what_compiled_code_would_misread_is_refused(name: str, odd: str) -> None:
-    """In every place. The plain call comes before and after: compiled code for it is there, which
-    must not be taken for the other."""
+    """Test every argument. The plain call comes before and after, so compiled code for it exists;
+    it must not run for the other layout."""
     arguments = one_call_of_each()[name]
     expected = outcome(getattr(kernels, name), arguments)
     for i, argument in enumerate(arguments):

@@ -1,4 +1,4 @@
-"""L-BFGS: minima found, bad losses survived, and the line search's conditions."""
+"""L-BFGS: minima, bad losses, and the conditions of the line search."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rosenbrock(x: Tensor) -> Tensor:
 
 
 def quadratic(x: Tensor) -> Tensor:
-    """Curvatures 1 and 10, minimum 0 at (3, 4)."""
+    """Return a loss with curvatures 1 and 10 and its minimum, 0, at (3, 4)."""
     return ops.sum((x - np.array([3.0, 4.0], x.dtype)) ** 2 * np.array([0.5, 5.0], x.dtype))
 
 
@@ -31,7 +31,7 @@ def quadratic(x: Tensor) -> Tensor:
 def test_minima_are_found(
     function: Callable[[Tensor], Tensor], minimum: Any, steps: int, scale: float
 ):
-    """Within so many steps, of hardly more than one evaluation beside the one they start with."""
+    """The minimum is found in a few steps, each with hardly more than two evaluations."""
     x = Tensor(np.array([-1.2, 1.0]))
     optimizer = LBFGS([x], memory=5)
     history: list[float] = []
@@ -53,7 +53,7 @@ def test_minima_are_found(
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0])
 def test_a_direction_that_climbs_is_given_up(scale: float):
-    """However gently it climbs."""
+    """This holds for any positive slope."""
     x = Tensor(np.array([-1.2, 1.0]))
     optimizer = LBFGS([x])
     assert not optimizer.converged
@@ -118,7 +118,7 @@ SEARCHED: dict[str, tuple[Function, Function]] = {  # phi, phi'
         ((0, 1, -6, 0), (0, 5), 3),  # a t^3 + b t^2 + c t + d
         ((1, 0, -3, 2), (0, 3), 1),
         ((1, 0, -3, 2), (3, 0), 1),
-        ((1, 0, -3, 2), (0.9, 30), 3.81),  # the minimum is too near an end: kept off by a tenth
+        ((1, 0, -3, 2), (0.9, 30), 3.81),  # too near an end: moved away by a tenth
         ((1, 0, -3, 2), (-30, 1.1), -2.01),
     ],
 )
@@ -156,7 +156,7 @@ def test_where_no_cubic_tells_it_is_the_middle(low: Any, high: Any):
     ],
 )
 def test_line_search_looks_where_it_goes_down(seen: list[tuple[float, float]], expected: Any):
-    """At 1 first; after two looks, of these losses and slopes, where there must be a minimum."""
+    """The search tries 1 first; these losses and slopes then bracket a minimum."""
     asked: list[float] = []
 
     def along(t: float) -> _Point:
@@ -189,7 +189,7 @@ def test_line_search_satisfies_strong_wolfe(name: str, first: float, c2: float):
 
 
 def test_line_search_survives_a_loss_that_is_all_noise(rng: np.random.Generator):
-    """What it is held between may shrink to nothing."""
+    """The bracket may shrink to nothing."""
     optimizer = LBFGS([Tensor(np.zeros(1))], evaluations=100)
     for _ in range(200):
 
@@ -201,7 +201,7 @@ def test_line_search_survives_a_loss_that_is_all_noise(rng: np.random.Generator)
 
 
 def test_the_search_ends_where_nothing_is_left_between() -> None:
-    """At the kink of |t - 1/3| no slope is flat: halving ends once two numbers are neighbours."""
+    """|t - 1/3| has no flat slope at its kink: bisection ends at neighbouring numbers."""
     asked: list[float] = []
 
     def along(t: float) -> _Point:

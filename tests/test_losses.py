@@ -44,7 +44,7 @@ VALUES: dict[str, tuple[Callable[[Any], Tensor], Any]] = {
 
 
 def public() -> set[str]:
-    """The losses that the module offers."""
+    """Return the public losses of the module."""
     return {
         name
         for name, value in vars(losses).items()

@@ -1,4 +1,4 @@
-"""Holes: the statistics of those drawn for training, and what a user may give as a mask."""
+"""Holes: their statistics in training, and the masks that users may give."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_regions_cover_a_fifth_to_three_tenths_in_arbitrary_shapes():
     assert area.min() >= 0.2 and area.max() <= 0.3
     # Smooth: a hole's border is short. Noise of 128 x 128 pixels would change at every third.
     assert (masks[:, :, 1:] != masks[:, :, :-1]).mean() < 0.08
-    assert masks.mean(axis=0).min() > 0.1 and masks.mean(axis=0).max() < 0.45  # everywhere alike
+    assert masks.mean(axis=0).min() > 0.1 and masks.mean(axis=0).max() < 0.45  # everywhere
 
 
 def test_the_rim_weighs_ten_times_as_in_the_paper():

@@ -1,4 +1,4 @@
-"""Matrix products, the threads that they are split over, and the memory that they come from."""
+"""Matrix products, their threads, and the memory of their arrays."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_bias_that_does_not_fit_is_refused(bias: Any) -> None:
 
 
 def laid(dtype: Any, rng: np.random.Generator) -> list[np.ndarray]:
-    """Arguments of fold: 3 x 3 patches at 2 x 4 places of a picture 7 x 9."""
+    """Return arguments of fold: 3 x 3 patches at 2 x 4 positions of a 7 x 9 picture."""
     rows, columns = np.array([0, 4]), np.array([0, 1, 3, 6])
     patches = rng.standard_normal((8, 3, 3)).astype(dtype)
     window = rng.random((3, 3)).astype(np.float32)
@@ -133,7 +133,7 @@ def test_memory_is_used_again_only_when_the_last_view_is_gone() -> None:
     gc.collect()
     other = buffer_pool.empty(LARGE, np.float32)
     assert other.ctypes.data != place
-    view[:] = 1  # still ours
+    view[:] = 1  # still in use
     del view
     assert buffer_pool.empty(LARGE, np.float32).ctypes.data == place
 
@@ -170,8 +170,8 @@ def test_the_pool_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_interrupt_is_never_lost_when_memory_goes_back() -> None:
-    """It reaches the caller also where it comes while the last array on a block goes: no line of
-    Python runs then, in which an exception would only be printed."""
+    """An interrupt reaches the caller even if it comes while a block's last array is freed. No
+    Python code runs then, in which an exception would only be printed."""
     traced: list[str] = []
     w = np.ones(LARGE)
     w.setflags(write=False)
@@ -184,7 +184,7 @@ def test_an_interrupt_is_never_lost_when_memory_goes_back() -> None:
 
 
 def test_of_two_libraries_numpys_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SciPy brings a BLAS too, and which of them comes first differs from process to process."""
+    """SciPy has a BLAS, too, and the order of the two differs from process to process."""
     pytest.importorskip("scipy.linalg")
     loaded = blas.ThreadpoolController().select(internal_api="openblas")
     if len(loaded.lib_controllers) < 2:

@@ -1,4 +1,4 @@
-"""Membranes over holes: exact for one picture, near for the many that a network sees."""
+"""Membranes over holes: exact for one picture, approximate for a network's batches."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_skin_is_the_mean_of_its_neighbours():
 
 
 def test_one_known_pixel_tells_all():
-    """However few pixels of a square are known, its colour is their mean."""
+    """A square with very few known pixels gets their mean colour."""
     pixels, masks = np.full((1, 8, 8, 1), 0.75), np.ones((1, 8, 8), bool)
     pixels[masks] = 0.1
     pixels[0, 5, 2], masks[0, 5, 2] = 0.75, False
@@ -35,7 +35,7 @@ def test_one_known_pixel_tells_all():
 
 
 def squares(side: int = 64) -> np.ndarray:
-    """Squares (3, side, side, 3) of a photograph."""
+    """Return squares (3, side, side, 3) of a photograph."""
     pixels = photograph("astronaut")
     return np.stack([pixels[top : top + side, 150 : 150 + side] for top in (0, 100, 200)])
 
@@ -56,7 +56,7 @@ def test_a_bridge_is_near_the_skin():
 
 @pytest.mark.parametrize("side", [5, 24, 64])
 def test_bridges_over_holes_of_any_shape(side: int):
-    """At the border, of one pixel, of nothing, and of all that there is: no colour is made up."""
+    """Holes at the border, of one pixel, of no pixel and of all pixels get no invented colour."""
     pixels = np.random.default_rng(0).uniform(0.2, 0.8, (5, side, side, 2))
     masks = np.zeros((5, side, side), bool)
     masks[0, : side // 2, 1:] = masks[1, 2, 3] = masks[3] = True
@@ -89,7 +89,7 @@ def test_a_bridged_context_tells_nothing_of_what_is_hidden(kind: str):
 
 
 def test_a_bridged_square_anywhere_is_part_of_a_whole_picture():
-    """Its place is then known to the network that corrects it."""
+    """The network that corrects it then knows its position."""
     holes = Holes("random", 128, 64, 4, bridged=True)
     masks, corners = holes.draw(50, np.random.default_rng(0))
     assert holes.whole and not corners.any() and (masks.sum(axis=(1, 2)) == 56**2).all()
@@ -98,7 +98,7 @@ def test_a_bridged_square_anywhere_is_part_of_a_whole_picture():
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_the_compact_net_adds_to_what_is_there(whole: bool):
-    """Of which it gives the middle, unless it is whole. At first it adds next to nothing."""
+    """The net returns the middle, unless it is whole. Untrained, it adds nearly nothing."""
     network, _ = build("compact", rng=np.random.default_rng(0), width=1 / 16, whole=whole)
     assert isinstance(network, CompactGenerator)
     x = np.random.default_rng(1).uniform(-1, 1, (2, 128, 128, 3)).astype(np.float32)
@@ -109,11 +109,11 @@ def test_the_compact_net_adds_to_what_is_there(whole: bool):
 
 
 def test_links_carry_what_lies_beside_the_hole():
-    """A change just above the square reaches the upper part of its filling, and not the lower."""
+    """A change just above the square reaches the upper part of its filling, not the lower part."""
     network, _ = build("compact", rng=np.random.default_rng(0), width=1 / 16)
     assert isinstance(network, CompactGenerator)
     network.train(False).astype(np.float64)
-    for layer in network.mixing.modules():  # what mixes all places adds nothing
+    for layer in network.mixing.modules():  # the layer that mixes all positions adds nothing
         if isinstance(layer, nn.BatchNorm):
             layer.gamma.data[:] = layer.beta.data[:] = 0
     x = np.random.default_rng(1).uniform(-1, 1, (1, 128, 128, 3))

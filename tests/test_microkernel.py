@@ -20,7 +20,7 @@ def multiply(a, b, c, k, n, panels):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("inits", [1, 2])
 def test_the_tile_is_its_plain_loops(inits: int, dtype: Any, rng: np.random.Generator) -> None:
-    """Rows, taps and panels at random offsets; the last panel is not full."""
+    """Compare at random offsets of rows, taps and panels; the last panel is not full."""
     NR, k, taps, rows = TILE.NR(dtype), 5, 3, 2 * MR
     n = 2 * NR + NR // 2 + 1
 
@@ -42,10 +42,10 @@ def test_the_tile_is_its_plain_loops(inits: int, dtype: Any, rng: np.random.Gene
     np.testing.assert_allclose(found, expected, rtol=0, atol=50 * np.finfo(dtype).eps)
     untouched = np.ones(rows * n, bool).reshape(rows, n)
     untouched[:, NR:] = False
-    assert (found.reshape(rows, n)[untouched] == 9).all()  # panel 0 was not asked for
+    assert (found.reshape(rows, n)[untouched] == 9).all()  # panel 0 is not computed
 
 
 def test_the_tile_fits_the_registers() -> None:
-    """MR rows of two vectors, and three more, of 32 registers with AVX-512 and of 16 without."""
+    """A tile needs 2 MR + 3 registers, of 32 with AVX-512 and of 16 without."""
     for name, tile in TILES.items():
         assert (32 if name == "avx512" else 16) >= 2 * tile.MR + 3

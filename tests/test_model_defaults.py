@@ -169,7 +169,7 @@ def modules() -> Iterator[tuple[str, ModuleType]]:
 
 
 def assigned(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Yield (name, value) of what the module itself defines, not of what it imports."""
+    """Yield (name, value) of everything that the module itself defines, without its imports."""
     source = Path(module.__file__ or "").read_text(encoding="utf-8")
     for node in ast.parse(source).body:
         if isinstance(node, ast.Assign | ast.AnnAssign):
@@ -179,21 +179,21 @@ def assigned(module: ModuleType) -> Iterator[tuple[str, Any]]:
 
 
 def numeric(value: Any) -> bool:
-    """Return whether a value is a number, or a dictionary of such."""
+    """Return True if a value is a number, or a dictionary of numbers."""
     if isinstance(value, dict):
         return bool(value) and all(map(numeric, value.values()))
     return isinstance(value, int | float)
 
 
 def limits(kind: Any) -> str:
-    """Return what an annotation allows; for a tuple also what it allows of each entry."""
+    """Return the limits of an annotation; for a tuple also the limits of each entry."""
     inner = getattr(kind.__origin__, "__args__", ())
     of_each = [limits(entry) for entry in inner if get_origin(entry) is Annotated]
     return " of ".join([*map(str, kind.__metadata__), *of_each])
 
 
 def takers(name: str, module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Yield (name, function or class) of all in a module that is public."""
+    """Yield (name, function or class) of everything public in a module."""
     for key, value in vars(module).items():
         if key[0] == "_" or not callable(value) or value.__module__ != module.__name__:
             continue

@@ -1,4 +1,4 @@
-"""Modules: what they are made of, wherever it stands, and how they show it."""
+"""Modules: their parts, in any attribute or container, and their printed form."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Slots:
 
 
 class Block:
-    """Its author forgot to make it a Module."""
+    """A class whose author forgot to make it a Module."""
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
@@ -149,7 +149,7 @@ def test_modules_are_listed_once() -> None:
 
 
 def test_a_childs_own_train_is_called() -> None:
-    """The usual way to keep the statistics of a trained batch norm."""
+    """Overriding `train` is the usual way to keep the statistics of a trained batch norm."""
 
     class Frozen(nn.BatchNorm):
         def train(self, on: bool = True) -> Frozen:
@@ -260,7 +260,7 @@ def test_a_network_shows_its_layers() -> None:
     ]
     assert repr(nn.Sequential(net, net)).startswith("Sequential: 5,120 parameters")
     assert str(linear()) == "Linear, w (2, 2), b (2,): 6 parameters"
-    assert repr(Net({"a": linear()})) == "Net: 0 parameters"  # to look at it must be possible
+    assert repr(Net({"a": linear()})) == "Net: 0 parameters"  # printing must be possible
 
 
 def test_containers_that_hold_themselves_are_looked_into_once() -> None:

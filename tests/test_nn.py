@@ -19,7 +19,7 @@ State = dict[str, np.ndarray]
 
 
 class Network(nn.Module):
-    """Parameters and modules in every place where they may stand."""
+    """A module with parameters and modules in every allowed attribute and container."""
 
     def __init__(self, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
@@ -142,7 +142,7 @@ def test_state_goes_round(dtype: Any, device: Device):
     network.load_state(state)
     assert same(values(network), values(Network(1)))
     assert {p.dtype for p in parameters} == {np.dtype(np.float32)}
-    assert network.parameters() == parameters  # the same tensors: optimisers hold on to them
+    assert network.parameters() == parameters  # the same tensors: optimisers refer to them
 
 
 @pytest.mark.parametrize(

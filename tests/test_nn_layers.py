@@ -44,7 +44,7 @@ def test_batch_norm_normalises_the_batch() -> None:
 
 @pytest.mark.parametrize("shape", [(7, 3), (2, 4, 5, 3)])
 def test_batch_norm_running_statistics(shape: tuple[int, ...]) -> None:
-    """As Keras' momentum: the running value keeps that share of itself."""
+    """Momentum is that of Keras: the running value keeps that share of itself."""
     layer, over = nn.BatchNorm(3, momentum=0.8), tuple(range(len(shape) - 1))
     mean, variance = np.zeros(3), np.ones(3)
     for scale in (1, 3):
@@ -70,7 +70,7 @@ def test_batch_norm_in_use() -> None:
 
 
 def test_batch_norm_gradients_know_their_loss() -> None:
-    """Two losses of one forward pass: the sums shared by the gradients are not mixed up."""
+    """Two losses of one forward pass do not mix up the sums that the gradients share."""
     x, layer = Tensor(pictures(5, 3)), nn.BatchNorm(3)
     y = layer(x)
     a, b = rng(2).standard_normal((2, 5, 3)).astype(np.float32)
@@ -93,7 +93,7 @@ def test_batch_norm_refuses_other_channels() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 3), (1, 1, 1, 3), (3,)])
 def test_batch_norm_needs_more_than_one_value(shape: tuple[int, ...]) -> None:
-    """Else it would give beta, whatever x is, and its statistics would drift to those of one."""
+    """With one value it would return beta for every x, and its statistics would drift."""
     layer, x = nn.BatchNorm(3), pictures(*shape)
     for _ in range(2):
         with pytest.raises(ValueError, match=r"batch_norm: x is .*: one value of each"):
@@ -136,7 +136,7 @@ def test_dropout() -> None:
 
 
 class Given(np.random.Generator):
-    """A generator of given numbers."""
+    """A generator that returns given numbers."""
 
     def __init__(self, *numbers: float) -> None:
         super().__init__(np.random.PCG64(0))
@@ -287,7 +287,7 @@ def test_summary_leaves_nothing_behind_after_an_error() -> None:
 
 
 def test_a_small_network_learns() -> None:
-    """The whole way, with a transposed convolution: a loss falls to a tenth in a few steps."""
+    """The loss of a net with a transposed convolution falls to a tenth in a few steps."""
     from minidl import losses, optim
 
     r = rng()
@@ -309,7 +309,7 @@ def test_a_small_network_learns() -> None:
 
 @pytest.mark.parametrize("layer", ["Conv2D", "UpsampleConv2D", "ConvTranspose2D", "BatchNorm"])
 def test_read_only_layers_compute_the_same(layer: str) -> None:
-    """What kernels keep of weights is theirs, and goes with them."""
+    """Packed weights belong to their weights, and are freed with them."""
     r = rng()
     made: Any = {
         "Conv2D": lambda: nn.Conv2D(5, 40, kernel_size=3, rng=r),
@@ -321,7 +321,7 @@ def test_read_only_layers_compute_the_same(layer: str) -> None:
     }[layer]
     x = pictures(2, 6, 6, 5)
     before = len(prepacked._kept)
-    for _ in range(3):  # a new layer's weights may lie where the last one's did
+    for _ in range(3):  # a new layer's weights may have the address of the last one's
         module = made().train(False)
         expected = module(x).data
         module.freeze_weights()
@@ -332,7 +332,7 @@ def test_read_only_layers_compute_the_same(layer: str) -> None:
 
 
 def test_two_first_calls_at_once_keep_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second begins while the first still packs; nothing is amiss when the weights go."""
+    """The second call begins while the first still packs; the weights are freed correctly."""
     amiss: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", amiss.append)
     weights, before = [np.ones((3, 4))], len(prepacked._kept)
@@ -361,7 +361,7 @@ def test_weights_are_frozen_for_good() -> None:
 
 
 def test_a_view_of_weights_is_not_kept() -> None:
-    """Its numbers may change although nobody can write to it."""
+    """Its numbers may change, although the view itself is read-only."""
     w, x = pictures(3, 3, 5, 40), pictures(1, 6, 6, 5)
     view = w[:]
     view.setflags(write=False)

@@ -1,4 +1,4 @@
-"""Noise that changes with brightness: found, made the same everywhere, and taken out."""
+"""Noise that changes with brightness: estimated, equalised, and removed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from minidl.models.images.scores import estimate_sigma, psnr
 
 
 def ramp(side: int = 160) -> np.ndarray:
-    """Every brightness, without any texture, (side, side, 1)."""
+    """Return a picture (side, side, 1) of every brightness, without texture."""
     values = np.linspace(0.05, 0.95, side, dtype=np.float32)
     return np.repeat(values[None, :, None], side, axis=0)
 
@@ -62,7 +62,7 @@ def test_small_and_flat_pictures_have_no_noise(shape: tuple[int, int, int], valu
 def test_small_pictures_have_even_noise(
     shape: tuple[int, int, int], rng: np.random.Generator
 ) -> None:
-    """Too little of them tells how it changes."""
+    """They have too few pixels to estimate a curve."""
     y = np.broadcast_to(np.linspace(0.05, 0.95, shape[1], dtype=np.float32)[:, None], shape)
     noisy = spoilt(y, 2, 60, rng)
     found = NoiseCurve.of(noisy)
@@ -77,7 +77,7 @@ def test_small_pictures_have_even_noise(
     ],
 )  # fmt: skip
 def test_a_quarter_must_be_neither_black_nor_white(level: float, width: int, enough: bool) -> None:
-    """Clipped noise tells nothing."""
+    """Clipped noise cannot be measured."""
     pixels = np.zeros((50, 100, 1), np.float32)
     pixels[:, 50 - width // 2 : 50 + width // 2] = level
     assert (noise._fitted(pixels, 0.05) is not None) == enough
@@ -97,7 +97,7 @@ def test_a_ratio_of_two_is_no_unevenness(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("curve", [NoiseCurve(5, 20), NoiseCurve(24, 8), NoiseCurve(3, 20)])
 def test_a_curve_is_the_integral_of_one_over_s(curve: NoiseCurve) -> None:
-    """Worked out by hand: 1 / s has the integral 2 s / (w^2 - b^2)."""
+    """By hand, 1 / s has the integral 2 s / (w^2 - b^2)."""
     b, w = curve.black / 255, curve.white / 255
     x = np.linspace(0, 1, 51)
     s = np.sqrt((1 - x) * b**2 + x * w**2)
@@ -135,8 +135,8 @@ def test_flattened_noise_is_the_same_everywhere(
 def test_a_perfect_network_gives_the_picture_back(
     curve: NoiseCurve, rng: np.random.Generator
 ) -> None:
-    """It gives the mean of what is flattened, of pictures of one brightness and of a ramp. (Turned
-    back by the inverse of f, they are too dark by 0.3 to 2.6 grey levels.)"""
+    """It returns the mean of the equalised picture, for one brightness and for a ramp. (The plain
+    inverse of f would make pictures too dark by 0.3 to 2.6 grey levels.)"""
     truth = np.append([0.0, 0.02, 1.0], np.linspace(0.05, 0.95, 10))
     noisy = truth + curve._deviation(truth) * rng.standard_normal((200_000, len(truth)))
     perfect = curve.flatten(noisy).mean(axis=0)
@@ -166,8 +166,8 @@ def test_denoise_tells_and_evens_uneven_noise(
 def test_noise_of_a_picture_that_uses_few_of_its_bits(
     tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    """12 bits in a file of 16, as microscopes write: its noise is below the step of 8 bits, and it
-    is repaired as well as the same picture that fills the file."""
+    """Microscopes write 12 bits into files of 16 bits: the noise is below one step of 8 bits. Such
+    a picture is repaired as well as one that uses all bits."""
     truth = photograph("coffee")[100:164, 200:280, :1] * 3000 + 200
     noisy = np.clip(truth + 100 * rng.standard_normal(truth.shape), 0, 4095).astype(np.uint16)
     errors = []

@@ -1,7 +1,7 @@
-"""Ops on shapes, axes, indices and memory layouts that nobody thought of.
+"""Ops on random shapes, axes, indices and memory layouts.
 
 Values are compared with NumPy's in float64, gradients with central differences, and every layout
-with the same numbers in order. `tests/conftest.py` says how many examples are tried.
+with the same contiguous numbers. `tests/conftest.py` sets the number of examples.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SHAPES = hnp.array_shapes(min_dims=1, max_dims=4, max_side=3)
 EMPTY_TOO = hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=3)
 SEEDS = st.integers(0, 2**32 - 1)
 
-# --- numbers and where they lie -------------------------------------------------------------------
+# --- numbers and their layout ---------------------------------------------------------------------
 
 
 def normal(rng: np.random.Generator, shape: Shape) -> np.ndarray:
@@ -36,7 +36,7 @@ def positive(rng: np.random.Generator, shape: Shape) -> np.ndarray:
 
 
 def distinct(rng: np.random.Generator, shape: Shape) -> np.ndarray:
-    """No two nearer than 0.1, and none nearer to 0 than 0.05."""
+    """Draw numbers that differ by at least 0.1, and from 0 by at least 0.05."""
     n = math.prod(shape)
     return (0.1 * (rng.permutation(n) - n // 2) + 0.05).reshape(shape)
 
@@ -71,8 +71,8 @@ def agree(
     layout: str,
     domain: Callable[..., np.ndarray] = normal,
 ) -> None:
-    """Assert that an op gives what NumPy does, and the gradients that differences give, in any
-    layout and in both types."""
+    """Assert that an op has NumPy's value and the gradients of differences, in any layout and in
+    both types."""
     rng = np.random.default_rng(seed)
     arrays = [domain(rng, shape) for shape in shapes]
     expected = np.asarray(meaning(*arrays))
@@ -107,7 +107,7 @@ layouts = st.sampled_from(list(LAYOUTS))
 
 @st.composite
 def shapes_and_axes(draw: Any, shapes: Any = SHAPES) -> tuple[Shape, Any]:
-    """A shape, and one, several or all of its axes, in any order, counted from either end."""
+    """Draw a shape, and one, several or all of its axes, in any order, counted from either end."""
     shape = draw(shapes)
     n = len(shape)
     signed = st.integers(-n, n - 1)
@@ -193,7 +193,7 @@ def test_an_axis_too_far_is_refused(name: str, axis: int) -> None:
 
 @st.composite
 def reshapes(draw: Any) -> tuple[Shape, Shape]:
-    """A shape, and another one of as many elements, perhaps with one size left open."""
+    """Draw a shape, and another one of equal size, perhaps with one side left open."""
     shape = draw(SHAPES)
     rest, sizes = math.prod(shape), []
     for _ in range(draw(st.integers(0, 3))):
@@ -273,7 +273,7 @@ SPECIAL = st.sampled_from([-math.inf, math.inf, math.nan, -0.0, 0.0, -2.0, 3.0, 
 
 @given(hnp.arrays(np.float32, st.integers(1, 40), elements=SPECIAL), SEEDS)
 def test_a_relu_lets_nothing_through(x: np.ndarray, seed: int) -> None:
-    """+0 where x is not positive, in value and gradient, whatever the gradient behind it is."""
+    """Value and gradient are +0 if x is not positive, for any incoming gradient."""
     rng = np.random.default_rng(seed)
     g = rng.choice(np.array([np.inf, -np.inf, np.nan, 1, -1], np.float32), x.shape)
     t, off = Tensor(x), x <= 0
@@ -321,7 +321,7 @@ def test_batch_norm(rows: Shape, channels: int, seed: int, layout: str) -> None:
 
 @st.composite
 def convolutions(draw: Any) -> tuple[list[Shape], int, tuple[int, int, int, int]]:
-    """Shapes of pictures, a window and a bias, a stride, and pads under which the window fits."""
+    """Draw shapes of pictures, window and bias, a stride, and padding that fits the window."""
     (n, h, w, c, o), (k, l) = (draw(st.tuples(*[SIZES] * 5)), draw(st.tuples(SIZES, SIZES)))
     most = st.integers(0, 2)
     top, left, right = draw(most), draw(most), draw(most)

@@ -22,7 +22,7 @@ Shapes = tuple[tuple[int, ...], ...]
 
 
 def op_of(case: Case) -> str:
-    """A row is named after its op; a detail may follow."""
+    """Return the op of a row, whose name is the op's, perhaps with a detail."""
     return case.name.partition(", ")[0]
 
 
@@ -59,7 +59,7 @@ def correlated(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def transposed(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Windows as large as the stride: every pixel becomes a block of its own."""
+    """Return the value for windows as large as the stride: every pixel becomes a block."""
     y = np.einsum("nijc,kloc->nikjlo", x, w) + b
     return y.reshape(2, 6, 4, 4)
 
@@ -170,7 +170,7 @@ def test_a_number_to_the_power_of_zero_is_flat(device: Device):
 def test_nothing_comes_back_from_what_is_flat(
     function: Callable[[Tensor], Tensor], at: list[float], device: Device
 ):
-    """The gradient is 0 where a function does not depend on x, even if what comes is infinite."""
+    """The gradient is 0 where a function does not depend on x, even for an infinite g."""
     x = Tensor(device.put(np.array(at)))
     dx = to_cpu(gradients(function(x).sum(), [x])[0])
     assert not dx[:-1].any() and not np.isnan(dx).any()
@@ -229,7 +229,7 @@ SUMS: dict[str, Callable[[Tensor, np.ndarray], Any]] = {
 @pytest.mark.parametrize("value", [0.1, 0.7])
 @pytest.mark.parametrize("name", SUMS)
 def test_many_equal_rows(name: str, value: float):
-    """Added up one by one in float32, they would be off by 1e-4 and more."""
+    """A plain sum in float32 would have an error of 1e-4 and more."""
     x = np.full((ROWS, 2), value, np.float32)
     found = np.asarray(SUMS[name](BIAS, x))
     assert found.dtype == np.float32

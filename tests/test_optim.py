@@ -1,4 +1,4 @@
-"""Optimisers against their formulas, on functions with known minima, and stopped half-way."""
+"""Optimisers against their formulas, on functions with known minima, and after a stop."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def sgd_by_hand(rate: float, momentum: float) -> list[np.ndarray]:
 
 
 def adam_by_hand(rate: float, beta1: float, beta2: float, eps: float) -> list[np.ndarray]:
-    """Sums over all steps so far, instead of the recurrence; eps as Adam's docstring says."""
+    """Compute Adam by sums over all steps, not by the recurrence; eps is as in its docstring."""
     p = [a.copy() for a in START]
     for t in range(1, len(GRADS) + 1):
         for i, a in enumerate(p):
@@ -95,7 +95,7 @@ def test_gradients_that_do_not_fit_move_nothing(name: str, wrong: str):
     assert all(not array.any() for array in optimizer.state().values())
 
 
-# --- what they are made with ----------------------------------------------------------------------
+# --- their settings -------------------------------------------------------------------------------
 
 W = Tensor(np.ones(2), "w")
 MAKERS: dict[str, Callable[..., Any]] = {
@@ -171,7 +171,7 @@ def test_lbfgs_asks_for_a_function():
     assert len(optimizer.pairs) == 1
 
 
-# --- stopping and going on -----------------------------------------------------------------------
+# --- stop and resume ------------------------------------------------------------------------------
 
 KINDS: dict[str, Callable[[list[Tensor]], Any]] = {
     "SGD": lambda ps: SGD(ps, lr=1e-3, momentum=0.9),

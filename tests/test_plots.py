@@ -42,7 +42,7 @@ def test_a_readable_picture(name: str, tmp_path: Path) -> None:
     with Image.open(tmp_path / "a.png") as image:
         image.load()
         assert image.format == "PNG" and min(image.size) > 30
-        assert np.ptp(np.asarray(image.convert("L"))) > 0  # not a blank sheet
+        assert np.ptp(np.asarray(image.convert("L"))) > 0  # not blank
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 

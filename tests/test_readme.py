@@ -1,4 +1,4 @@
-"""The README: its example learns, its commands run as printed, its links lead somewhere."""
+"""The README: its example learns, its commands run as printed, its links exist."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_example_runs_and_learns() -> None:
 
 
 def test_its_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After `make demo`, whose pictures are made here; a minute's training is cut to some steps."""
+    """The test makes the pictures of `make demo`, and cuts the training to a few steps."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo-out").mkdir()
     clean = photograph("camera")[100:260, 100:260]
@@ -62,7 +62,7 @@ def test_its_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_its_other_lines_exist() -> None:
-    """Targets of make, extras of pip, and the environment that make fills."""
+    """Check targets of make, extras of pip, and the environment that make fills."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -76,6 +76,6 @@ def test_doctor_tells() -> None:
 
 
 def test_a_kernel_leads_to_its_meaning() -> None:
-    """An editor that follows `kernels.matmul` finds `reference.matmul`."""
+    """An editor goes from `kernels.matmul` to `reference.matmul`."""
     for name in kernels.NAMES:
         assert getattr(kernels, name).__wrapped__ is getattr(kernels.reference, name)

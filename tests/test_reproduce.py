@@ -37,7 +37,7 @@ from minidl.models.ssda import Text as TextDamage
 
 
 def write_digits(folder: Path, count: int = 120) -> None:
-    """Files like MNIST's, of bright squares whose place tells the digit."""
+    """Write files like MNIST's, of bright squares whose position is the digit."""
     folder.mkdir(parents=True)
     labels = (np.arange(count) % 10).astype(np.uint8)
     images = np.zeros((count, 28, 28), np.uint8)
@@ -51,7 +51,7 @@ def write_digits(folder: Path, count: int = 120) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """Two small pictures in set12, one in bsd68, some digits in mnist."""
+    """Make two small pictures in set12, one in bsd68, and digits in mnist."""
     camera = photograph("camera")
     for i, name in enumerate(("set12/boat", "set12/house", "bsd68/test001")):
         path = tmp_path / "data" / f"{name}.png"
@@ -63,7 +63,7 @@ def data(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights, auto-encoders, dictionaries and photographs as small as can be."""
+    """Use the smallest possible weights, auto-encoders, dictionaries and photographs."""
     folder = tmp_path / "weights"
     folder.mkdir()
     for name, damage in (("noise", Noise(25)), ("text", TextDamage())):
@@ -88,7 +88,7 @@ def run(data: Path, more: str = "--quick") -> int:
 
 
 class Reader(HTMLParser):
-    """Collects the rows of all tables and the sources of all pictures; checks that tags match."""
+    """A parser that collects table rows and picture sources, and checks that tags match."""
 
     VOID = ("meta", "img", "!doctype")
 
@@ -123,7 +123,7 @@ class Reader(HTMLParser):
 
 
 def markdown_rows(page: str) -> list[list[str]]:
-    """The cells of all tables but those of pictures, without marks of emphasis and escapes."""
+    """Return the cells of all tables except pictures, without emphasis and escapes."""
     blocks = [b for b in page.split("\n\n") if b.startswith("| ") and not b.startswith("| ![")]
     lines = [line for b in blocks for line in b.splitlines() if line.startswith("| ")]
     rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]

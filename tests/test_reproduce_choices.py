@@ -1,4 +1,4 @@
-"""What the paper leaves out: every choice trains, and its cost is told against its own base."""
+"""Choices that the paper leaves open: each trains, and is compared with its own base."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reproduction stands on: kept parts, its data, quoted numbers, and K-SVD."""
+"""The parts of a reproduction: cached results, data, quoted numbers, and K-SVD."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from minidl.models.images.scores import psnr
 
 
 def piecewise(rng: np.random.Generator, side: int = 64) -> np.ndarray:
-    """Flat areas with straight edges, (side, side, 1) in [0, 1]."""
+    """Return flat areas with straight edges, (side, side, 1) in [0, 1]."""
     y, x = np.mgrid[:side, :side]
     levels = np.full((side, side), 0.5)
     for _ in range(6):
@@ -45,7 +45,7 @@ def test_finished_items_are_reused(tmp_path: Path) -> None:
     assert parts.each("p", {"s": (1,)}, {"a": 2, "b": 3}, work) == {"a": 4, "b": 9}
     assert asked == [2, 3]
     took = [item["seconds"] for item in json.loads(parts.path("p").read_text())["items"].values()]
-    assert parts.seconds == sum(took)  # though it was asked for twice
+    assert parts.seconds == sum(took)  # although it was requested twice
     parts.each("p", {"s": (2,)}, {"a": 2}, work)  # other settings
     for damaged in ('{"settings": {"s": [2]}, "items": {"a": 5}}', "{not JSON"):
         parts.path("p").write_text(damaged)
@@ -178,5 +178,5 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
         Parts(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["ssda.html"]
     Parts(tmp_path, force=True)
-    Parts(tmp_path)  # its own by now
+    Parts(tmp_path)  # it has its own now
     Parts(tmp_path / "new")

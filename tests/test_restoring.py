@@ -1,4 +1,4 @@
-"""Whole pictures repaired by an SSDA, and the file that it is kept in."""
+"""Whole pictures repaired by an SSDA, and the file of its weights."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_repair_of_any_size(
 def test_what_leaves_the_range_is_clipped(
     trained: Noise | Text, alone: bool, finds: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A network may say anything; a picture is in [0, 1], and reaches both ends."""
+    """A network may return any number; a picture is in [0, 1], and reaches both ends."""
     if finds:
         trained = Text()
     restorer = restorer_of(trained, FINDING if finds else PLAIN)
@@ -119,7 +119,7 @@ def test_text_in_any_channel_is_taken_out_of_all(alone: bool, rng: Rng) -> None:
 def test_other_noise_is_scaled_to_the_level_that_is_known(
     contrast: float, largest: float, sigma: float, rng: Rng
 ) -> None:
-    """By as much as the picture's contrast leaves room for."""
+    """The picture's contrast limits the scaling."""
     image = contrast * rng.random((20, 15), dtype=np.float32)
     restorer = restorer_of()
     window, scale = gaussian_window(6, spread=0.25), min(25 / sigma, largest)
@@ -144,7 +144,7 @@ def test_a_repair_is_trusted_where_it_takes_noise_alone(rng: Rng) -> None:
     noisy = clean + rng.standard_normal(clean.shape) * 10 / 255
     np.testing.assert_allclose(trust(noisy, clean, 20), clean)
     np.testing.assert_allclose(trust(noisy, noisy, 20), noisy)
-    wrong = clean + 30 / 255  # takes 30 grey levels besides: a weight of 10^2 / (10^2 + 30^2)
+    wrong = clean + 30 / 255  # also removes 30 grey levels: a weight of 10^2 / (10^2 + 30^2)
     mixed = trust(noisy, wrong, 10)
     assert (mixed - noisy).mean() == pytest.approx((wrong - noisy).mean() / 10, rel=0.1)
 
@@ -235,7 +235,7 @@ def test_restorer_refuses_damaged_files(
 
 
 def test_progress_of_steps_never_goes_back() -> None:
-    """Also where a later step counts something else: tiles instead of patches."""
+    """This also holds if a later step counts other units, such as tiles instead of patches."""
     told: list[tuple[int, int]] = []
     first, second = _steps(lambda *some: told.append(some), 2)
     for done in (1, 4):

@@ -1,4 +1,4 @@
-"""A run's folder: what is kept, and what is said when it cannot be."""
+"""A run's folder: its files, and the errors if they cannot be written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROWS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """A run with three reports."""
+    """Make a run with three reports."""
     run = Run.create(tmp_path / "runs/first", CONFIG)
     for i, row in enumerate(ROWS):
         run.report(row, {"model": {"w": np.full(3, i, np.float32)}}, {"step": row["step"]})
@@ -215,7 +215,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(run: Run) -> None:
         checkpoint.save(run.checkpoint, groups, {**about, "config": config})
         with pytest.raises(checkpoint.CheckpointError, match="another configuration"):
             Run.open(run.folder).load()
-    del about["config"]  # as before they carried one
+    del about["config"]  # like runs before they stored one
     checkpoint.save(run.checkpoint, groups, about)
     assert Run.open(run.folder).load()[1] == {"step": 12}
 
@@ -242,7 +242,7 @@ def test_a_log_of_other_columns_is_refused(run: Run) -> None:
     assert Run.open(run.folder, COLUMNS).rows == ROWS
     log = run.folder / "log.csv"
     text = log.read_text()
-    log.write_text(text.replace("0.001", ""))  # what is not known is empty
+    log.write_text(text.replace("0.001", ""))  # unknown values are empty
     assert Run.open(run.folder, COLUMNS).rows[0]["rate"] == ""
     for wrong in (text.replace("rate", "pace"), text.replace("0.001", "fast")):
         log.write_text(wrong)
@@ -251,7 +251,7 @@ def test_a_log_of_other_columns_is_refused(run: Run) -> None:
 
 
 def test_of_two_trainings_in_a_folder_one_stops(tmp_path: Path) -> None:
-    """The one whose log is no longer what it has written, before it writes anything."""
+    """A training stops, before it writes, if its log has lines of another one."""
     first = Run.create(tmp_path / "run", CONFIG)
     first.report(ROWS[0], {}, {"step": 1})
     second = Run.open(first.folder)

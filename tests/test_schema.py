@@ -1,4 +1,4 @@
-"""Descriptions: what fits is read, and anything else is refused in one line before it is used."""
+"""Descriptions: valid ones are read, all others are refused in one line before use."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_zeros_stand_in_for_chance_until_a_file_is_used_up() -> None:
     state = nn.Linear(3, 4, rng=np.random.default_rng(0)).state()
     layer = nn.Linear(3, 4, rng=Zeros.for_state(state))
     assert not layer.w.data.any() and layer.w.data.dtype == np.float32
-    for inputs in (5, 6, 10**12):  # the last one would not fit into any memory
+    for inputs in (5, 6, 10**12):  # the last one is too large for any memory
         with pytest.raises(ValueError, match="of more parameters than the file has"):
             nn.Linear(inputs, 4, rng=Zeros.for_state(state))
     convolution = nn.Conv2D(3, 4, kernel_size=3, std=0.1, rng=Zeros(3 * 4 * 9))

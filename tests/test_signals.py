@@ -1,4 +1,4 @@
-"""Signals: a step ends whole, the second one strikes, and what others listen to is left alone."""
+"""Signals: the first lets a step end, the second interrupts, other handlers stay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minidl.models.signals import ASKING, Stopped, exit_code, heeded, stoppable
 
 @pytest.fixture(autouse=True)
 def untouched() -> Iterator[None]:
-    """Signals as in a program that has just begun; what they were comes back."""
+    """Give signals the handlers of a new program, and restore the old ones afterwards."""
     before = {number: signal.getsignal(number) for number in ASKING}
     for number in ASKING:
         signal.signal(number, signal.SIG_DFL)
@@ -56,7 +56,7 @@ def test_commands_end_by_an_exception(number: signal.Signals) -> None:
 
 
 def test_an_error_of_interrupted_code_is_the_interrupt() -> None:
-    """As where NumPy, interrupted while it is imported, reports that it is not installed."""
+    """NumPy, for example, reports that it is not installed if its import is interrupted."""
     with pytest.raises(Stopped) as caught, heeded():
         try:
             signal.raise_signal(signal.SIGTERM)
@@ -69,7 +69,7 @@ def test_an_error_of_interrupted_code_is_the_interrupt() -> None:
 
 @pytest.mark.parametrize("number", ASKING)
 def test_what_is_ignored_stays_ignored(number: signal.Signals) -> None:
-    """As nohup does with SIGHUP, and a shell with SIGINT of what runs in the background."""
+    """A program under nohup ignores SIGHUP; a shell lets background programs ignore SIGINT."""
     signal.signal(number, signal.SIG_IGN)
     with heeded(), stoppable() as asked:
         signal.raise_signal(number)

@@ -1,4 +1,4 @@
-"""The micro-kernel as other processors run it: every tile but this one's own, forced."""
+"""The micro-kernel of other processors: every tile except this processor's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
     ["test_conv2d_kernels and cpu and blocks and float32", "test_products and float32 and True"],
 )
 def test_products_with_another_tile(wanted: str, simd: str) -> None:
-    """The compiler splits vectors that the processor does not have, so that any tile runs here."""
+    """The compiler splits vectors that this processor lacks, so any tile runs here."""
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", wanted,
          "tests/test_convolution.py", "tests/test_dense.py"],

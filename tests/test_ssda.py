@@ -38,7 +38,7 @@ def batch(rng: Rng, inputs: int = 6, n: int = 5) -> tuple[np.ndarray, np.ndarray
 
 
 def wild(network: Any, rng: Rng) -> Any:
-    """The same in float64, biases included in what is random."""
+    """Return the same network in float64, with random biases, too."""
     network.astype(np.float64)
     for p in network.parameters():
         p.data[...] = 0.5 * rng.standard_normal(p.shape)
@@ -63,7 +63,7 @@ def test_equations_3_to_6(penalty: Penalty, error: str, rng: Rng) -> None:
     np.testing.assert_allclose(da.encode(x).data, h, rtol=1e-12)
     np.testing.assert_allclose(da(x).data, rebuilt, rtol=1e-12)
 
-    squares = ((y - rebuilt) ** 2).sum(axis=1)  # of each sample
+    squares = ((y - rebuilt) ** 2).sum(axis=1)  # for each sample
     expected = np.mean(squares) / 2 if error == "half-sum" else np.mean(squares) / 6
     mean, rho = h.mean(axis=0), penalty.rho
     kl = rho * np.log(rho / mean) + (1 - rho) * np.log((1 - rho) / (1 - mean))
@@ -104,7 +104,7 @@ def test_hidden_units_may_begin_sparse(rng: Rng) -> None:
     x = rng.standard_normal((500, 36), dtype=np.float32) * 0.1
     first, second = network.autoencoders
     h = first.encode(x)
-    for units in (h, second.encode(h), second(h)):  # what the second rebuilds is hidden, too
+    for units in (h, second.encode(h), second(h)):  # the second one's target is hidden units, too
         assert np.median(units.data) == pytest.approx(0.05, abs=0.02)
     assert np.median(network(x).data) == pytest.approx(0.5, abs=0.1)
     assert all((a.encoder.b.data == 0).all() for a in SSDA(6, (5, 4), rng=rng).autoencoders)
@@ -113,7 +113,7 @@ def test_hidden_units_may_begin_sparse(rng: Rng) -> None:
 @pytest.mark.parametrize("error", ["half-sum", "mean"])
 @pytest.mark.parametrize("equation", [6, 7])
 def test_gradients_of_whole_losses(equation: int, error: str, rng: Rng) -> None:
-    """Along random directions through all parameters, in float64."""
+    """Check along random directions of all parameters, in float64."""
     penalty = replace(FULL, error=error)
     network: Any = (
         DenoisingAutoencoder(6, 4, rng=rng) if equation == 6 else SSDA(6, (5, 4), rng=rng)
@@ -179,7 +179,7 @@ def test_text_coding_tells_black_white_and_even() -> None:
     pixels, white, even = coding.input(x.reshape(1, 16), centres).reshape(3, 4, 4)
     np.testing.assert_allclose(pixels, 6 * (x - np.median(x)))
     np.testing.assert_allclose(white, 1.0 * (x == 1) - (x == 0), atol=0.01)
-    expected = [[0, 1, 0, 0], [1, 2, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1]]  # as left, and as above
+    expected = [[0, 1, 0, 0], [1, 2, 0, 1], [0, 0, 0, 1], [0, 0, 0, 1]]  # like left, like above
     np.testing.assert_allclose(even, expected, atol=0.01)
 
 
@@ -187,7 +187,7 @@ def test_text_coding_round_trip(rng: Rng) -> None:
     coding = TextCoding(inner=2)
     y = 0.5 + 0.4 * rng.random((7, 16))
     x = y.copy()
-    x[:, [1, 5, 10]] = 0  # 5 and 10 are of the middle, which is 5, 6, 9, 10
+    x[:, [1, 5, 10]] = 0  # 5 and 10 are in the middle, which is 5, 6, 9, 10
     centres = coding.centres(x)
     target = coding.target(x, y, centres)
     assert target.shape == (7, 8) and target.min() >= 0.02 and target.max() <= 0.98
@@ -208,7 +208,7 @@ def test_recipe_round_trip(name: str) -> None:
 
 
 def test_recipes_are_what_they_were() -> None:
-    """A default is a promise: models of the same recipe are trained alike."""
+    """A default is a promise: models of the same recipe are trained in the same way."""
     none = {"beta": 0.0, "rho": 0.05, "decay": 0.0, "error": "half-sum"}
     coding = {"gain": 6.0, "contrast": 0.6, "margin": 0.02}
     of_text = {**coding, "extreme": 0.02, "even": 0.01, "visible": 0.03}
@@ -245,7 +245,7 @@ def test_recipes_are_what_they_were() -> None:
 
 
 def test_loud_noise_is_turned_down() -> None:
-    """What the first layer sees of it is no louder at sigma 100 or 200 than at 50."""
+    """The first layer's input has no stronger noise at sigma 100 or 200 than at 50."""
     loud = [recipe_for(Noise(s)).coding.gain * s for s in (25, 50, 100, 200)]
     assert loud == pytest.approx([150, 300, 300, 300])
     assert recipe_for(Noise(25)) == RECIPES["working"] and recipe_for(Text()) == RECIPES["text"]
@@ -282,11 +282,11 @@ def test_text_lies_between_the_clean_patch_and_a_colour(
     assert damaged.min() == 0 and damaged.max() == 1  # a letter's inside hides all
     touched = np.abs(damaged - clean) > 1e-6
     assert 0.1 < touched.mean() < 0.4
-    assert 0.2 < np.isin(damaged[touched], (0, 1)).mean() < 0.9  # the others are rims, and greys
+    assert 0.2 < np.isin(damaged[touched], (0, 1)).mean() < 0.9  # all others are rims in grey
 
 
 def test_letters_stand_upright(rng: Rng, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Photographs are turned and mirrored for training, text is not."""
+    """Photographs are rotated and mirrored for training, text is not."""
 
     def sheet(shape: tuple[int, int], *_: Any, **__: Any) -> np.ndarray:
         slope = np.broadcast_to(np.arange(shape[1], dtype=np.float32) / shape[1], shape)

@@ -1,4 +1,4 @@
-"""Whole runs of training: reports, Ctrl-C, going on, and what is said when they cannot."""
+"""Whole runs of training: reports, Ctrl-C, resume, and their errors."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_ctrl_c_then_resume_is_as_if_nothing_had_happened(
 def test_a_killed_run_goes_on_from_its_last_report(
     tmp_path: Path, no_plots: None, at_step: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between the checkpoint and the log, or after rows that the checkpoint knows not of."""
+    """A run was killed between checkpoint and log, or after rows that follow the checkpoint."""
     expected = start(tmp_path / "whole").network.state()
 
     def die() -> None:
@@ -253,7 +253,7 @@ def test_steps_that_fit_into_some_minutes() -> None:
 
 
 def test_some_pictures_are_held_out() -> None:
-    """One in twenty from the end on, of many at most twenty, evenly; one alone is both."""
+    """One in twenty is held out, at most twenty, evenly spaced; a single picture is both."""
     for count, every, held in ((1, 20, 1), (20, 20, 1), (21, 20, 2), (400, 20, 20), (450, 23, 20)):
         images = [np.full((1, 1), i, np.float32) for i in range(count)]
         learning, validation = training.split(images)
@@ -276,7 +276,7 @@ def test_the_fingerprint_is_of_every_picture() -> None:
 
 
 def test_a_fingerprint_is_the_same_in_each_version() -> None:
-    """A run goes on only with pictures of the fingerprint that it began with."""
+    """A run resumes only with pictures of its first fingerprint."""
     images = [np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((1, 2), np.float32)]
     assert training.fingerprint(images) == "2 pictures, ab973a04"
 
@@ -323,7 +323,7 @@ def test_the_middle_is_validated() -> None:
 
 
 def test_as_many_steps_as_fit_into_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps of the stages take 1, 2 and 4 seconds here, a fifth, a fifth and three of them."""
+    """Steps of the stages take 1, 2 and 4 seconds; the stages have 1/5, 1/5 and 3/5 of them."""
     now = 0.0
 
     class Trial(Trainer):
@@ -344,7 +344,7 @@ def test_as_many_steps_as_fit_into_the_time(monkeypatch: pytest.MonkeyPatch) -> 
     assert training.steps_in(10.0, make) == int(0.95 * 600 / (0.2 + 0.4 + 0.6 * 4))
     assert training.steps_in(1e-3, make) == 3  # one of each stage
     now = 0.0
-    assert training.steps_in(10.0, make) > 0 and now < 60 * (1 + 2 + 4) / 3  # not all of the trial
+    assert training.steps_in(10.0, make) > 0 and now < 60 * (1 + 2 + 4) / 3  # not all trial steps
 
 
 def test_seconds_go_on_where_a_run_stopped(tmp_path: Path, no_plots: None, at_step: Any) -> None:
@@ -362,7 +362,7 @@ def test_seconds_go_on_where_a_run_stopped(tmp_path: Path, no_plots: None, at_st
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_the_log_tells_the_rate(optimizer: str, tmp_path: Path, no_plots: None) -> None:
-    """L-BFGS has none."""
+    """L-BFGS has no learning rate."""
     start(tmp_path / "run", replace(TINY, optimizer=optimizer))
     rates = Run.open(tmp_path / "run").column("rate")
     assert ((rates > 0) & (rates <= max(TINY.rates))).all() == (optimizer == "adam")
@@ -370,7 +370,7 @@ def test_the_log_tells_the_rate(optimizer: str, tmp_path: Path, no_plots: None) 
 
 
 def test_a_lost_last_row_is_told_again(tmp_path: Path, no_plots: None) -> None:
-    """Killed between the last checkpoint and its row; nothing is left to train."""
+    """A run was killed between the last checkpoint and its row, with no steps left."""
     start(tmp_path / "run")
     log = tmp_path / "run/log.csv"
     first = Run.open(tmp_path / "run").rows[-1]

@@ -1,4 +1,4 @@
-"""Training an SSDA: it learns, it goes on exactly where it stopped, and it keeps what is good."""
+"""Training an SSDA: it learns, it resumes exactly, and it keeps good weights."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 @pytest.mark.parametrize("name", RECIPES_TO_RESUME)
 def test_resume_is_exact_wherever_it_stops(name: str, tmp_path: Path) -> None:
-    """A new trainer, from the file, after each single step."""
+    """Make a new trainer from the file after each single step."""
     recipe, path = RECIPES_TO_RESUME[name], tmp_path / "a.safetensors"
     steps = 70 if recipe.renew == 20 else 30
     expected = finished(trainer_of(recipe, steps=steps))
@@ -213,7 +213,7 @@ def test_parameters_that_are_no_numbers_are_never_kept() -> None:
 
 
 def test_lbfgs_knows_nothing_of_other_batches() -> None:
-    """Pairs of one batch say nothing of the loss on the next; on one batch they are gathered."""
+    """Pairs (s, y) of one batch do not fit the next batch's loss; on one batch they are kept."""
     trainer = trainer_of(replace(LBFGS, renew=3), steps=30)
     most = 0
     for _ in trainer.run():
@@ -239,7 +239,7 @@ def test_the_rate_warms_up_and_falls(steps: int, warmup: int) -> None:
 
 
 def test_the_mean_loss_is_of_the_steps_of_one_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here the losses of the steps are 1, 2, 3 ..., and the stages have 10, 5 and 5 of them."""
+    """The losses of the steps are 1, 2, 3 ..., and the stages have 10, 5 and 5 steps."""
     monkeypatch.setattr("minidl.models.ssda.trainer.CHECK_EVERY", 3)
     begin, losses = Trainer._begin, itertools.count(1)
 

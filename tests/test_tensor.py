@@ -1,4 +1,4 @@
-"""The chain rule: what `gradients` returns, what it computes, and what it refuses."""
+"""The chain rule: the results of `gradients`, its work, and its refusals."""
 
 from __future__ import annotations
 
@@ -141,11 +141,11 @@ def test_no_grad_concerns_its_own_thread():
 
 
 class Watched(np.ndarray):
-    """An array of which one can see that it is gone."""
+    """An array that shows if it was freed."""
 
 
 def test_the_history_keeps_only_what_gradients_need(planting: None):
-    """Of x -> a -> b -> loss, no numbers serve a gradient, and no g is kept either."""
+    """The gradients of x -> a -> b -> loss need no values, and no g is kept either."""
     alive: list[weakref.ref[Any]] = []
 
     @op
@@ -343,7 +343,7 @@ def test_errors_say_what_and_which(
 
 
 def test_an_ops_own_attribute_error_is_not_the_callers(planting: None):
-    """A float in the place of an array is the caller's; without one, the op has a fault."""
+    """A float instead of an array is the caller's mistake; otherwise the op has a fault."""
 
     @op
     def faulty(x: Any, y: Any) -> Any:
@@ -410,7 +410,7 @@ def test_two_real_devices_are_refused():
 
 
 def test_a_step_by_hand_on_single_numbers() -> None:
-    """NumPy makes scalars of arrays without axes: they stay what they were to an op."""
+    """NumPy returns scalars for arrays without axes: an op still takes them as arrays."""
     a, b = Tensor(np.array(1.5)), Tensor(np.array(2.0))
     for x in (a, b):
         x.data = x.data - 0.5

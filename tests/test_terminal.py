@@ -1,4 +1,4 @@
-"""What is shown on a terminal, however it is named."""
+"""Names on a terminal, with any characters."""
 
 from __future__ import annotations
 

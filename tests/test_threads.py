@@ -126,7 +126,7 @@ def test_the_pool_leaves_a_processor_to_the_caller(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("rest", [0, 0.001])
 def test_every_chunk_of_many_jobs_runs_once(rest: float) -> None:
-    """Also right after another job, when threads are late, and when they have gone to sleep."""
+    """This also holds right after another job, for late threads, and for sleeping threads."""
     x = np.arange(1000.0)
     for i in range(20000 if not rest else 100):
         chunks = 2 + i % 5
@@ -195,7 +195,7 @@ def test_the_pool_is_pinned_away_from_the_caller(monkeypatch: pytest.MonkeyPatch
 def test_blas_is_alone_only_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     from threadpoolctl import threadpool_info
 
-    monkeypatch.setattr(threadpool, "_blas", None)  # SciPy's may have come since it was looked for
+    monkeypatch.setattr(threadpool, "_blas", None)  # SciPy's may have come later
 
     def counts() -> list[int]:
         return [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
@@ -268,8 +268,8 @@ time.sleep(0.3)
 
 
 def test_a_program_may_end_while_its_daemon_threads_compute() -> None:
-    """Python frees what belongs to them, and they go on: a part of a job reads what it is given
-    from memory that must still be there. Freed memory is overwritten here (by glibc)."""
+    """Python frees its objects while such threads run: the memory of a job's arguments must still
+    exist. Here glibc overwrites freed memory."""
     for _ in range(2):
         run = subprocess.run(
             [sys.executable, "-c", AT_WORK_AT_THE_END],

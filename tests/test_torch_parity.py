@@ -66,7 +66,7 @@ def test_values_and_gradients(name: str):
         np.testing.assert_allclose(found, r.grad.numpy(), **CLOSE)
 
 
-# PyTorch adds Adam's eps after the correction of the bias, we before: it must be tiny to compare.
+# PyTorch adds Adam's eps after the bias correction, we before it: only a tiny eps can compare.
 OPTIMIZERS: dict[str, tuple[Callable[..., optim.Optimizer], Callable[..., Any]]] = {
     "SGD": (lambda ps: optim.SGD(ps, lr=0.1), lambda ps: torch.optim.SGD(ps, 0.1)),
     "momentum": (
@@ -115,4 +115,4 @@ def test_gradients_are_clipped_alike():
     clipped, before = optim.clip_gradients([X, B], norm)
     assert before == pytest.approx(float(total), rel=1e-12)
     for c, r in zip(clipped, references, strict=True):
-        np.testing.assert_allclose(c, r.grad.numpy(), rtol=1e-5)  # they divide by norm + 1e-6
+        np.testing.assert_allclose(c, r.grad.numpy(), rtol=1e-5)  # PyTorch divides by norm + 1e-6

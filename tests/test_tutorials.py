@@ -1,4 +1,4 @@
-"""The lessons: notebooks say what their sources say, show what the code does, and run."""
+"""The lessons: notebooks equal their sources, show the code's output, and run."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ lessons = pytest.mark.parametrize("source", SOURCES, ids=[path.stem for path in 
 
 
 def notebook(source: Path) -> list[dict[str, Any]]:
-    """The cells of the notebook beside a source."""
+    """Return the cells of the notebook beside a source."""
     path = source.with_suffix(".ipynb")
     assert path.is_file(), f"build it: python -m tutorials.build {source.name[:2]}"
     return json.loads(path.read_text(encoding="utf-8"))["cells"]
 
 
 def texts(cell: dict[str, Any]) -> str:
-    """What a cell printed or showed, but pictures."""
+    """Return the output of a cell, without pictures."""
     shown = [
         text
         for output in cell.get("outputs", [])
@@ -56,7 +56,7 @@ def test_notebook_and_source_agree(source: Path) -> None:
     written = [(cell["cell_type"], "".join(cell["source"])) for cell in notebook(source)]
     meant = [(cell.cell_type, cell.source) for cell in build.read(source).cells]
     for number, (is_, should_be) in enumerate(zip(written, meant, strict=False)):
-        assert is_ == should_be, f"cell {number} of {source.stem}: build the notebook anew"
+        assert is_ == should_be, f"cell {number} of {source.stem}: write the notebook again"
     assert len(written) == len(meant)
 
 
@@ -79,7 +79,7 @@ def test_notebook_tells_nothing_of_the_machine(source: Path) -> None:
 
 @lessons
 def test_printed_sources_are_those_of_today(source: Path) -> None:
-    """Cells that end in `print(inspect.getsource(NAME))` show what NAME is now."""
+    """Cells that end in `print(inspect.getsource(NAME))` show today's source of NAME."""
     cells = [cell for cell in notebook(source) if cell["cell_type"] == "code"]
     trees = [ast.parse("".join(cell["source"])) for cell in cells]
     names: dict[str, Any] = {}
@@ -97,14 +97,14 @@ def test_printed_sources_are_those_of_today(source: Path) -> None:
         ]
         shown += len(parts)
         assert texts(cell).endswith("".join(part + "\n" for part in parts)), (
-            f"build the notebook anew: {ast.unparse(tree)} prints other lines today"
+            f"write the notebook again: {ast.unparse(tree)} prints other lines today"
         )
     assert shown > 0, "a lesson ends with the library's own source"
 
 
 @lessons
 def test_lessons_use_no_helpers(source: Path) -> None:
-    """Only minidl, models and packages that a reader knows."""
+    """Lessons import only minidl, minidl.models and well-known packages."""
     known = {"minidl", "models", "numpy", "matplotlib", "scipy", "skimage", "numba", "PIL",
              "sklearn", "IPython"}  # fmt: skip
     tree = ast.parse(source.read_text(encoding="utf-8"))
@@ -165,7 +165,7 @@ def test_mistakes_are_seen(lesson: str, name: str, mistake: Any) -> None:
 
 
 def test_answers_are_right_or_wrong_or_missing(tmp_path: Path) -> None:
-    """What a student sees who has one answer right, one wrong, and one still to write."""
+    """Run the tests of a student with one answer right, one wrong, and one missing."""
     for part in ("exercises", "solutions"):
         shutil.copytree(build.FOLDER / part, tmp_path / "tutorials" / part)
     shutil.copy(build.FOLDER / "__init__.py", tmp_path / "tutorials")

@@ -1,4 +1,4 @@
-"""Weights that come along: they load, have their cards, and tell nothing of where they are from."""
+"""Shipped weights: they load, have cards, and name no private folder."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_run_becomes_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_weights_with_a_part_in_common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a frozen encoder knows is kept once, and told if it is no longer the same."""
+    """A frozen encoder is stored once, and a changed one is reported."""
     monkeypatch.setattr(zoo, "FOLDER", tmp_path)
     rng = np.random.default_rng(0)
     filler, _ = Filler.new("compact", "centre", overlap=4, width=1 / 12, rng=rng)

@@ -6,8 +6,8 @@
 # changed a little**. In this lesson you build the trick by hand, in about forty lines. Lesson 2
 # checks it, and all others use it.
 #
-# You need Python and a little NumPy. No deep learning is assumed; every word of it is explained
-# where it comes up first.
+# You need Python and a little NumPy. No deep learning is assumed; every new word is explained
+# where it first appears.
 
 # %%
 import inspect
@@ -24,9 +24,9 @@ plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.ri
 # %% [markdown]
 # ## 1. A problem with two unknowns
 #
-# Somebody has turned the brightness and the contrast of a photograph. We have the original $x$ and
-# the result $y$, and we want to know what was done. If every pixel went through $y = a\,x + b$,
-# then two numbers are unknown: the contrast $a$ and the brightness $b$.
+# Somebody has changed the brightness and the contrast of a photograph. We have the original $x$
+# and the result $y$. We want to find the change. If every pixel went through $y = a\,x + b$, then
+# two numbers are unknown: the contrast $a$ and the brightness $b$.
 #
 # Pixels are numbers between 0 (black) and 1 (white).
 
@@ -105,14 +105,14 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# Here the slope is negative: with more $a$ the loss falls. Where it is positive, less $a$ is
-# better. So in any case we walk **against** the slope, a little at a time. This is **gradient
-# descent**, and it is all the learning that there is:
+# Here the slope is negative: a larger $a$ lowers the loss. Where the slope is positive, a smaller
+# $a$ is better. So we always walk **against** the slope, a little at a time. This is **gradient
+# descent**, and all learning in these lessons is of this kind:
 #
 # $$ a \leftarrow a - r\, \frac{\partial L}{\partial a}, \qquad
 #    b \leftarrow b - r\, \frac{\partial L}{\partial b}, $$
 #
-# where the **rate** $r$ says how long the steps are.
+# where the **learning rate** $r$ sets the length of the steps.
 
 # %%
 guess, history = [1.0, 0.0], []
@@ -160,18 +160,18 @@ for count in [2, 8, 32, 128]:
 # $$ p = a\,x, \qquad q = p + b, \qquad e = q - y, \qquad s = e^2, \qquad L = \text{mean}(s) . $$
 #
 # Then go through the chain **backwards**. For every value ask: how fast does $L$ change with it?
-# The answer follows from the answer for the value after it: multiply by the slope of the one step
-# between them. That is the **chain rule**.
+# The answer follows from the answer for the next value in the chain: multiply it by the slope of
+# the step between the two. That is the **chain rule**.
 #
 # | value | how fast $L$ changes with it |
 # |---|---|
 # | $L$ | $1$ |
 # | $s_i$ | $1/n$, since a mean takes one $n$-th of each |
 # | $e_i$ | $\frac{1}{n} \cdot 2 e_i$, since the slope of $e^2$ is $2e$ |
-# | $q_i$ | the same, since $q - y$ moves as $q$ does |
-# | $b$ | the **sum** of those of all $q_i$, since $b$ is in every one of them |
+# | $q_i$ | the same, since the slope of $q - y$ along $q$ is 1 |
+# | $b$ | the **sum** over all $q_i$, since $b$ is in every $q_i$ |
 # | $p_i$ | the same as $q_i$ |
-# | $a$ | the sum over $i$ of that of $p_i$ times $x_i$ |
+# | $a$ | the sum over $i$ of the slope of $p_i$ times $x_i$ |
 
 # %%
 a, b = 1.0, 0.0
@@ -190,18 +190,19 @@ print("by the chain rule: ", [float(g_a), float(g_b)])
 print("by small steps:    ", [float(slope) for slope in slopes(loss_of, [1.0, 0.0])])
 
 # %% [markdown]
-# Both agree. And one walk back gave **all** slopes, for about the price of computing the loss once
-# more, however many unknowns there are. This walk is called **back-propagation**.
+# Both agree. And one walk back gave **all** slopes. It costs about as much as computing the loss
+# once more, however many unknowns there are. This walk is called **back-propagation**.
 #
-# Doing it by hand for a large program is hopeless. But look: each line used only its own step. So
-# if every step would leave a note of how to walk back through it, a machine could do the rest.
+# Doing it by hand for a large program is hopeless. But each line used only its own step. So if
+# every step stores how to walk back through it, a program can do the rest.
 #
 # ## 4. An array that remembers
 #
 # A **tensor**, here, is an array with a memory of how it was made: its *parents*, and one
-# *gradient function* for each. Given $g$, how fast the loss changes with this tensor, a gradient
-# function answers how fast it changes with that parent. The `birth` counts the tensors that were
-# made before; we shall need it soon.
+# *gradient function* for each. A gradient function takes $g$, the slope of the loss along this
+# tensor, and returns the slope of the loss along the parent. The field calls such a function a
+# **vector-Jacobian product**, VJP. `birth` is a number that counts the tensors in the order in
+# which they are made; we shall need it soon.
 
 # %%
 births = itertools.count()
@@ -221,8 +222,8 @@ class Tensor:
 
 # %% [markdown]
 # An **op** (short for operation) is one of the simple steps. We write it as a function of plain
-# arrays, which returns its value, and behind it one gradient function per input. `op` turns it
-# into a function of tensors which takes the notes.
+# arrays. It returns its value, followed by one gradient function per input. `op` turns it into a
+# function of tensors that stores parents and gradient functions.
 
 # %%
 
@@ -272,8 +273,8 @@ print("made of", total.parents, "and the first of them of", total.parents[0].par
 # %% [markdown]
 # ## 5. Walking back
 #
-# The first try follows the rule to the letter: start with $g = 1$ at the loss, hand every parent
-# what its gradient function says, and let it do the same.
+# The first try follows the rule to the letter: start with $g = 1$ at the loss, give every parent
+# the result of its gradient function, and let the parent do the same.
 
 # %%
 
@@ -291,20 +292,20 @@ print("3 * 4 + 3: slope along the 4:", found[four], "   right: 3")
 print("3 * 4 + 3: slope along the 3:", found[three], "   right: 4 + 1 = 5")
 
 # %% [markdown]
-# **Broken.** The three is used twice: once in the product, once in the sum. It hears of the loss
-# along two ways, and the second note overwrote the first. If there are two ways, the slopes add
-# up:
+# **Broken.** The three is used twice: once in the product, once in the sum. Its slope arrives
+# along two paths, and the second value overwrote the first. If there are several paths, the slopes
+# add up:
 #
 # $$ \frac{\partial L}{\partial t} = \sum_{\text{children } c \text{ of } t}
 #    \frac{\partial L}{\partial c}\, \frac{\partial c}{\partial t} . $$
 #
-# Whole libraries have been published with this mistake. The mend is one `+`:
+# Whole libraries have been published with this mistake. The fix is one `+`:
 
 # %%
 
 
 def walk(tensor, g, found):
-    """Second try: what comes along several ways is added."""
+    """Second try: gradients that arrive along several paths are added."""
     found[tensor] = found.get(tensor, 0) + g
     for parent, grad in zip(tensor.parents, tensor.grad_functions, strict=True):
         walk(parent, grad(g), found)
@@ -336,12 +337,12 @@ plt.show()
 
 # %% [markdown]
 # On a logarithmic axis a straight line upwards is an exponential: each addition doubles the number
-# of ways, and we walk every one of them. With thirty additions we would wait for most
-# of an hour, with forty for weeks.
+# of paths, and we walk every one of them. With thirty additions we would wait for most of an hour,
+# with forty for weeks.
 #
-# We should visit every tensor **once**, and only when all that comes back to it is complete: after
-# all its children. How do we find such an order? A child is always born after its parents. So the
-# order is simply: **youngest first**.
+# We should visit every tensor **once**, and only when its gradient is complete: after all its
+# children. How do we find such an order? A child is always born after its parents. So the order is
+# simply: **youngest first**.
 
 # %%
 
@@ -377,9 +378,9 @@ begin = time.perf_counter()
 print(f"1000 doublings and halvings: slope {slope}, {time.perf_counter() - begin:.4f} s")
 
 # %% [markdown]
-# This is the whole of automatic differentiation. Let us watch it at work on a small computation.
-# Read the table from the top: that is how the values came about. Then read the last column from
-# the bottom: that is the walk back.
+# This is the whole of automatic differentiation. Let us watch it work on a small computation. Read
+# the values from the top down: that is the computation. Then read the last column from the bottom
+# up: that is the walk back.
 
 # %%
 weight, bias = Tensor(2.0), Tensor(-1.0)
@@ -397,7 +398,7 @@ for (name, tensor), slope in zip(names.items(), gradients(loss, list(names.value
 # %% [markdown]
 # ## 6. Many pixels, one number
 #
-# Back to the photograph. There $a$ is one number, and $x$ has 16,384 of them. NumPy *broadcasts*:
+# Back to the photograph. There $a$ is one number, and $x$ has 16,384 numbers. NumPy *broadcasts*:
 # it repeats the one number for all pixels. What does our gradient say?
 
 # %%
@@ -408,10 +409,9 @@ g_a, g_b = gradients(loss, [a, b])
 print("a is one number, but its gradient has the shape", g_a.shape)
 
 # %% [markdown]
-# **Broken again**, and for the same reason as before: where one number was repeated, it has
-# reached the loss along many ways, and we have forgotten to add them up. The table of section 3
-# had two sums in just these places. So a gradient function must sum over whatever NumPy has
-# repeated:
+# **Broken again**, and for the same reason as before. A repeated number reaches the loss along
+# many paths, and we forgot to add up their slopes. The table of section 3 had two sums in exactly
+# these places. So a gradient function must sum over the axes that NumPy repeated:
 
 # %%
 
@@ -441,7 +441,7 @@ print("by walking back:", [float(g) for g in gradients(loss, [a, b])])
 print("by small steps: ", [float(slope) for slope in slopes(loss_of, [1.0, 0.0])])
 
 # %% [markdown]
-# The same numbers. And now with very many unknowns: let **every pixel** have a contrast and a
+# The numbers are the same. Now take very many unknowns: let **every pixel** have a contrast and a
 # brightness of its own. Small steps would need 65,536 computations of the loss for one gradient.
 
 # %%
@@ -462,10 +462,10 @@ print(f"the same by small steps would take about {small_steps:.1f} s")
 # ## 7. The same forty lines train a network
 #
 # A **neural network** is nothing but a longer chain of ops with more unknowns in it. Its unknowns
-# are called **weights** (those which multiply) and **biases** (those which are added), both
-# together **parameters**. We need two more ops: the product of matrices, and a bend, without which
-# a chain of products would be a single straight product. Here the bend is $\tanh$, whose slope is
-# $1 - \tanh^2$.
+# are called **weights** if they multiply and **biases** if they are added; both together are the
+# **parameters**. We need two more ops: the product of matrices, and a nonlinear function. Without
+# the nonlinear function a chain of products would be one single product. Here it is $\tanh$, whose
+# slope is $1 - \tanh^2$.
 
 # %%
 
@@ -483,8 +483,8 @@ def tanh(x):
 
 
 # %% [markdown]
-# Its task: one row of the photograph as a curve, $N$ points. The network is given the place of a
-# pixel and shall answer with its brightness:
+# The task is to learn one row of the photograph, a curve of $N$ points. The input is the position
+# of a pixel, and the output should be its brightness:
 #
 # $$ \hat{y} = \tanh(x\,W_1 + b_1)\,W_2 + b_2 . $$
 
@@ -519,22 +519,23 @@ plt.show()
 print(f"loss at first {losses[0]:.4f}, at last {losses[-1]:.5f}")
 
 # %% [markdown]
-# Nobody has told the network what a coat or a tripod is, or where. It was told a loss, and walked
-# downhill. (Try a rate of 0.05 instead of 0.02: each step then lands further up than it began, and
-# the loss flies off to infinity. How to choose rates, and better ways downhill, is lesson 8.)
+# The network knows nothing of coats and tripods. It was given a loss, and walked downhill. (Try a
+# rate of 0.05 instead of 0.02: each step then ends higher than it began, and the loss grows to
+# infinity. Lesson 8 is about choosing rates, and about better ways downhill.)
 #
 # ## 8. The library's own
 #
-# `minidl` works in exactly this way. Here is its `gradients`, as it stands in `minidl/tensor.py`;
-# the text below is printed from the source, so it cannot differ from what runs. Beyond ours it
+# `minidl` works in exactly this way. Here is its `gradients`, from `minidl/tensor.py`. The text
+# below is printed from the source, so it is the code that runs. Compared with ours, it also
 #
 # * refuses a loss that is not one number, and a wanted tensor that the loss does not depend on;
-# * refuses a loss that is out of date: a step has changed in place what it was made of;
-# * walks only through tensors on the way to a wanted one, so nothing is computed in vain;
-# * adds two gradients of one tensor with a compiled loop, which `minidl.kernels` finds;
-# * forgets a gradient as soon as it has been handed on, which saves memory;
-# * walks over the tensors' *origins*: an origin is the memory of ours (parents, gradient functions,
-#   birth) without the array, so that arrays nobody needs any more are freed on the way.
+# * refuses a loss that is out of date, because a training step has changed its parameters in
+#   place;
+# * walks only through tensors on a path to a wanted one, so no gradient is computed for nothing;
+# * adds two gradients of one tensor with a compiled loop of `minidl.kernels`;
+# * frees a gradient as soon as it has been passed on, which saves memory;
+# * walks over the tensors' *origins*. An origin holds parents, gradient functions and birth, but
+#   not the array, so that arrays are freed as soon as nothing needs them.
 
 # %%
 import minidl
@@ -543,9 +544,9 @@ from minidl.tools import draw
 print(inspect.getsource(minidl.gradients))
 
 # %% [markdown]
-# It can also draw what a computation was made of. Here is the small one of section 5 again, made
-# of the library's tensors: values run down the picture, gradients (in red) back up. With
-# `.steps()` at its end you can click through the walk back, one op at a time.
+# The library can also draw a computation. Here is the small computation of section 5 again, with
+# the library's tensors: values run down the picture, gradients (in red) run back up. Append
+# `.steps()` to click through the walk back, one op at a time.
 
 # %%
 weight, bias, inputs = (minidl.Tensor(np.array(value)) for value in (2.0, -1.0, 3.0))
@@ -559,14 +560,14 @@ def loss_of():
 draw(loss_of, names={"weight": weight, "bias": bias, "inputs": inputs}, gradients=True)
 
 # %% [markdown]
-# And this is all of one of its ops, the most important one of a network:
+# And this is one whole op, the most important one of a network:
 
 # %%
 print(inspect.getsource(minidl.ops.linear))
 
 # %% [markdown]
-# The same problem as at the beginning, with the library instead of our forty lines. NumPy's
-# `float32` numbers, of half the size, are enough for learning, and fast.
+# Here is the first problem again, with the library instead of our forty lines. NumPy's `float32`
+# numbers take half the memory; they are exact enough for learning, and fast.
 
 # %%
 a = minidl.Tensor(np.ones((), np.float32))
@@ -583,10 +584,11 @@ print(f"found a = {a.item():.4f}, b = {b.item():.4f}")
 # Write your answers in `tutorials/exercises/lesson01.py`, and test them with `pytest -m lesson01`.
 #
 # 1. `divide`: the op $a / b$, as a value and two gradient functions.
-# 2. `unbroadcast`: sum a gradient to the shape of what was repeated. Write it without looking up.
+# 2. `unbroadcast`: sum a gradient to the shape of the input that was repeated. Write it without
+#    looking at section 6.
 # 3. `descend`: gradient descent on any loss of `minidl` tensors.
 #
 # One solution of each is in `tutorials/solutions/lesson01.py`.
 #
-# **Next**, in lesson 2: gradients are easily wrong, and wrong ones often *nearly* work. How to
-# find out.
+# **Next**, in lesson 2: gradients are easily wrong, and wrong gradients often *nearly* work. You
+# learn how to find them.

@@ -2,9 +2,9 @@
 # # Lesson 2: never trust a gradient
 #
 # A wrong gradient seldom stops a program. The loss still falls, only slower, or to a worse end,
-# and the mistake is searched for months in the data, the rate, the model. In this lesson you build
-# the tool that finds such mistakes in a second; then you plant mistakes on purpose, to see whether
-# the tool would find them. The first version will not.
+# and people search for months in the data, the learning rate and the model. In this lesson you
+# build a tool that finds such mistakes in a second. Then you plant mistakes on purpose, to see
+# whether the tool finds them. Its first version does not.
 
 # %%
 import inspect
@@ -13,17 +13,17 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 
-from minidl import Tensor, gradcheck, gradients, op, ops
+from minidl import Tensor, gradcheck, gradcheck_cases, gradients, op, ops
 
 plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
 
 # %% [markdown]
 # ## 1. A mistake that learns
 #
-# Lesson 1 ended with gradient descent on $L$, the mean squared error between a network's answer
-# and what it should say. Here is a small network once more, with the library's ops. One thing is
-# new: we write the layer $y = x\,W + b$ ourselves, as an op, in two versions. The second has a
-# mistake: it gives the gradient of $b$ as the **mean** over the samples where it is the **sum**.
+# Lesson 1 ended with gradient descent on $L$, the mean squared error between a network's output
+# and the target. Here is a small network once more, with the library's ops. One thing is new: we
+# write the layer $y = x\,W + b$ ourselves, as an op, in two versions. The second has a mistake:
+# its gradient of $b$ is the **mean** over the samples instead of the **sum**.
 
 # %%
 
@@ -42,11 +42,11 @@ def wrong_layer(x, w, b):
 
 # %%
 place = np.linspace(-1, 1, 64)[:, None]  # (N, 1)
-wave = np.cos(4 * place)  # (N, 1): what the network shall answer
+wave = np.cos(4 * place)  # (N, 1): the target
 
 
 def train(layer, steps=2000, rate=0.05):
-    """The losses of a network of two layers while it learns the wave, and its last answer."""
+    """Return the losses of a two-layer network that learns the wave, and its last answer."""
     rng = np.random.default_rng(0)
     W1, b1 = Tensor(rng.normal(0, 3, (1, 20))), Tensor(np.zeros(20))
     W2, b2 = Tensor(rng.normal(0, 0.2, (20, 1))), Tensor(np.zeros(1))
@@ -77,26 +77,27 @@ plt.show()
 print(f"last loss: {right[-1]:.5f} with the right gradient, {wrong[-1]:.5f} with the wrong one")
 
 # %% [markdown]
-# Both losses fall. Whoever sees only the second curve has no reason to suspect anything. (Nor is
-# it of use to compare the two: we do not have a right version, or we would not need to check.)
+# Both losses fall. If you see only the second curve, you have no reason to suspect a mistake. (In
+# practice you cannot compare the two: if you had a right version, you would not need to check.)
 #
 # ## 2. Small steps
 #
-# What we do have is the definition of a slope. From lesson 1:
+# But we have the definition of a slope. From lesson 1:
 #
 # $$ \frac{\partial L}{\partial x_i} \approx
 #    \frac{L(x + \varepsilon\,e_i) - L(x - \varepsilon\,e_i)}{2\varepsilon}, $$
 #
-# where $e_i$ is 1 at the $i$-th element and 0 elsewhere. It is slow, but it is right, as it uses
-# the value alone. How large should $\varepsilon$ be? Let us measure the error for one function
-# whose slope we know, $\sin$ at 1, with steps to one side and to both, and in both float types.
+# where $e_i$ is 1 at the $i$-th element and 0 elsewhere. It is slow, but it cannot share the
+# mistake, because it uses only the value of the op. How large should $\varepsilon$ be? Let us
+# measure the error for one function whose slope we know, $\sin$ at 1, with steps to one side and
+# to both, and in both float types.
 
 # %%
 steps = 10.0 ** np.arange(-14, 0)
 
 
 def error_of_slope(eps, dtype, both):
-    """How far the measured slope of sin at 1 is from cos(1)."""
+    """Return the error of the measured slope of sin at 1, which is cos(1)."""
     one, eps = dtype(1), dtype(eps)
     if both:
         slope = (np.sin(one + eps) - np.sin(one - eps)) / (2 * eps)
@@ -118,14 +119,14 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# Two errors are at war. On the right, steps are too long: a curve is no straight line. To one side
-# the error shrinks with $\varepsilon$, to both sides with $\varepsilon^2$. On the left, steps are
-# too short: two nearly equal numbers are subtracted, and of their 16 digits (7 in float32) few are
-# left.
+# There are two errors. On the right, steps are too long: a curve is not a straight line. With
+# steps to one side this error shrinks like $\varepsilon$, with steps to both sides like
+# $\varepsilon^2$. On the left, steps are too short: two nearly equal numbers are subtracted, and
+# few of their 16 digits (7 in float32) are left.
 #
 # The lesson of the picture: **float64, both sides, $\varepsilon$ about $10^{-5}$**. There ten
-# digits are right. In float32 never more than five are, so a check in float32 must let nearly
-# everything pass.
+# digits are right. In float32 five digits are right at best, so a check in float32 needs a
+# tolerance that nearly every fault passes.
 #
 # ## 3. A checker, first version
 #
@@ -136,7 +137,7 @@ plt.show()
 
 
 def numeric_gradient(f, x, eps=1e-5):
-    """The slope of f() along every element of the array x, which f uses. x is left as it was."""
+    """Return the slope of f() along every element of the array x. f reads x; x is restored."""
     slopes = np.empty_like(x)
     for at in np.ndindex(x.shape):
         value = x[at]
@@ -150,12 +151,12 @@ def numeric_gradient(f, x, eps=1e-5):
 
 
 def relative_error(a, b):
-    """The largest difference, in parts of the largest number."""
+    """Return the largest difference, divided by the largest absolute value."""
     return np.abs(a - b).max() / max(np.abs(a).max(), np.abs(b).max(), 1e-12)
 
 
 def check_by_sum(function, *arrays):
-    """The largest error of the gradients of function(*arrays).sum()."""
+    """Return the largest error of the gradients of function(*arrays).sum()."""
     tensors = [Tensor(array) for array in arrays]
     found = gradients(function(*tensors).sum(), tensors)
     return max(
@@ -171,7 +172,7 @@ print(f"wrong_layer: {check_by_sum(wrong_layer, x, w, b):.1e}")
 
 # %% [markdown]
 # The right layer agrees in ten digits, the wrong one in none. So the checker has found our
-# mistake. It looks finished. Many a library's tests look exactly like this.
+# mistake, and it looks finished. The tests of many libraries look exactly like this.
 #
 # ## 4. Why a plain sum is blind
 #
@@ -208,7 +209,7 @@ x = rng.normal(size=(3, 5))
 
 
 def differs_in_sum(function, *arrays):
-    """As check_by_sum, but the difference itself: where both are zero there is no relative one."""
+    """Return the largest absolute difference, which is defined for gradients of zero, too."""
     tensors = [Tensor(array) for array in arrays]
     found = gradients(function(*tensors).sum(), tensors)
     return max(
@@ -222,25 +223,25 @@ for name, gradient in versions.items():
 
 # %% [markdown]
 # **All four pass.** The shares add up to 1 whatever $x$ is. So the sum of a softmax has slope zero
-# along everything, and in walking back $g$ is all ones, for which each of the four formulas gives
-# zero as well. The sum looks at the op from the one side from which nothing can be seen.
+# along every input. In walking back, $g$ is all ones, and for such a $g$ each of the four formulas
+# gives zero as well. The sum hides every mistake of this op.
 #
 # This is no curiosity. Batch norm, which you will meet in lesson 8, subtracts a mean, so its
-# outputs add up to a constant, too. A well-known teaching library checked it by a sum; its test
-# passed with the gradient multiplied by 0, and by 17.
+# outputs add up to a constant, too. A well-known teaching library checks batch norm by a sum. Its
+# test passes if the gradient is multiplied by 0, or by 17.
 #
-# The mend is one line: give every output a weight of its own, drawn at random,
+# The fix is one line: give every output a weight of its own, drawn at random,
 #
 # $$ L = \sum_i r_i\, y_i, \qquad r_i \sim \mathcal{N}(0, 1), $$
 #
-# so that $g = r$ when we walk back. No side is special any more. A wrong gradient would have to be
-# wrong exactly across a random direction, and that has probability zero.
+# so that $g = r$ when we walk back. No direction is special any more. A wrong gradient would pass
+# only if its error were orthogonal to a random direction, and that has probability zero.
 
 # %%
 
 
 def check(function, *arrays, seed=0):
-    """The largest error of the gradients, with random weights on the output."""
+    """Return the largest error of the gradients, with random weights on the output."""
     tensors = [Tensor(array) for array in arrays]
     y = function(*tensors)
     weights = np.random.default_rng(seed).normal(size=y.shape)
@@ -259,20 +260,20 @@ for name, gradient in versions.items():
 # %% [markdown]
 # ## 5. Who checks the checker?
 #
-# A test that cannot fail is worse than none, for it is believed. So **plant faults**: take right
-# ops, spoil them in the ways in which people spoil them, and demand that every one is found. Here
+# A test that cannot fail is worse than no test, because people trust it. So **plant faults**: take
+# right ops, make the mistakes that people make, and demand that the checker finds every one. Here
 # are nine.
 
 # %%
 
 
 def spoilt(forward, *arrays):
-    """An op with a fault, and the arrays to try it on."""
+    """Return an op with a fault, and the arrays to try it on."""
     return op(forward), arrays
 
 
 def standardize(x):
-    """Each column with mean 0 and deviation 1; that the deviation depends on x is forgotten."""
+    """Scale each column to mean 0, deviation 1. Fault: the deviation is taken as a constant."""
     deviation = x.std(axis=0)
     return (x - x.mean(axis=0)) / deviation, lambda g: (g - g.mean(axis=0)) / deviation
 
@@ -310,15 +311,16 @@ for what, errors in {"a plain sum": by_sum, "random weights": by_weights}.items(
     print(f"missed with {what}: {', '.join(missed) or 'none'}")
 
 # %% [markdown]
-# A plain sum lets three of them pass: whatever only moves a gradient about, or is lost where the
-# outputs add up to a constant, it cannot see. Random weights find all nine, even the one that is
-# wrong by a thousandth. That is what float64 is for: between the error of a right gradient (below
-# $10^{-8}$) and of the smallest fault there is room for a line that nobody needs to argue about.
+# A plain sum misses three of them. It cannot see a gradient whose elements are only in the wrong
+# order, nor a fault of an op whose outputs add up to a constant. Random weights find all nine,
+# even the gradient that is wrong by a thousandth. This works because of float64: the error of a
+# right gradient (below $10^{-8}$) is far below that of the smallest fault, so the tolerance is
+# easy to choose.
 #
 # ## 6. Corners
 #
-# One more trap. The function $\max(0, x)$, called **ReLU**, has a corner at 0: slope 0 on the
-# left, 1 on the right. A step across the corner measures something between.
+# There is one more trap. The function $\max(0, x)$, called **ReLU**, has a corner at 0: slope 0 on
+# the left, 1 on the right. A step across the corner measures a value in between.
 
 # %%
 near, far = np.array([-1.0, -2e-6, 3e-6, 1.0]), np.array([-1.0, -0.3, 0.3, 1.0])
@@ -326,13 +328,13 @@ print(f"right gradient, inputs near the corner: error {check(ops.relu, near):.1e
 print(f"right gradient, inputs away from it:    error {check(ops.relu, far):.1e}")
 
 # %% [markdown]
-# So a checker that draws any inputs at all accuses the innocent now and then. Whoever answers by
-# letting more pass has lost the tool. The right answer is to draw inputs **away from corners**.
+# So a checker that draws arbitrary inputs sometimes reports a right gradient as wrong. A larger
+# tolerance would make the check useless. Instead, draw inputs **away from corners**.
 #
 # ## 7. The price
 #
-# Two computations for every element of every input: for a layer of a real network that is too
-# much.
+# The check computes the op twice for every element of every input. For a layer of a real network
+# that is too slow.
 
 # %%
 for size in [4, 8, 16, 32]:
@@ -342,11 +344,11 @@ for size in [4, 8, 16, 32]:
     print(f"layer of {size:2} inputs and outputs: {time.perf_counter() - begin:.3f} s")
 
 # %% [markdown]
-# But it need not be: an op that is right for 4 x 3 numbers is right for 4,000 x 3,000, if odd
-# shapes were among those tried. Check small arrays of awkward shapes. For a whole network, which
-# cannot be made small, there is a cheaper question: walk a little way in **one random direction**
-# $d$ of all parameters, and compare how the loss changes with what the gradient $g$ foretells, $g
-# \cdot d$. Two computations for any number of parameters. One of the exercises is to write it.
+# But small arrays are enough: an op that is right for 4 x 3 numbers is right for 4,000 x 3,000, if
+# odd shapes were tested too. A whole network cannot be made small, but there is a cheaper check.
+# Take a small step in **one random direction** $d$ of all parameters, and compare the change of
+# the loss with the prediction of the gradient $g$, which is $g \cdot d$. This takes two
+# computations for any number of parameters. One of the exercises is to write it.
 #
 # ## 8. The library's own
 #
@@ -356,11 +358,11 @@ for size in [4, 8, 16, 32]:
 print(inspect.getsource(gradcheck.check))
 
 # %% [markdown]
-# An op without a row in its table of cases fails the tests, and faults like ours are planted
-# there, too. What you get if you type `minidl gradcheck`:
+# The tests fail if an op has no row in the table of cases. The tests also plant faults like ours.
+# `minidl gradcheck` computes these errors:
 
 # %%
-rows = gradcheck.errors()
+rows = gradcheck_cases.errors()
 shortest = {name: error for _, name, error in rows}
 plt.figure(figsize=(8, 2.6))
 plt.semilogy(sorted(error for _, _, error in rows), ".")
@@ -378,9 +380,9 @@ print(max(shortest, key=shortest.__getitem__))
 # In `tutorials/exercises/lesson02.py`; test them with `pytest -m lesson02`.
 #
 # 1. `numeric_gradient`: small steps to both sides, for any function of an array.
-# 2. `is_right`: a judge of ops. It is tried on right ones and on planted faults, the softmax's
-#    too.
+# 2. `is_right`: a function that judges an op. It is tested with right ops and with planted faults,
+#    those of the softmax too.
 # 3. `direction_error`: the cheap check of a whole network in one random direction.
 #
-# **Next**, in lesson 3: with gradients that can be trusted, the first network that repairs
+# **Next**, in lesson 3: you can trust your gradients now, and train the first network that repairs
 # pictures.

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # Lesson 3: the denoising auto-encoder
 #
-# In this lesson you build the brick of which paper 1 is made (Xie, Xu, Chen, *Image Denoising and
-# Inpainting with Deep Neural Networks*, 2012): a network that is shown noisy pieces of photographs
-# and learns to answer with clean ones. Nobody tells it what a photograph looks like. You will
-# watch it find out: its weights begin as noise and become strokes.
+# In this lesson you build the basic part of paper 1 (Xie, Xu, Chen, *Image Denoising and
+# Inpainting with Deep Neural Networks*, 2012): a network that gets noisy pieces of photographs and
+# learns to answer with clean ones. Nobody tells it what a photograph looks like. You will watch it
+# learn this: its weights begin as noise and become strokes.
 #
 # From lesson 1 you know tensors, ops, gradients and gradient descent. The numbers in brackets are
-# those of the paper's equations.
+# the paper's equation numbers.
 
 # %%
 import inspect
@@ -38,8 +38,8 @@ def show(pictures, titles, height=2.6):
 #
 # A clean picture $y$ is damaged: $x = \eta(y)$ (1). Here $\eta$ adds to every pixel a random
 # number, drawn from a normal distribution of deviation $\sigma = 25$ grey levels of 255, as a
-# camera does in the dark. The network will never see the two photographs below while it learns;
-# they are for the test alone. Those in `training` are for learning.
+# camera does in the dark. The two photographs below are for testing alone; the network is never
+# trained on them. It learns from the photographs in `training`.
 
 # %%
 SIGMA = 25 / 255
@@ -61,7 +61,7 @@ noisy_camera, noisy_cat = add_noise(camera, rng), add_noise(cat, rng)
 show([camera, noisy_camera, cat, noisy_cat], ["clean", "noisy", "clean", "noisy"])
 
 # %% [markdown]
-# How near is one picture to another? The usual measure is the **PSNR**, the peak signal-to-noise
+# How close is one picture to another? The usual measure is the **PSNR**, the peak signal-to-noise
 # ratio. It is the mean squared error on a logarithmic scale, in decibel (dB); for pixels in [0, 1]
 #
 # $$ \text{PSNR}(y, x) = -10 \log_{10} \Big( \frac{1}{n} \sum_i (y_i - x_i)^2 \Big) . $$
@@ -80,9 +80,9 @@ print(f"noisy camera {psnr(camera, noisy_camera):.2f} dB, noisy cat {psnr(cat, n
 # %% [markdown]
 # ## 2. Patches
 #
-# A network for whole photographs would need millions of weights. But noise is a local matter; to
-# judge a pixel one needs its surroundings, not the other end of the picture. So we work on
-# **patches**: squares of 10 x 10 pixels, written as rows of 100 numbers. The slow way to cut them:
+# A network for whole photographs would need millions of weights. But noise is local: to repair a
+# pixel, its surroundings are enough. So we work on **patches**: squares of 10 x 10 pixels, written
+# as rows of 100 numbers. Here is the slow way to cut them:
 
 # %%
 SIZE = 10
@@ -110,8 +110,8 @@ for function in [cut_slowly, cut]:
 assert (cut(camera, 2) == cut_slowly(camera, 2)).all()
 
 # %% [markdown]
-# For training we take patches of all six photographs, and draw some at random at each step. The
-# noise is drawn afresh each time, so the network never sees the same input twice.
+# For training we take patches of all six photographs, and draw some of them at random at each
+# step. The noise is new each time, so the network never sees the same input twice.
 
 # %%
 pool = np.concatenate([cut(picture, 3) for picture in training])
@@ -141,8 +141,8 @@ plt.show()
 # $$ h(x) = \text{sigmoid}(x\,W + b) \quad (3) \qquad
 #    \hat{y}(x) = \text{sigmoid}(h(x)\,W' + b') \quad (4) . $$
 #
-# The **sigmoid** squeezes any number into the range from 0 to 1, like a switch that can stand
-# halfway:
+# The **sigmoid** maps any number into the range from 0 to 1, like a switch that can also be half
+# on:
 
 # %%
 z = np.linspace(-8, 8, 200)
@@ -155,10 +155,11 @@ plt.show()
 # %% [markdown]
 # So a hidden unit is a **detector**: its column of $W$ is a pattern of 10 x 10 numbers, called its
 # **filter**. The unit is near 1 where the patch is like the pattern, near 0 where it is the
-# opposite. The decoder then paints a patch, in proportion to what was detected.
+# opposite. The decoder then adds up patterns of its own, each in proportion to its unit's
+# activation.
 #
-# All weights begin as small random numbers. Were they all zero, all units would do the same for
-# ever.
+# All weights begin as small random numbers. If they all began as zero, all units would stay the
+# same for ever.
 
 # %%
 HIDDEN = 100
@@ -189,8 +190,8 @@ class Autoencoder:
 # $$ \theta = \arg\min_\theta \frac{1}{N} \sum_{i=1}^N
 #    \frac12 \big\| y_i - \hat{y}(x_i) \big\|^2 \quad (5) . $$
 #
-# ($\theta$ stands for all parameters.) That it is a sum over the pixels and no mean does not
-# matter here. In lesson 4 it will matter more than anything else.
+# ($\theta$ stands for all parameters.) Here it does not matter that the loss is a sum over the
+# pixels and not a mean. In lesson 4 it matters more than anything else.
 
 # %%
 
@@ -203,9 +204,9 @@ def loss_of(network, noisy, clean):
 # %% [markdown]
 # ## 4. Training
 #
-# First with gradient descent as in lesson 1. Each step uses 200 fresh patches, called a **batch**:
-# their gradient points nearly in the direction of that of all patches, at a tiny part of the
-# price.
+# We begin with gradient descent, as in lesson 1. Each step uses 200 new patches, called a
+# **batch**. Their gradient points in nearly the same direction as the gradient of all patches, and
+# costs much less.
 
 # %%
 
@@ -237,8 +238,9 @@ seconds = time.perf_counter() - begin
 print(f"{seconds:.1f} s for {COUNT} steps, last loss {smooth(plain_curve)[-1]:.3f}")
 
 # %% [markdown]
-# Now with **Adam**, a gradient descent that gives every parameter a rate of its own, from how
-# large its gradients have been. We derive it in lesson 8; here we only use it.
+# Now we use **Adam**, a kind of gradient descent that gives every parameter a learning rate of its
+# own. It computes this rate from the size of the parameter's past gradients. We derive it in
+# lesson 8.
 
 # %%
 network = Autoencoder(np.random.default_rng(0))
@@ -260,14 +262,14 @@ plt.show()
 # %% [markdown]
 # ## 5. Filters like strokes
 #
-# What has it learnt? We draw the columns of $W$ as 10 x 10 pictures: grey is zero, white positive,
-# black negative. Each row shows the same 14 units at a later time.
+# What has the network learnt? We draw the columns of $W$ as 10 x 10 pictures: grey is zero, white
+# positive, black negative. Each row shows the same 14 units at a later time.
 
 # %%
 
 
 def draw_filters(rows, labels, count=14):
-    """Some columns of each W as pictures; the first row decides which: those of largest weights."""
+    """Draw the same columns of each W as pictures, chosen by the size of their last weights."""
     order = np.argsort(-np.square(rows[-1]).sum(axis=0))[4 : 4 + count]
     _, axes = plt.subplots(len(rows), count, figsize=(0.72 * count, 0.78 * len(rows)))
     for W, label, line in zip(rows, labels, np.atleast_2d(axes), strict=True):
@@ -282,21 +284,21 @@ def draw_filters(rows, labels, count=14):
 draw_filters(list(filters.values()), [f"after {i}" for i in filters])
 
 # %% [markdown]
-# From noise to **strokes**: light against dark, in all directions, at all places. Of such strokes
-# photographs are made. The cells of our own visual cortex answer to the same patterns; nobody has
-# put them there in our network. It had to find them, as the best way to tell a photograph from
-# noise.
+# The noise has become **strokes**: light against dark, in all directions, at all places.
+# Photographs are made of such strokes. Cells of our own visual cortex answer to the same patterns.
+# Nobody put them into our network: it found them, because they separate photographs from noise
+# best.
 #
 # ## 6. Whole photographs
 #
-# Cut the noisy photograph into patches, send them through the network, and lay them back. Where
-# patches overlap we take the mean. Slowly first, one patch at a time:
+# Cut the noisy photograph into patches, send them through the network, and put them back. Where
+# patches overlap we take the mean. The slow version comes first, one patch at a time:
 
 # %%
 
 
 def clean_patches(network, patches):
-    with no_grad():  # nothing is to be learnt, so nothing need be remembered
+    with no_grad():  # nothing is learnt here, so no gradients are needed
         return network(patches).data
 
 
@@ -342,8 +344,8 @@ show(
 )
 
 # %% [markdown]
-# Without overlap one sees the seams. With overlap every pixel is judged by many patches, and the
-# mean of many judges is better than one. That is free: it needs no more training.
+# Without overlap the seams are visible. With overlap every pixel gets the answers of many patches,
+# and their mean is better than one answer. This needs no more training.
 
 # %%
 for clean, noisy in [(camera, noisy_camera), (cat, noisy_cat)]:
@@ -361,9 +363,9 @@ for clean, noisy in [(camera, noisy_camera), (cat, noisy_cat)]:
 # %% [markdown]
 # ## 7. Broken on purpose: without noise
 #
-# What if we train the same network, for the same time, with **clean** patches as inputs, too? It
-# is then asked to answer with just what it sees. That is a plain auto-encoder, and it sounds
-# reasonable: should it not learn how photographs look?
+# What if the inputs are **clean** patches, too? We train the same network for the same time. Its
+# task is then to return its input. That is a plain auto-encoder, and it sounds reasonable: should
+# it not learn how photographs look?
 
 # %%
 copier = Autoencoder(np.random.default_rng(0))
@@ -385,16 +387,15 @@ draw_filters([copier.W.data], ["without noise"])
 draw_filters([network.W.data], ["with noise"])
 
 # %% [markdown]
-# It has learnt to **copy**, and it copies much of the noise as well. (The noise that it does take
-# away is what a hundred switches cannot copy exactly, and what the mean of overlapping patches
-# evens out.) Nothing has forced it to understand anything. Only because the input is damaged and
-# the answer is not must a *denoising* auto-encoder know what belongs to photographs. The noise is
-# the teacher.
+# It has learnt to **copy**, and it copies much of the noise as well. (Some noise goes, because a
+# hundred units cannot copy a patch exactly, and because overlapping patches are averaged.) Copying
+# needs no knowledge of photographs. A *denoising* auto-encoder needs it, because its input is
+# damaged and its target is not. The noise is the teacher.
 #
 # ## 8. The library's own
 #
-# `models/ssda/network.py` holds the same class. It adds what lesson 4 needs: how to begin so that
-# units are seldom active, and the penalties of equation 6.
+# `models/ssda/network.py` holds the same class. It adds two things that lesson 4 needs: first
+# weights and biases with which units are seldom active, and the penalties of equation 6.
 
 # %%
 from minidl.models.ssda import DenoisingAutoencoder
@@ -405,7 +406,7 @@ print(inspect.getsource(DenoisingAutoencoder))
 print(inspect.getsource(losses.half_squared_error))
 
 # %% [markdown]
-# Does it compute the same as ours? We lend it our weights.
+# Does it compute the same as ours? We give it our weights.
 
 # %%
 theirs = DenoisingAutoencoder(SIZE * SIZE, HIDDEN, rng=np.random.default_rng(0))
@@ -422,10 +423,10 @@ print("our loss:", loss_of(network, noisy, clean).item())
 # In `tutorials/exercises/lesson03.py`; test them with `pytest -m lesson03`.
 #
 # 1. `psnr`, for pictures with pixels from 0 up to any `peak`, such as 255.
-# 2. `merge`: lay overlapping patches back onto a picture.
+# 2. `merge`: put overlapping patches back into a picture.
 # 3. `denoising_loss`: equations 3 to 5, from four tensors.
 #
-# And two to play with, here in the notebook. Train with `sigma` twice as large: how do the filters
+# Two more experiments, here in the notebook. Train with `sigma` twice as large: how do the filters
 # change? Replace `add_noise` by setting a third of the pixels to 0: can the network fill them in?
 #
-# **Next**, in lesson 4: two of these, one upon the other, and why most people who try that fail.
+# **Next**, in lesson 4: two of these networks, stacked, and why most people who try that fail.

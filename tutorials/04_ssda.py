@@ -3,8 +3,8 @@
 #
 # Lesson 3 built one denoising auto-encoder (DA). Paper 1 stacks two of them, asks their hidden
 # units to be *sparse*, and trains the whole once more: a **stacked sparse denoising
-# auto-encoder**, SSDA. Many have tried to build it from the paper and got grey mush. You will get
-# the mush, too; then you will see why, and get a clean photograph.
+# auto-encoder**, SSDA. Many people have tried to build it from the paper, and got grey mush. You
+# will get the mush, too. Then you will see why, and get a clean photograph.
 
 # %%
 import inspect
@@ -32,8 +32,8 @@ def show(pictures, titles, height=2.6):
 
 
 # %% [markdown]
-# These are as in lesson 3: noise, the score, cutting patches, laying them back. Two photographs
-# are kept for the test, and never trained on.
+# Noise, the score, cutting patches and putting them back are as in lesson 3. Two photographs are
+# for testing, and never trained on.
 
 # %%
 
@@ -79,10 +79,10 @@ def draw(count, rng):
 # ## 1. Sparsity
 #
 # A hidden unit is a detector for a stroke. In a patch of 8 x 8 pixels there are only one or two
-# strokes, so of many detectors few should answer. The paper asks for that: the mean activation of
-# unit $j$ over all patches, $\hat\rho_j$, shall be near $\rho = 0.05$. How far it is from there,
-# the **Kullback-Leibler divergence** tells; it is 0 where they agree, and grows steeply to both
-# sides:
+# strokes, so only few detectors should answer. The paper asks for that: the mean activation of
+# unit $j$ over all patches, $\hat\rho_j$, should be near $\rho = 0.05$. The **Kullback-Leibler
+# divergence** measures how far it is from there. It is 0 where the two agree, and grows steeply on
+# both sides:
 #
 # $$ \text{KL}(\hat\rho, \rho) = \sum_j \rho \log \frac{\rho}{\hat\rho_j}
 #    + (1 - \rho) \log \frac{1 - \rho}{1 - \hat\rho_j} . $$
@@ -105,8 +105,8 @@ plt.ylabel("its part of KL")
 plt.show()
 
 # %% [markdown]
-# The loss of one auto-encoder then has three parts, the error, the sparsity, and the size of the
-# weights, which keeps them from growing without need (**weight decay**):
+# The loss of one auto-encoder then has three parts: the error, the sparsity, and the size of the
+# weights. The third part keeps weights from growing without need (**weight decay**):
 #
 # $$ L_1 = \frac1N \sum_i \frac12 \| y_i - \hat y(x_i) \|^2 + \beta\, \text{KL}(\hat\rho, \rho)
 #    + \frac\lambda2 \big( \|W\|_F^2 + \|W'\|_F^2 \big) \qquad (6) $$
@@ -171,10 +171,10 @@ def loss_6(da, x, y, error, beta, decay):
 # ## 2. Mean against sum
 #
 # Look at the error in equation 6 closely: $\frac12 \|y_i - \hat y(x_i)\|^2$ is half the **sum**
-# over the pixels of a patch. Whoever types `mse` gets the **mean**, which is 32 times smaller
-# here. (Half of 64 pixels.) As a loss by itself that would not matter, a smaller loss with the
-# same valley. But beside it stand two penalties, and these have not become smaller. What are the
-# three parts at the start?
+# over the pixels of a patch. If you write `mse`, you get the **mean**, which is 32 times smaller
+# here. (Half of 64 pixels.) For a loss by itself that would not matter: the loss is smaller, but
+# its minimum is at the same place. But the two penalties beside it have not become smaller. What
+# are the three parts at the start?
 
 # %%
 x, y = draw(1000, np.random.default_rng(0))
@@ -184,8 +184,8 @@ for error in [half_sum, mean]:
     print(f"{error.__name__:9} error {parts[0]:.4f}, sparsity {parts[1]:.4f}, decay {parts[2]:.4f}")
 
 # %% [markdown]
-# With the sum the error rules. With the mean the penalties do. Let us train both, for the same
-# number of steps, all else equal.
+# With the sum, the error is the largest part. With the mean, the penalties are. Let us train both
+# for the same number of steps, with everything else equal.
 
 # %%
 
@@ -248,23 +248,23 @@ for (name, da), ax in zip(trained.items(), axes, strict=True):
 plt.show()
 
 # %% [markdown]
-# There is the mush. With the sum a few units shout, near 1, and most are silent: that is what
-# sparse means. With the mean nobody ever speaks up. The penalties ask for quiet units and small
-# weights, the error has been made too small to contradict, and so little but brightness gets
-# through. Give it more pixels to a patch, and the mean becomes smaller still. This single word
-# explains most of the failures; in an error message it would have cost a minute.
+# There is the mush. With the sum, a few units are near 1, and most are near 0: that is what sparse
+# means. With the mean, no unit is ever strongly active. The penalties ask for inactive units and
+# small weights, and the error is too small to compete with them. So little more than brightness
+# gets through. With more pixels in a patch, the mean becomes smaller still. This single word
+# explains most of the failures.
 #
 # ## 3. Stacking
 #
-# Now the second auto-encoder. It does not see pixels, but what the first makes of them. Its input
-# is $h(x)$, of the noisy patch; it shall answer with $h(y)$, of the clean one; no new noise is
-# added. Then both are put into each other:
+# Now the second auto-encoder. It does not see pixels, but the hidden units of the first. Its input
+# is $h(x)$ of the noisy patch, and its target is $h(y)$ of the clean patch; no new noise is added.
+# Then the second is put inside the first:
 #
 # $$ x \;\xrightarrow{W_1}\; h_1 \;\xrightarrow{W_2}\; h_2 \;\xrightarrow{W'_2}\; \hat h_1
 #    \;\xrightarrow{W'_1}\; \hat y . $$
 #
-# To train layer by layer is called **pre-training**. Afterwards all layers are trained together,
-# **fine-tuning**, with the loss
+# Training one auto-encoder after the other is called **pre-training**. Afterwards all layers are
+# trained together, which is called **fine-tuning**, with the loss
 #
 # $$ L_2 = \frac1N \sum_i \frac12 \| y_i - \hat y(x_i) \|^2
 #    + \frac\lambda2 \sum_{j=1}^{2K} \|W_j\|_F^2 \qquad (7) . $$
@@ -294,10 +294,10 @@ class Stack:
 # %% [markdown]
 # ## 4. Taking the mean away
 #
-# One more idea before we run it. The same edge in the light and in the shade is the same edge; but
-# as pixels they are far apart, and a network has to learn both. So take the mean $m$ of the noisy
-# patch away from input and target, and add it back to the answer. A sigmoid answers between 0 and
-# 1, so the target is squeezed to lie around $\frac12$:
+# One more idea before we run it. An edge in the light and an edge in the shade have the same
+# shape; but their pixels are far apart, and a network has to learn both. So subtract the mean $m$
+# of the noisy patch from input and target, and add it back to the answer. The output of a sigmoid
+# is between 0 and 1, so the target is scaled to lie around $\frac12$:
 #
 # $$ \text{input} = 6\,(x - m), \qquad \text{target} = \tfrac12 + 0.6\,(y - m) . $$
 
@@ -339,8 +339,8 @@ class Centred:
 # %% [markdown]
 # ## 5. All together
 #
-# Three stages. Watch where the pairs for the second auto-encoder come from: both through the first
-# *encoder*, both as inputs.
+# There are three stages. Look at the pairs for the second auto-encoder: the noisy and the clean
+# patch both go through the first *encoder*, and both are coded as inputs.
 
 # %%
 
@@ -404,13 +404,13 @@ plt.show()
 
 # %% [markdown]
 # Look at the left ends of the curves. **A stack that has only been pre-trained looks broken**: it
-# is far worse than the single auto-encoder of section 2. Two networks that were each trained for
-# their own task do not yet work as one, and small errors of the inner are large errors of the
-# outer. Who stops here believes that stacking is of no use. A few hundred steps of fine-tuning
-# mend it. That is the second trap.
+# is far worse than the single auto-encoder of section 2. Each network was trained for a task of
+# its own, and the two do not yet work as one: small errors of the inner become large errors of the
+# outer. Readers who stop here believe that stacking is useless. A few hundred steps of fine-tuning
+# repair it. That is the second trap.
 #
-# The third is to take the constants as they are printed. Weak penalties, none of them in
-# fine-tuning, and wide first weights are worth more than all else.
+# The third trap is to take the constants as they are printed. Weak penalties, no penalty in
+# fine-tuning, and wide first weights gain more than anything else.
 #
 # ## 6. Photographs
 
@@ -443,7 +443,7 @@ plt.show()
 # %% [markdown]
 # ## 7. The library's own
 #
-# The stack of `models/ssda/network.py` is for any K. It reads like ours, and like the paper:
+# The stack in `models/ssda/network.py` works for any K. It reads like ours, and like the paper:
 
 # %%
 from minidl.models.ssda import SSDA, Restorer
@@ -455,9 +455,9 @@ print(inspect.getsource(losses.kl_sparsity))
 print(inspect.getsource(ops.bernoulli_kl))
 
 # %% [markdown]
-# It was trained for five minutes on a GPU instead of our minute, with patches of 14 x 14 pixels and
-# 880 hidden units, 63 million of them, from 399 photographs. Its weights come with the package.
-# Beside it, a good classical method: **non-local means**, which looks for similar patches elsewhere
+# It was trained for five minutes on a GPU instead of our minute, on 63 million patches of 14 x 14
+# pixels from 399 photographs, with 880 hidden units. Its weights ship with the package. We compare
+# it with a good classical method, **non-local means**, which looks for similar patches elsewhere
 # in the picture and averages them.
 
 # %%
@@ -483,8 +483,8 @@ for clean, noisy in zip(tests, noisy_tests, strict=True):
 #
 # In `tutorials/exercises/lesson04.py`; test them with `pytest -m lesson04`.
 #
-# 1. `kl_sparsity`, the penalty of section 1, without looking.
-# 2. `pair_for_second`: what the second auto-encoder is trained on.
+# 1. `kl_sparsity`: the penalty of section 1, written without looking.
+# 2. `pair_for_second`: the input and the target of the second auto-encoder.
 # 3. `loss_7`: equation 7, for any number of auto-encoders.
 #
-# **Next**, in lesson 5: damage that is no noise at all. Somebody has written on our photographs.
+# **Next**, in lesson 5: damage that is not noise. Somebody has written on our photographs.

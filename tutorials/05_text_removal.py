@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Lesson 5: removing text without a mask
 #
-# Somebody has written all over a photograph. There are good old methods to fill in what is
-# missing, if you tell them **where** it is missing: you paint a mask over every letter, by hand.
-# Paper 1 did without: the same network as for noise, trained on other damage, takes the text away
-# and is never told where it is. This is called **blind inpainting**. We begin with the old way, to
-# know what we are up against.
+# Somebody has written all over a photograph. Good classical methods fill in missing pixels, if you
+# tell them **where** pixels are missing: you paint a mask over every letter, by hand. Paper 1
+# needs no mask. The same network as for noise, trained on other damage, removes the text and is
+# never told where it is. This is called **blind inpainting**. We begin with a classical method,
+# for comparison.
 
 # %%
 import inspect
@@ -41,9 +41,8 @@ def psnr(clean, other):
 # %% [markdown]
 # ## 1. Writing on photographs
 #
-# A line of text is drawn by Pillow into a picture of its own, its **coverage** $a$: 1 inside a
-# letter, 0 outside, something between on the rim. A photograph $y$ under text of colour $c$, black
-# or white, is
+# Pillow draws a line of text into a picture of its own, the **coverage** $a$: 1 inside a letter, 0
+# outside, and in between on the rim. A photograph $y$ under text of colour $c$, black or white, is
 #
 # $$ x = (1 - a)\, y + a\, c . $$
 
@@ -54,7 +53,7 @@ WORDS = SENTENCE.split()
 
 
 def text_over(shape, rng, fonts=("DejaVuSans", "DejaVuSerif", "DejaVuSans-Bold", "DejaVuSansMono")):
-    """A sheet of text: its coverage and its colour, both of the given shape."""
+    """Return the coverage and the colour of a sheet of text, both of the given shape."""
     coverage, colour = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     top = -int(rng.integers(20))
     while top < shape[0]:
@@ -72,7 +71,7 @@ def text_over(shape, rng, fonts=("DejaVuSans", "DejaVuSerif", "DejaVuSans-Bold",
 
 
 def write_over(clean, rng, **options):
-    """The picture under text, and where text is (for scores only)."""
+    """Return the picture under text, and the mask of the text (for scores only)."""
     coverage, colour = text_over(clean.shape, rng, **options)
     return (1 - coverage) * clean + coverage * colour, coverage > 0
 
@@ -91,9 +90,9 @@ show(
 # %% [markdown]
 # ## 2. The old way, slowly: let the surroundings flow in
 #
-# Somebody gives us the mask. Set every masked pixel to the mean of its four neighbours, again and
-# again; so grey flows in from the rim like heat, until nothing changes. That is **diffusion**.
-# Pixel by pixel first:
+# Assume that we have the mask. Set every masked pixel to the mean of its four neighbours, again
+# and again. Grey then flows in from the rim like heat, until nothing changes. That is
+# **diffusion**. The slow version goes pixel by pixel:
 
 # %%
 
@@ -133,8 +132,8 @@ show(
 )
 
 # %% [markdown]
-# Very good. But *told where*: the mask was ours because we wrote the text. For an old scan you
-# would paint it for an hour. And without a mask?
+# That is very good. But it was *told where*: we know the mask, because we wrote the text. For an
+# old scan you would paint a mask for an hour. What happens without a mask?
 
 # %%
 everywhere = np.ones_like(mask["cat"])
@@ -146,14 +145,14 @@ show(
 )
 
 # %% [markdown]
-# It cannot tell a letter from an eye. To take text away one must know what text looks like, and
-# what photographs look like. Both can be learnt.
+# Diffusion cannot tell a letter from an eye. To remove text, a program must know what text looks
+# like, and what photographs look like. Both can be learnt.
 #
 # ## 3. The same network, other damage
 #
 # Everything is as in lesson 4: patches, a network of sigmoid layers, half the squared error, Adam,
-# fresh damage at every step. Only $\eta$ in $x = \eta(y)$ is another. The patches are larger, 14 x
-# 14 pixels: a letter must be seen as a letter.
+# fresh damage at every step. Only $\eta$ in $x = \eta(y)$ is different. The patches are larger, 14
+# x 14 pixels, so that a letter can be recognised.
 
 # %%
 SIZE = 14
@@ -200,10 +199,10 @@ plt.show()
 # %% [markdown]
 # ## 4. What to take away
 #
-# Lesson 4 took the mean of the noisy patch away, so that a network need not learn every edge at
-# every brightness. Noise hardly moves a mean. But **text does**: a white letter lifts it, and the
-# whole patch is then seen, and answered, too dark. The **median**, the value in the middle if all
-# pixels are put in order, hardly cares what a third of them do:
+# Lesson 4 subtracted the mean of the noisy patch, so that a network need not learn every edge at
+# every brightness. Noise hardly moves a mean. But **text does**: a white letter raises it, and the
+# whole patch then becomes too dark, in the input and in the answer. The **median** is the value in
+# the middle if all pixels are sorted. It hardly moves if a third of the pixels change:
 
 # %%
 x, y = draw(4000, np.random.default_rng(1))
@@ -221,8 +220,8 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# So the median it is. Two hidden layers of 224 units, as a stack that begins with wide random
-# weights. (Pre-training it, as in lesson 4, costs time and gains little here.)
+# So we subtract the median. The network is a stack with two hidden layers of 224 units, and begins
+# with wide random weights. (Pre-training, as in lesson 4, costs time and gains little here.)
 
 # %%
 HIDDEN = 224
@@ -283,15 +282,15 @@ for name in clean:
     )  # fmt: skip
 
 # %% [markdown]
-# Nobody has told it where the text is, and most of it is gone. (Paper 1 found the same: *small
-# fonts are eliminated completely, larger fonts are dimmed*.)
+# Nobody has told the network where the text is, and most of the text is gone. (Paper 1 found the
+# same: *small fonts are eliminated completely, larger fonts are dimmed*.)
 #
 # ## 5. Leave alone what needs no repair
 #
-# Look at the fur: what was not written over has been blurred. An auto-encoder must squeeze
-# everything through its hidden units, also what was good before. But text is nowhere near what it
-# hides: where the answer differs little from the picture, keep the picture. So the difference
-# itself tells where the text is. We have got a mask, for nothing.
+# Look at the fur: pixels that had no text over them are blurred, too. An auto-encoder must squeeze
+# everything through its hidden units, also what needed no repair. But text differs much from what
+# it hides. So keep the picture where the answer differs little from it. The difference also shows
+# where the text is: we have a mask, for nothing.
 
 # %%
 found = {name: np.abs(answer[name] - written[name]) > 0.12 for name in clean}
@@ -305,14 +304,14 @@ show([mask["cat"], found["cat"]], ["the true mask", "found by the network"], hei
 # (The rims of letters, where the coverage is small, change a pixel little; they count as text in
 # the true mask and are not found. We let the found mask grow by one pixel.)
 #
-# And with a mask we can go back to the old way, and join the two: **the network says where, the
-# diffusion says what**.
+# With a mask we can use diffusion again, and combine the two: **the network finds the text, and
+# diffusion fills it**.
 
 # %%
 
 
 def grow(mask):
-    """A mask with its four neighbours."""
+    """Grow a mask by the four neighbours of each pixel."""
     p = np.pad(mask, 1)
     return p[1:-1, 1:-1] | p[:-2, 1:-1] | p[2:, 1:-1] | p[1:-1, :-2] | p[1:-1, 2:]
 
@@ -333,16 +332,16 @@ for name in clean:
     )  # fmt: skip
 
 # %% [markdown]
-# The cat gains by it, if not as much as if we had said where. The cameraman does not: in his black
-# coat the network does not see black letters, takes parts of the camera for some, and a grey that
-# flows in from a letter which was not found is worse than nothing. Honest numbers need more than
-# one picture.
+# The cat gains by this, though less than with the true mask. The cameraman does not: in his black
+# coat the network does not see black letters, and it takes parts of the camera for letters. Where
+# a letter was not found, its colour flows into the filled pixels, which is worse than no repair.
+# Honest numbers need more than one picture.
 #
 # ## 6. The library's own
 #
-# `minidl` goes the same way to its end. Its network sees 20 x 20 pixels and answers **two**
-# questions about the 6 x 6 in the middle: is there text, and what is beneath? (Our way of finding
-# it, by the difference, fails where the text has the colour of what it hides.)
+# `minidl` takes this idea further. Its network sees 20 x 20 pixels and answers **two** questions
+# about the 6 x 6 in the middle: is there text, and what is beneath? (Our mask from the difference
+# fails where text has the colour of what it hides.)
 
 # %%
 from minidl.models.ssda import Restorer, TextCoding, text_inpainting
@@ -350,16 +349,16 @@ from minidl.models.ssda import Restorer, TextCoding, text_inpainting
 print(inspect.getsource(TextCoding.target))
 
 # %% [markdown]
-# What it has found is then filled by a surface that bends as little as it can, like a thin plate;
-# where the network is in doubt, the plate may stay near the picture. It is solved as one system of
-# equations instead of step by step:
+# The text that it finds is then filled by a surface that bends as little as possible, like a thin
+# plate. Where the network is not sure, the plate may stay near the picture. The plate is the
+# solution of one system of equations, not of many small steps:
 
 # %%
 print(inspect.getsource(text_inpainting._solve))
 
 # %% [markdown]
-# Its weights, trained for four minutes on a GPU, come with the package. We try it on the same
-# pictures, and on the same with text in two fonts that neither network has been trained on.
+# Its weights were trained for four minutes on a GPU and ship with the package. We try it on the
+# same pictures, and on these pictures with text in two fonts that neither network was trained on.
 
 # %%
 from minidl.models import zoo
@@ -382,9 +381,10 @@ for case in [("camera", "known fonts"), ("cat", "new fonts")]:
     show(shown[case], [", ".join(case), "how sure the library is of text", "ours", "the library"])
 
 # %% [markdown]
-# To be asked where text is, and to see more of it, helps most where ours failed, in the dark coat.
-# With new fonts both get worse, and on thin, small letters the library is no better than our
-# minute. That is the price of learning: what was never seen in training is not known.
+# The library's network is trained to find text, and it sees more pixels. This helps most where
+# ours failed, in the dark coat. With new fonts both get worse, and on thin, small letters the
+# library is no better than our minute of training. That is the price of learning: a network does
+# not know what was not in its training data.
 
 # %% [markdown]
 # `minidl remove-text scan.png -o clean.png` does this to your own pictures.
@@ -394,8 +394,8 @@ for case in [("camera", "known fonts"), ("cat", "new fonts")]:
 # In `tutorials/exercises/lesson05.py`; test them with `pytest -m lesson05`.
 #
 # 1. `write_over`: the formula of section 1, for grey pictures and for colour.
-# 2. `diffuse`: fill a mask from its surroundings, with the border treated rightly.
-# 3. `found_and_missed`: the two numbers that tell how good a found mask is.
+# 2. `diffuse`: fill a mask from its surroundings, and treat the border correctly.
+# 3. `found_and_missed`: the two numbers that measure how good a found mask is.
 #
-# **Next**, in lesson 6: patches one by one are wasteful, for neighbours share most of their
-# pixels. The op that looks through all windows of a picture at once.
+# **Next**, in lesson 6: patches one by one are wasteful, because neighbours share most of their
+# pixels. You build the op that looks at all windows of a picture at once.

@@ -2,10 +2,11 @@
 # # Lesson 6: convolution, from loops to the fast kernel
 #
 # Until now a network saw one patch at a time. Neighbouring patches share most of their pixels, and
-# every stroke had to be learnt again at every place within the patch. In this lesson you build the
-# op that puts an end to both: one small window of weights slides over the whole picture. You build
-# it with loops, and then in two ways that are hundreds of times faster, see that the more elegant
-# one need not be the faster, and end at the kernel that the library runs.
+# the network had to learn every stroke again at every position in the patch. In this lesson you
+# build the op that solves both problems: one small window of weights slides over the whole
+# picture. You build it with loops, and then in two ways that are hundreds of times faster. You see
+# that the more elegant of the two need not be the faster. At the end stands the kernel that the
+# library runs.
 
 # %%
 import inspect
@@ -34,13 +35,13 @@ def show(pictures, titles, height=2.6, low=0.0, high=1.0):
 # %% [markdown]
 # ## 1. A window that slides
 #
-# A **convolution** lays a small window of weights $w$ on the picture, multiplies what lies on each
-# other, adds it all up, and writes the sum down; then it moves on by one pixel:
+# A **convolution** lays a small window of weights $w$ on the picture, multiplies each weight by
+# the pixel under it, and adds up the products. Then it moves on by one pixel:
 #
 # $$ y_{ij} = \sum_{k=0}^{2} \sum_{l=0}^{2} x_{i+k,\,j+l}\; w_{kl} . $$
 #
-# (Mathematicians mirror the window first. The field does not, and says convolution all the same.)
-# The slow version is the formula, letter by letter:
+# (In mathematics the window is mirrored first. In deep learning it is not, and the name stays the
+# same.) The slow version is the formula, letter by letter:
 
 # %%
 photo = grey(photograph("camera"))[80:272, 120:312, 0]  # (192, 192)
@@ -63,7 +64,7 @@ windows = {
     "edges from left to right": np.float32([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 4,
     "edges from top to bottom": np.float32([[-1, -2, -1], [0, 0, 0], [1, 2, 1]]) / 4,
 }
-begin = time.process_time()  # the time that our program has used; others do not count
+begin = time.process_time()  # the processor time of our program alone
 results = {name: slide(photo, w) for name, w in windows.items()}
 print(f"{(time.process_time() - begin) / 3:.2f} s for each of the three")
 show([photo, results["mean"]], ["the photograph", "mean of 3 x 3"])
@@ -71,9 +72,9 @@ edges = [result for name, result in results.items() if name != "mean"]
 show(edges, list(windows)[1:], low=-0.4, high=0.4)
 
 # %% [markdown]
-# A window is a filter as in lesson 3, but now for **every** place at once. Where a stroke is in
-# the picture does not matter: move the picture, and the answer moves along. And how few weights it
-# has!
+# A window is a filter as in lesson 3, but now for **every** place at once. The position of a
+# stroke does not matter: if the picture moves, the answer moves with it. And a window has very few
+# weights:
 
 # %%
 moved = slide(np.roll(photo, 7, axis=1), windows["edges from left to right"])
@@ -87,14 +88,14 @@ print("weights of a 3 x 3 window:", 9)
 # ## 2. Many pictures, many channels
 #
 # A network has a batch of $N$ pictures, and at each pixel not one number but several, its
-# **channels**: red, green and blue at first, later the answers of many windows. Pictures are
+# **channels**: red, green and blue at first, later the outputs of many windows. Pictures are
 # arrays $(N, H, W, C)$. For $O$ output channels, the weights are $(K, L, C, O)$, and each output
 # has a bias:
 #
 # $$ y_{nijo} = b_o + \sum_{k,l,c} x_{n,\,i+k,\,j+l,\,c}\; w_{klco} . $$
 #
-# Seven loops. In pure Python that is hopeless, so we let NumPy add up over $c$, and try it on very
-# little.
+# These are seven loops. In pure Python that is hopeless, so NumPy computes the sums over $k$, $l$
+# and $c$, and we try it on a small input.
 
 # %%
 
@@ -115,11 +116,11 @@ rng = np.random.default_rng(0)
 x = rng.normal(size=(1, 50, 50, 16)).astype(np.float32)
 w = rng.normal(size=(3, 3, 16, 32)).astype(np.float32)
 b = rng.normal(size=32).astype(np.float32)
-products = 48 * 48 * 32 * 9 * 16  # multiplications of one convolution of these
+products = 48 * 48 * 32 * 9 * 16  # multiplications in one such convolution
 
 
 def timed(function, *arguments, repeat=100):
-    """Seconds of the processor for one call, and the answer."""
+    """Return the processor time of one call in seconds, and its result."""
     begin = time.process_time()
     for _ in range(repeat):
         answer = function(*arguments)
@@ -133,7 +134,7 @@ print(f"{products / 1e6:.0f} million multiplications in {seconds['loops']:.2f} s
 # %% [markdown]
 # ## 3. Turn the loops inside out
 #
-# The trick of all fast array code: put the **short** loops outside and leave the long ones to
+# All fast array code uses one trick: put the **short** loops outside and leave the long ones to
 # NumPy. The window has only nine places, called **taps**. For one tap, all pixels under it are a
 # shifted view of the picture, and all channels at once are a product of matrices:
 
@@ -156,10 +157,10 @@ print(f"{seconds['taps'] * 1000:.1f} ms; largest difference {np.abs(answer - y).
 # %% [markdown]
 # ## 4. One product of matrices: im2col
 #
-# Nine small products are nine times into memory and out again. Better one large product: write
+# Nine small products read and write the memory nine times. One large product is better: write
 # every window as one **row** of a matrix, $K \cdot L \cdot C$ numbers long, and the weights as a
-# matrix with as many rows. This is called **im2col**, image to columns. It is how convolutions
-# became fast, for the product of matrices is the best-tuned routine of any computer.
+# matrix with $K \cdot L \cdot C$ rows. This is called **im2col**, image to columns. It made
+# convolutions fast, because matrix multiplication is the best-tuned routine of any computer.
 
 # %%
 
@@ -197,24 +198,25 @@ plt.show()
 
 # %% [markdown]
 # There is a price: each pixel is copied nine times. Is one large product worth that copy? Compare
-# the two times above: with many channels it mostly is, with few it mostly is not. The library does
-# without: it goes through the rows of the matrix where they lie in the picture, and never writes
-# it.
+# the two times above. With many channels it usually is, with few channels it usually is not. The
+# library needs no copy: it reads the rows of the matrix directly from the picture, and never
+# writes the matrix.
 #
 # ## 5. 'same' and stride
 #
-# Every convolution so far has cut off the rim: 50 pixels became 48. Ten layers would eat twenty.
-# So zeros are set around the picture first, just so many that the output is as large as the input.
-# This is called **'same'** padding.
+# Every convolution so far has cut off the rim: 50 pixels became 48. Ten layers would cut off
+# twenty pixels. So zeros are added around the picture first, so that the output is as large as the
+# input. This is called **'same'** padding.
 #
-# And often one wants the output **smaller**: the window then moves by $s$ pixels at a time, its
+# Often the output should be **smaller**. Then the window moves by $s$ pixels at a time, its
 # **stride**. With 'same' padding the output has
 #
 # $$ P = \lceil H / s \rceil \quad\text{pixels, and needs}\quad
 #    (P - 1)\, s + K - H \quad\text{zeros (if that is positive).} $$
 #
-# Half of the zeros go before, half behind. If their number is odd, somebody must decide where the
-# odd one goes. Keras and TensorFlow say: **behind**, at the bottom and on the right.
+# Half of the zeros go before the pixels, half behind them. If the number of zeros is odd, a
+# convention decides where the odd one goes. Keras and TensorFlow put it **behind**, at the bottom
+# and on the right.
 
 # %%
 
@@ -227,7 +229,7 @@ def same_padding(size, window, stride):
 
 
 def draw_windows(ax, size, window, stride):
-    """Which pixels each output sees, along one side."""
+    """Draw the pixels that each output sees, along one side."""
     before, behind = same_padding(size, window, stride)
     padded = before + size + behind
     for i in range(padded):
@@ -247,12 +249,12 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Blue are pixels, grey the zeros, orange what each output sees. In the second, 8 pixels at stride
-# 2, one zero is needed, and it stands on the right.
+# Pixels are blue, zeros are grey, and the orange lines show what each output sees. In the second
+# drawing, 8 pixels at stride 2, one zero is needed, and it is on the right.
 #
-# **Broken on purpose:** in that case, put the odd zero on the left. That is what `padding=1` does
-# in PyTorch, and nobody notices: the shapes are the same, no error is raised. We halve a
-# photograph three times, both ways, with the same window.
+# **Broken on purpose:** put the odd zero on the left instead. `padding=1` in PyTorch does this,
+# and it is easy to miss: the shapes are the same, and no error is raised. We halve a photograph
+# three times in both ways, with the same window.
 
 # %%
 
@@ -277,15 +279,15 @@ print(f"mean difference {np.abs(keras - shifted).mean():.3f}; both are {keras.sh
 
 # %% [markdown]
 # At each halving the windows lie one pixel further to the left and further up; after three layers
-# that makes seven pixels of the photograph. A network trained with the one and run with the other
-# sees everything in the wrong place, and only its bad results tell. `minidl` follows Keras,
-# because the network of paper 2 that it rebuilds was written there.
+# that makes seven pixels of the photograph. If a network is trained with one convention and run
+# with the other, it sees everything in the wrong place, and only its bad results show it. `minidl`
+# follows Keras, because one of its networks for paper 2 was first written in Keras.
 #
 # ## 6. The gradients
 #
-# Walking back is simple with taps. For each tap: what reached $y$ through it were shifted pixels
-# times weights. So the pixels' gradient is $g$ times the weights, **put back to where the pixels
-# lay** (and added up, for nine windows saw each pixel); the weights' is the pixels times $g$.
+# Walking back is simple with taps. Each tap adds shifted pixels times weights to $y$. So the
+# gradient of the pixels is $g$ times the weights, **put back to where the pixels lay** and added
+# up, because nine windows saw each pixel. The gradient of the weights is the pixels times $g$.
 
 # %%
 
@@ -299,7 +301,7 @@ def convolution(x, w, b, *, stride=1):
     P, Q = -(-H // stride), -(-W // stride)
 
     def under(k, m):
-        """Where a tap falls as the window moves."""
+        """Return the slices of the pixels under a tap as the window moves."""
         return np.s_[:, k : k + stride * P : stride, m : m + stride * Q : stride]
 
     def grad_x(g):
@@ -320,8 +322,8 @@ def convolution(x, w, b, *, stride=1):
 
 
 # %% [markdown]
-# Never trust a gradient. Lesson 2's checker, of the library, on odd and even sizes, and against
-# the library's own op:
+# Never trust a gradient. We use the library's checker (lesson 2) on odd and even sizes, and
+# compare with the library's own op:
 
 # %%
 for size, stride in [((5, 6), 1), ((5, 7), 2), ((6, 4), 2), ((7, 8), 3)]:
@@ -336,8 +338,8 @@ for size, stride in [((5, 6), 1), ((5, 7), 2), ((6, 4), 2), ((7, 8), 3)]:
 # %% [markdown]
 # ## 7. Learning a window
 #
-# Lesson 1 found out what somebody had done to brightness and contrast. Now somebody has put a
-# photograph through an unknown window. We have before and after; what was the window?
+# Lesson 1 found an unknown change of brightness and contrast. Now somebody has put a photograph
+# through an unknown window. We have the photograph before and after. What was the window?
 
 # %%
 secret = np.float32([[0, -1, 0], [-1, 5, -1], [0, -1, 0]])[:, :, None, None]
@@ -370,16 +372,16 @@ show([before[0, :, :, 0], after[0, :, :, 0]], ["before", "after: sharpened"])
 # %% [markdown]
 # ## 8. The library's own
 #
-# What a kernel **means** stands in `minidl/kernels/reference.py`. You have just written it:
+# `minidl/kernels/reference.py` defines what each kernel **means**. You have just written this one:
 
 # %%
 print(inspect.getsource(kernels.reference.conv2d))
 
 # %% [markdown]
-# What **runs** on a processor is compiled by Numba. Its idea: the matrix of windows is never
-# written. Every row of it lies in the picture already, in `K` pieces of `L C` numbers; so the loop
+# The kernel that **runs** on a CPU is compiled by Numba. It never writes the matrix of windows.
+# Every row of that matrix lies in the picture already, in `K` pieces of `L C` numbers. So the loop
 # over products reads each piece where it is, and keeps a small tile of sums in the processor's
-# registers meanwhile.
+# registers.
 
 # %%
 from minidl.kernels.cpu.conv import direct_loops
@@ -404,8 +406,8 @@ plt.gca().invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# (A GFLOP/s is a thousand million multiplications or additions per second. How near that comes to
-# what a processor can do at all is a question for lesson 11.)
+# (A GFLOP/s is a thousand million multiplications or additions per second. Lesson 11 compares this
+# with the peak of the processor.)
 #
 # ## Exercises
 #
@@ -413,6 +415,6 @@ plt.show()
 #
 # 1. `same_padding`: how many zeros before and behind, for any size, window and stride.
 # 2. `im2col` with a stride.
-# 3. `conv2d`: the two put together, as one product of matrices.
+# 3. `conv2d`: both together, as one product of matrices.
 #
 # **Next**, in lesson 7: the way back, from small pictures to large ones.

@@ -4,7 +4,7 @@
 # A convolution with stride 2 halves a picture. A network that fills a hole must also go the other
 # way: from a few numbers back to many pixels. In this lesson you
 #
-# 1. double a picture by repeating its pixels, and find the gradient of that;
+# 1. double a picture by repeating its pixels, and derive the gradient;
 # 2. meet the *transposed convolution*, and the matrix that gives it its name;
 # 3. break it, and see the checkerboards that it draws;
 # 4. make "doubling, then a convolution" cost a quarter of its multiplications, exactly.
@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from skimage import data
 
-from minidl import Tensor, gradcheck, gradients, kernels, losses, nn, ops, optim
+from minidl import Tensor, gradcheck_cases, gradients, kernels, losses, nn, ops, optim
 from minidl.kernels.algorithms import winograd
 from minidl.tools import summary
 
@@ -37,7 +37,7 @@ def show(pictures, titles, size=2.6, **options):
 
 
 def seconds(function, repeats=5):
-    """The shortest of a few runs, after one that does not count."""
+    """Return the shortest time of a few runs, after a warm-up run."""
     function()
     times = []
     for _ in range(repeats):
@@ -50,9 +50,10 @@ def seconds(function, repeats=5):
 # %% [markdown]
 # ## 1. Repeat every pixel
 #
-# The simplest way to double a picture is to write each pixel four times. This is *nearest-neighbour
-# up-sampling*: $y_{ij} = x_{\lfloor i/2 \rfloor, \lfloor j/2 \rfloor}$. First with loops, as it
-# stands in the formula. Pictures are arrays `(N, H, W, C)`: number, rows, columns, channels.
+# The simplest way to double a picture is to write each pixel four times. This is
+# *nearest-neighbour up-sampling*: $y_{ij} = x_{\lfloor i/2 \rfloor, \lfloor j/2 \rfloor}$. The
+# loops below follow the formula. Pictures are arrays `(N, H, W, C)`: number, rows, columns,
+# channels.
 
 
 # %%
@@ -82,13 +83,13 @@ show([small, upsample(x)[0, :, :, 0], cat], ["small, 32 x 32", "doubled, 64 x 64
 # %% [markdown]
 # ### Its gradient
 #
-# Let $g = \partial L / \partial y$. The pixel $x_{ij}$ was written to four places, so it influences
-# the loss $L$ in four ways, and the chain rule adds them up:
+# Let $g = \partial L / \partial y$. The pixel $x_{ij}$ was written to four places, so it
+# influences the loss $L$ along four paths, and the chain rule adds them up:
 #
 # $$\frac{\partial L}{\partial x_{ij}} = g_{2i,2j} + g_{2i,2j+1} + g_{2i+1,2j} + g_{2i+1,2j+1}$$
 #
-# What was copied on the way there is summed on the way back. `reshape` puts the four next to each
-# other. A random $g$ and one difference quotient tell whether this is right (lesson 2).
+# The forward pass copies, so the backward pass sums. `reshape` puts the four next to each other. A
+# random $g$ and one difference quotient check the result (lesson 2).
 
 
 # %%
@@ -108,8 +109,9 @@ print(f"difference quotient {quotient:.8f}, our gradient {upsample_grad(g64)[0, 
 #
 # A doubled picture is made of blocks. A convolution after it can smooth them: the window below,
 # whose weights are $\frac14 (1, 2, 1)$ along rows and columns, mixes every pixel with its
-# neighbours. But why choose the weights? Nine numbers can be learned. We take patches of
-# photographs, halve them, double them, and ask for the window that comes closest to the original.
+# neighbours. But we need not choose the weights: nine numbers can be learned. We take patches of
+# photographs, halve them, double them, and train the window to come as close as possible to the
+# original.
 
 # %%
 smooth = np.outer([1, 2, 1], [1, 2, 1]).astype(np.float32)[:, :, None, None] / 16
@@ -119,7 +121,7 @@ photographs = [data.camera(), data.coffee().mean(axis=2), data.rocket().mean(axi
 
 
 def patches(count, side=32):
-    """Patches (count, side, side, 1) in [0, 1] from the photographs, half of them mirrored."""
+    """Return patches (count, side, side, 1) in [0, 1] of photographs, half of them mirrored."""
     out = np.empty((count, side, side, 1), np.float32)
     for n in range(count):
         photo = photographs[rng.integers(len(photographs))]
@@ -163,22 +165,22 @@ scores = [psnr(p, cat[2:-2, 2:-2]) for p in pictures]
 show(pictures, [f"{n}, {s:.2f} dB" for n, s in zip(names, scores, strict=True)])
 
 # %% [markdown]
-# The window never saw this cat. Look at its nine numbers: Adam has found, from photographs alone,
-# that a pixel is best guessed mostly from its own block and somewhat from the neighbours, much as
-# in the window 1 2 1 that people chose by hand. A real network has many channels and several layers
-# here, and learns its windows the same way.
+# The window never saw this cat. Look at its nine numbers. From photographs alone, training has
+# found that the best estimate of a pixel uses mostly its own block and a little of the neighbours,
+# much like the window 1 2 1 that people chose by hand. A real network has many channels and
+# several layers here, and learns its windows in the same way.
 #
 # ## 3. The transposed convolution
 #
-# There is a second way to make a picture larger, and its name needs a matrix. In one dimension,
+# There is a second way to make a picture larger. A matrix explains its name. In one dimension,
 # take a window $w = (w_0, w_1, w_2, w_3)$ that moves in steps of 2 over 8 numbers with one zero at
-# either end. Each output is a sum of inputs times weights, so the whole convolution is a matrix, $y
-# = C x$: here 4 rows, 8 columns. Row $i$ holds $w$, starting at column $2i - 1$.
+# either end. Each output is a sum of inputs times weights, so the whole convolution is a matrix,
+# $y = C x$: here 4 rows, 8 columns. Row $i$ holds $w$, starting at column $2i - 1$.
 
 
 # %%
 def matrix_of(w, size, stride, pad):
-    """C of the convolution y = C x of `size` numbers, by its definition."""
+    """Return the matrix C of the convolution y = C x of `size` numbers, by its definition."""
     outputs = (size + 2 * pad - len(w)) // stride + 1
     C = np.zeros((outputs, size))
     for i in range(outputs):
@@ -199,9 +201,9 @@ for axis, matrix, title in zip(axes, (C, C.T), ("C: from 8 to 4", "C': from 4 to
 plt.show()
 
 # %% [markdown]
-# The transposed matrix $C^\top$ goes from 4 numbers to 8. That is all: **a transposed convolution
-# is the map $x \mapsto C^\top x$**. It does not undo the convolution ($C^\top C$ is not the
-# identity). But you have met it already: it is how the gradient travels back,
+# The transposed matrix $C^\top$ goes from 4 numbers to 8. **A transposed convolution is the map $x
+# \mapsto C^\top x$.** It does not undo the convolution ($C^\top C$ is not the identity). But you
+# have met it already: the gradient goes back through it,
 #
 # $$y = C x \quad\Rightarrow\quad
 # \frac{\partial L}{\partial x} = C^\top \frac{\partial L}{\partial y}.$$
@@ -209,8 +211,9 @@ plt.show()
 # So no new kernel is needed: its forward pass is a convolution's backward pass, and its backward
 # pass is a convolution.
 #
-# Read column by column, $C^\top$ tells how to compute it: **every input stamps the whole window,
-# times itself, onto the output**, two places further each time. Where stamps overlap they add up.
+# The columns of $C^\top$ show how to compute it: **every input stamps the whole window, times
+# itself, onto the output**. Each stamp is two places further than the one before. Where stamps
+# overlap, they add up.
 
 
 # %%
@@ -227,7 +230,7 @@ print("matrix ", C.T @ four)
 print("stamps ", stamp(four, w, stride=2, pad=1))
 
 # %% [markdown]
-# The library has it for pictures. One pixel that is not zero shows the stamp itself:
+# The library has this op for pictures. A single pixel that is not zero shows the stamp itself:
 
 # %%
 dots = np.zeros((1, 6, 6, 1), np.float32)
@@ -239,8 +242,8 @@ show(
 )
 
 # %% [markdown]
-# A check that needs no difference quotient: if $B$ is the transpose of $A$, then $\langle A x, y
-# \rangle = \langle x, B y \rangle$ for **all** $x$ and $y$.
+# There is a check that needs no difference quotient: if $B$ is the transpose of $A$, then $\langle
+# A x, y \rangle = \langle x, B y \rangle$ for **all** $x$ and $y$.
 
 # %%
 a, b = rng.standard_normal((1, 12, 12, 3)), rng.standard_normal((1, 6, 6, 2))
@@ -253,8 +256,8 @@ print(f"<Ax, y> = {left:.12f}\n<x, By> = {right:.12f}")
 # ## 4. Broken on purpose: the checkerboard
 #
 # Take a window of 3 x 3 and stride 2. Stamps of 3 that move by 2 overlap in every second place
-# only. We send a picture through it in which all pixels are equal: nothing but grey. With random
-# weights, as at the start of a training, this comes out:
+# only. We send a picture through it in which all pixels are equal. This is the result for random
+# weights, as at the start of training:
 
 # %%
 flat = np.ones((1, 10, 10, 8), np.float32)
@@ -276,11 +279,11 @@ show(pictures, [f"{t}, {s}" for t, s in zip(titles, spread, strict=True)], vmax=
 # %% [markdown]
 # The first picture is a checkerboard: some pixels got one stamp, some two, some four, so they are
 # about one, two and four times as bright. The network can learn weights that balance this, but it
-# begins with the pattern, and traces of it often stay in what it draws. A 4 x 4 window is fairer:
-# every pixel gets four stamps, though not of the same weights. Doubling first, then convolving with
+# begins with the pattern, and traces of it often stay in its pictures. A 4 x 4 window is better:
+# every pixel gets four stamps, though with different weights. Doubling first, then convolving with
 # stride 1, treats all pixels alike. That is why many networks, and two of the three context
 # encoders in this library, double and convolve. The price is speed: the convolution works on four
-# times as many pixels. Let us get it back.
+# times as many pixels. The next two sections win this speed back.
 #
 # ## 5. The same numbers, multiplied again and again
 #
@@ -302,15 +305,15 @@ for axis, (i, j) in zip(axes, np.ndindex(2, 2), strict=True):
 plt.show()
 
 # %% [markdown]
-# Each window sees only **four different** pixels. Where it sees a pixel several times, we may add
-# the weights first. In one dimension, with a window $(w_0, w_1, w_2)$, an even output sees
-# $x_{i-1}, x_i, x_i$ and an odd one $x_i, x_i, x_{i+1}$:
+# Each window sees only **four different** pixels. If it sees a pixel several times, we can add the
+# weights first. In one dimension, with a window $(w_0, w_1, w_2)$, an even output sees $x_{i-1},
+# x_i, x_i$ and an odd one $x_i, x_i, x_{i+1}$:
 #
 # $$y_{2i} = w_0 x_{i-1} + (w_1 + w_2) x_i, \qquad y_{2i+1} = (w_0 + w_1) x_i + w_2 x_{i+1}.$$
 #
 # The sums of weights are computed once for a whole picture. So an output costs 2 products instead
-# of 3, and in two dimensions 4 instead of 9: four *phases*, each a convolution with a 2 x 2 window.
-# 16 products instead of 36.
+# of 3, and in two dimensions 4 instead of 9. There are four *phases*, each a convolution with a 2
+# x 2 window: 16 products instead of 36.
 
 
 # %%
@@ -333,7 +336,7 @@ def four_phases(x, w):
     N, H, W, _ = x.shape
     around = pad(x)
     y = np.zeros((N, 2 * H, 2 * W, w.shape[3]), x.dtype)
-    sums = [[[0], [1, 2]], [[0, 1], [2]]]  # which weights act on the first pixel seen, the second
+    sums = [[[0], [1, 2]], [[0, 1], [2]]]  # the weights on the first pixel seen, on the second
     for i, j in np.ndindex(2, 2):
         for a, b in np.ndindex(2, 2):
             weight = sum(w[k, l] for k in sums[i][a] for l in sums[j][b])
@@ -355,24 +358,25 @@ print("largest difference", np.abs(doubled_conv(x, w) - four_phases(x, w)).max()
 # $$y_{2i+1} = (S - w_2)\, x_i + w_2\, x_{i+1} = S x_i + w_2\, d_{i+1}.$$
 #
 # $S x_i$ appears in both. So three products, $S x_i$, $w_0 d_i$ and $w_2 d_{i+1}$, give two
-# outputs, where the definition needs six. The rest is additions, and those do not multiply channels
-# with channels: with $C$ channels in and $O$ out, a product costs $C \cdot O$ multiplications for a
-# pixel, a difference only $C$ subtractions.
+# outputs, where the definition needs six. The rest are additions, and these are cheap: with $C$
+# input and $O$ output channels, a product costs $C \cdot O$ multiplications for a pixel, a
+# difference only $C$ subtractions.
 #
 # In two dimensions the trick is used along the rows and along the columns: $3 \times 3 = 9$
-# products give four outputs, where the definition needs 36. **A quarter**, and exactly, not nearly.
+# products give four outputs, where the definition needs 36. That is **a quarter**, and the result
+# is exact but for rounding.
 
 
 # %%
 def three(x, axis):
-    """Along an axis: x_i, d_i = x_i - x_(i-1), d_(i+1); beyond the picture lie zeros."""
+    """Return x_i, d_i = x_i - x_(i-1) and d_(i+1) along an axis, with zeros outside."""
     d = np.diff(x, axis=axis, prepend=0, append=0)
     size = x.shape[axis]
     return x, d.take(range(size), axis), d.take(range(1, size + 1), axis)
 
 
 def factors(w):
-    """Along the first axis of a window: S, -w_0, w_2."""
+    """Return S, -w_0 and w_2 along the first axis of a window."""
     return w[0] + w[1] + w[2], -w[0], w[2]
 
 
@@ -381,11 +385,11 @@ def nine_products(x, w):
     V = [v for rows in three(x, 1) for v in three(rows, 2)]
     U = [u for rows in factors(w) for u in factors(rows)]
     flat = [np.ascontiguousarray(v).reshape(-1, v.shape[3]) for v in V]
-    P = [v @ u for v, u in zip(flat, U, strict=True)]  # all the multiplications there are
+    P = [v @ u for v, u in zip(flat, U, strict=True)]  # all multiplications
     P = [p.reshape(N, H, W, -1) for p in P]
     y = np.empty((N, 2 * H, 2 * W, w.shape[3]), x.dtype)
     for i, j in np.ndindex(2, 2):
-        a, b = 3 * (1 + i), 1 + j  # numbered 3 (which along the rows) + (which along the columns)
+        a, b = 3 * (1 + i), 1 + j  # product = 3 row + column
         y[:, i::2, j::2] = P[0] + P[a] + P[b] + P[a + b]
     return y
 
@@ -396,8 +400,8 @@ for function in (doubled_conv, four_phases, nine_products):
     print(f"{function.__name__:14} largest error of rounding {error:.1e}")
 
 # %% [markdown]
-# All three round at the seventh digit, as float32 must. A wrong sign would be seen at once. Try
-# one:
+# All three have rounding errors in the seventh digit, as expected of float32. A wrong sign is
+# visible at once:
 
 # %%
 right = factors
@@ -407,8 +411,8 @@ factors = right
 print(f"with a wrong sign: {np.abs(broken - exact).max() / np.abs(exact).max():.2f}")
 
 # %% [markdown]
-# Now the time. Beside our three functions stand the library's two kernels: its convolution of the
-# doubled picture, and `upsample_conv2d`, which does what `nine_products` does.
+# Now we measure the time of our three functions and of two kernels of the library: its convolution
+# of the doubled picture, and `upsample_conv2d`, which computes the same as `nine_products`.
 
 # %%
 b0 = np.zeros(64, np.float32)
@@ -438,26 +442,25 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Surprised? In NumPy the nine products need the fewest multiplications and are **not** the fastest:
-# on most machines they lose to the four phases, often to the definition too. Each difference,
-# product and sum is an array of its own that goes out to memory and comes back. Given one picture
-# at a time, "one by one", the same function does the same work on smaller arrays, which is a little
-# faster; they are 4.7 MB for each picture still, more than the cache of most cores. The kernel goes
-# on in this way, a few rows at a time, and there the saving becomes what the algebra promised.
-# **Fewer multiplications are worth something only if moving the numbers does not cost more.**
-# Lesson 11 is about that.
+# In NumPy the nine products need the fewest multiplications, but they are **not** the fastest. On
+# most machines they lose to the four phases, and often to the definition too. Each difference,
+# product and sum is an array of its own that is written to memory and read again. With one picture
+# at a time ("one by one") the same function works on smaller arrays, which is a little faster.
+# These arrays still take 4.7 MB for each picture, more than the cache of most cores. The kernel
+# works on a few rows at a time, and there the saving is as large as the algebra promises. **Fewer
+# multiplications help only if moving the numbers does not cost more.** Lesson 11 is about that.
 #
-# ## 7. How the library says it
+# ## 7. The library's own
 #
-# The algebra, as the library keeps it: the filter transform G, the input transform B and the output
-# transform A of Winograd's minimal filtering, each a small matrix.
+# In the library, the algebra is three small matrices: the filter transform G, the input transform
+# B and the output transform A of Winograd's minimal filtering.
 
 # %%
 print(inspect.getsource(winograd))
 
 # %% [markdown]
-# The three ops of this lesson. Note that `conv_transpose2d` calls the kernels of the convolution
-# with the roles exchanged, as the matrix told us.
+# These are the three ops of this lesson. Note that `conv_transpose2d` calls the kernels of the
+# convolution with their roles exchanged, as the matrix showed.
 
 # %%
 print(inspect.getsource(ops.upsample2d))
@@ -465,10 +468,10 @@ print(inspect.getsource(ops.conv_transpose2d))
 print(inspect.getsource(ops.upsample_conv2d))
 
 # %% [markdown]
-# And never trust a gradient:
+# Never trust a gradient:
 
 # %%
-for case in gradcheck.OP_CASES:
+for case in gradcheck_cases.OP_CASES:
     if case.name.startswith(("upsample", "conv_transpose")):
         print(f"{case.name:34} relative error {case.error():.1e}")
 
@@ -486,10 +489,10 @@ print(summary(layers, (8, 8, 16)))
 # ## What to keep
 #
 # * Doubling copies; its gradient sums what was copied.
-# * A transposed convolution is the backward pass of a convolution, used forwards: stamps that add
-#   up.
-# * Stamps that overlap unevenly draw checkerboards. Doubling, then convolving, does not.
-# * Copies in the input are factors in common. Nine products do what 36 did.
+# * A transposed convolution is the backward pass of a convolution, used as a forward pass: stamps
+#   that add up.
+# * Stamps that overlap unevenly draw checkerboards. Doubling and then convolving does not.
+# * Copies in the input give common factors. Nine products replace 36.
 #
 # ## Exercises
 #
@@ -501,4 +504,4 @@ print(summary(layers, (8, 8, 16)))
 #
 # One solution of each is in `tutorials/solutions/lesson07.py`.
 #
-# **Next**, in lesson 8: networks of a dozen layers, and what it takes for them to learn.
+# **Next**, in lesson 8: networks of a dozen layers, and the tools with which they learn.

@@ -1,16 +1,16 @@
 # %% [markdown]
 # # Lesson 8: deep networks that learn
 #
-# So far our networks had one to four layers. Those of the second paper have a dozen. In this lesson
-# you watch a deep network fail, see why, and collect the four tools that mend it:
+# So far our networks had one to four layers. The networks of the second paper have a dozen. In
+# this lesson you watch a deep network fail, see why, and learn four tools against it:
 #
 # 1. *LeakyReLU*, an activation that lets gradients through;
 # 2. *batch normalisation*, with its gradient derived, coded and checked;
 # 3. *Adam*, derived from what goes wrong in plain gradient descent;
-# 4. *L-BFGS*, the method of the first paper, and the noise that it cannot bear.
+# 4. *L-BFGS*, the method of the first paper, and why it fails under noise.
 #
-# All of it is watched on one task that can be seen: a network that **draws a photograph**. Its
-# input is a place in the picture, its output the brightness there.
+# All tools are tried on one task whose result you can see: a network that **draws a photograph**.
+# Its input is a position in the picture, its output the brightness there.
 
 # %%
 import inspect
@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from skimage import data
 
-from minidl import Tensor, gradcheck, gradients, losses, nn, ops, optim
+from minidl import Tensor, gradcheck_cases, gradients, losses, nn, ops, optim
 from minidl.kernels import reference
 from minidl.tensor import no_grad
 
@@ -29,9 +29,9 @@ plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.ri
 # %% [markdown]
 # ## 1. The task
 #
-# A place $(u, v)$ in $[-1, 1]^2$ is described by 20 waves, $\sin(2^a \pi u / 2)$, $\cos(2^a \pi u /
-# 2)$ and the same of $v$, for $a = 0 \ldots 4$: from slow to fast, so that the network can tell
-# neighbours apart. What it must learn is how to mix them.
+# A position $(u, v)$ in $[-1, 1]^2$ is described by 20 waves, $\sin(2^a \pi u / 2)$, $\cos(2^a \pi
+# u / 2)$ and the same of $v$, for $a = 0 \ldots 4$. The fast waves let the network distinguish
+# neighbours. It must learn to mix the waves.
 
 # %%
 cat = data.chelsea().mean(axis=2)[60:188:2, 90:218:2].astype(np.float32) / 255
@@ -56,8 +56,8 @@ print(f"always guessing the mean: loss {Y.var():.5f}")
 # A layer computes $h = W x$, and each number of $h$ is a sum of $n$ products. If the weights are
 # independent with standard deviation $\sigma$, and the inputs have mean square $q$, then a sum has
 # mean square $n \sigma^2 q$. Ten layers multiply the mean square by $(n \sigma^2)^{10}$. Unless $n
-# \sigma^2$ is close to 1, the signal **dies out or explodes**; and the gradient, which passes the
-# transposed matrices on its way back, does the same.
+# \sigma^2$ is close to 1, the signal **vanishes or explodes**. The gradient, which goes back
+# through the transposed matrices, does the same.
 
 
 # %%
@@ -70,7 +70,7 @@ def relu(x):
 
 
 def sizes(activation, scale, layers=10, width=64):
-    """The standard deviation of what comes out of each layer, before its activation."""
+    """Return the standard deviation of each layer's output, before its activation."""
     rng = np.random.default_rng(0)
     x, out = rng.standard_normal((500, width)), []
     for _ in range(layers):
@@ -89,16 +89,16 @@ plt.title("a signal on its way through ReLU layers")
 plt.show()
 
 # %% [markdown]
-# The ReLU, $\max(0, x)$, throws half of the signal away, hence the right value is $n \sigma^2 = 2$
-# (He et al. 2015). That is a narrow path, and it holds only before the first step of the training:
-# nobody keeps the weights there.
+# The ReLU, $\max(0, x)$, removes half of the signal, so the right value is $n \sigma^2 = 2$ (He et
+# al. 2015). A small deviation is enough to miss it, and it holds only before the first step of
+# training: afterwards the weights change.
 #
 # ## 3. Activations and their slopes
 #
 # The gradient is multiplied by the activation's slope in each layer. The sigmoid's slope, $s (1 -
 # s)$, is never above 1/4: ten layers divide the gradient by a million at least, unless the weights
 # make up for it. The ReLU's slope is 1 or 0. A unit that is 0 for *all* inputs gets no gradient at
-# all and never comes back: it is dead. The **LeakyReLU** leaves a way out:
+# all and never comes back: it is dead. The **LeakyReLU** avoids this:
 #
 # $$y = \begin{cases} x & x > 0 \\ \alpha x & x \le 0 \end{cases} \qquad
 # \frac{\partial L}{\partial x} = g \cdot
@@ -125,13 +125,13 @@ plt.show()
 
 
 # %% [markdown]
-# Does it matter? Eight layers of 48 units draw the cat, with weights that are too small at the
-# start (0.3 of the usual). 300 steps each, by Adam, which is explained below.
+# Does it matter? Eight layers of 48 units draw the cat. Their first weights are too small (0.3 of
+# the usual). Each network is trained for 300 steps by Adam, which is explained below.
 
 
 # %%
 def network(activation, *, norm=False, gain=1.0, depth=8, width=48, seed=0):
-    """20 -> width -> ... -> width -> 1; gain: the size of the first weights."""
+    """Return a network 20 -> width -> ... -> width -> 1; gain scales its first weights."""
     rng = np.random.default_rng(seed)
     layers, inputs = [], 20
     for _ in range(depth):
@@ -144,7 +144,7 @@ def network(activation, *, norm=False, gain=1.0, depth=8, width=48, seed=0):
 
 
 def train(net, steps=300, rate=0.003):
-    """The losses, step by step, on 256 places of the picture each."""
+    """Train, and return the loss of each step, on 256 positions of the picture."""
     rng = np.random.default_rng(1)
     adam = optim.Adam(net.parameters(), lr=rate)
     out = []
@@ -180,10 +180,11 @@ for activation in (nn.Sigmoid, nn.ReLU, nn.LeakyReLU):
 gallery(pictures, titles)
 
 # %% [markdown]
-# With the sigmoid and the ReLU the network has learned one grey: it does no better than the mean.
-# The LeakyReLU, with the same small weights, draws a cat.
+# With the sigmoid and the ReLU the network has learned one grey: it is no better than the mean.
+# With the LeakyReLU and the same small weights it draws a cat.
 #
-# Units also die *during* a training, if a step is too large. Here the rate is ten times as high:
+# Units also die *during* training, if a step is too large. Here the learning rate is ten times as
+# high:
 
 # %%
 for activation in (nn.ReLU, nn.LeakyReLU):
@@ -192,7 +193,7 @@ for activation in (nn.ReLU, nn.LeakyReLU):
     x, silent = Tensor(X), []
     for layer in net.layers:
         x = layer(x)
-        if isinstance(layer, activation):  # units that are positive nowhere in the picture
+        if isinstance(layer, activation):  # units that are never positive in the picture
             silent.append(f"{(x.data.max(axis=0) <= 0).mean():4.0%}")
     print(
         f"{activation.__name__:10} loss {np.mean(history[-30:]):.4f}, silent units by layer",
@@ -200,13 +201,13 @@ for activation in (nn.ReLU, nn.LeakyReLU):
     )
 
 # %% [markdown]
-# Silent units of a LeakyReLU still pass a fifth of the gradient on, and can come back. Those of a
-# ReLU are lost.
+# Silent units of a LeakyReLU still pass on a fifth of the gradient, and can recover. Silent units
+# of a ReLU cannot.
 #
 # ## 4. Batch normalisation
 #
-# Instead of hoping that a signal keeps its size, one can *set* it (Ioffe & Szegedy 2015). For each
-# unit, over the $m$ samples of a batch:
+# Instead of hoping that a signal keeps its size, we can *set* its size (Ioffe & Szegedy 2015). For
+# each unit, over the $m$ samples of a batch:
 #
 # $$\mu = \frac1m \sum_i x_i, \qquad v = \frac1m \sum_i (x_i - \mu)^2, \qquad
 # r = \frac{1}{\sqrt{v + \varepsilon}}, \qquad \hat x_i = (x_i - \mu)\, r, \qquad
@@ -216,7 +217,7 @@ for activation in (nn.ReLU, nn.LeakyReLU):
 # another mean and deviation. The small $\varepsilon$ prevents a division by zero. For pictures, the
 # samples are all pixels of all pictures, and a unit is a channel.
 #
-# **The slow version first:** written with ops, and the gradient comes by itself.
+# **The slow version first:** it is written with ops, so we need not derive its gradient.
 
 
 # %%
@@ -235,7 +236,7 @@ print("deviations before", x.std(axis=0).round(2), " after", y.std(axis=0).round
 # %% [markdown]
 # ### The gradient, derived
 #
-# $x_i$ reaches the loss on three ways: directly, through $\mu$, and through $v$. Let $g_i =
+# $x_i$ reaches the loss along three paths: directly, through $\mu$, and through $v$. Let $g_i =
 # \partial L / \partial y_i$, so that $\partial L/\partial \hat x_i = \gamma g_i$.
 #
 # *Through $v$.* Since $\hat x_i = (x_i - \mu) r$ and $\partial r/\partial v = -\frac12 r^3$,
@@ -244,8 +245,8 @@ print("deviations before", x.std(axis=0).round(2), " after", y.std(axis=0).round
 # = -\tfrac12 r^2 \gamma \sum_i g_i \hat x_i .$$
 #
 # *Through $\mu$.* $\partial \hat x_i / \partial \mu = -r$, so $\partial L / \partial \mu = -r
-# \gamma \sum_i g_i$. (By way of $v$ nothing comes: moving $\mu$ a little does not change $v$ to
-# first order, since $\sum_i (x_i - \mu) = 0$.)
+# \gamma \sum_i g_i$. ($\mu$ also appears in $v$, but this adds nothing: a small change of $\mu$
+# does not change $v$ to first order, since $\sum_i (x_i - \mu) = 0$.)
 #
 # *Together*, with $\partial \mu / \partial x_i = 1/m$ and $\partial v / \partial x_i = 2 (x_i -
 # \mu)/m$:
@@ -253,14 +254,14 @@ print("deviations before", x.std(axis=0).round(2), " after", y.std(axis=0).round
 # $$\boxed{\ \frac{\partial L}{\partial x_i} = \gamma r \left( g_i
 # - \frac1m \sum_k g_k - \hat x_i \, \frac1m \sum_k g_k \hat x_k \right)\ }$$
 #
-# It says: take away from $g$ its mean, and its part along $\hat x$. Adding a constant to all $x$,
-# or stretching them, does not change $y$; so the gradient must have nothing in these two
+# In words: subtract from $g$ its mean, and its component along $\hat x$. Adding a constant to all
+# $x$, or stretching them, does not change $y$, so the gradient must be zero in these two
 # directions.
 
 
 # %%
 def batch_norm(x, gamma, beta, eps=1e-5):
-    """The value, and the gradients with respect to x, gamma and beta as functions of g."""
+    """Return the value, and the gradients by x, gamma and beta as functions of g."""
     mean, r = x.mean(axis=0), 1 / np.sqrt(x.var(axis=0) + eps)
     normal = (x - mean) * r
 
@@ -272,7 +273,7 @@ def batch_norm(x, gamma, beta, eps=1e-5):
 
 
 def broken_norm(x, gamma, beta, eps=1e-5):
-    """The same, but mu and v are taken for constants: a mistake often made."""
+    """The same, but mu and v are treated as constants: a common mistake."""
     y, _, grad_gamma, grad_beta = batch_norm(x, gamma, beta, eps)
     return y, lambda g: g * gamma / np.sqrt(x.var(axis=0) + eps), grad_gamma, grad_beta
 
@@ -288,14 +289,14 @@ for name, f in (("right", batch_norm), ("broken", broken_norm)):
         print(f"{name:6} {what:15} difference quotient {numeric:9.6f}, gradient {ours:9.6f}")
 
 # %% [markdown]
-# The sum of normalised values does not depend on $x$ at all: its gradient is zero, whatever goes
-# in. So weighing by a plain sum is blind here: the right gradient would pass with any factor in
-# front, since 17 times zero is zero as well. That is why lesson 2 weighs the outputs by random
-# numbers.
+# The sum of normalised values does not depend on $x$: its gradient is zero for every input. So a
+# check by a plain sum is blind here. The right gradient would pass with any factor, since 17 times
+# zero is zero as well. That is why lesson 2 weights the outputs by random numbers.
 #
 # ### Watch it
 #
-# The eight layers again, LeakyReLU, with first weights that are too small, usual and too large:
+# Here are the eight layers again, with LeakyReLU, and with first weights that are too small, usual
+# and too large:
 
 # %%
 pictures, titles, curves = [], [], {}
@@ -319,18 +320,18 @@ plt.ylabel("loss, mean of 20 steps")
 plt.show()
 
 # %% [markdown]
-# Without the norm much depends on the first weights: those that are three times too large end far
-# above all others. With it the three are alike. **It is not free, and not always best**: on this
-# task the well-chosen weights without a norm win, because the statistics of 256 places change from
-# step to step, which is noise. Nobody knows good weights beforehand for a dozen layers and two
-# networks that fight, though (next lesson).
+# Without the norm much depends on the first weights: with weights three times too large the loss
+# ends far above all others. With the norm the three are alike. **It is not free, and not always
+# best**: on this task well-chosen weights without a norm win, because the statistics of 256
+# positions change from step to step, which is noise. But for a dozen layers, or for two networks
+# that compete (next lesson), good first weights are hard to find.
 #
-# ### Broken on purpose: forgetting to switch it
+# ### Broken on purpose: forgetting to switch to inference
 #
-# In use there is no batch: a picture must not depend on which others are repaired together with it.
-# So the layer keeps *running* means and variances while it trains, and uses these afterwards.
-# `net.train(False)` switches. If you forget it, and draw the picture row by row, every row is
-# normalised by itself:
+# In inference there is no batch: the result for a picture must not depend on the other pictures.
+# So the layer keeps *running* means and variances during training, and uses them afterwards.
+# `net.train(False)` switches to inference. If you forget it, and draw the picture row by row,
+# every row is normalised by itself:
 
 # %%
 net = network(nn.LeakyReLU, norm=True)
@@ -341,9 +342,10 @@ with no_grad():
 gallery([right, np.stack(rows)[:, :, 0]], ["in use", "forgotten: row by row"])
 
 # %% [markdown]
-# ### How the library says it
+# ### The library's own
 #
-# The layer, and the op with our formula. `once` shares the two sums between the three gradients.
+# Here are the layer, and the op with our formula. `once` computes the two sums once for all three
+# gradients.
 
 # %%
 print(inspect.getsource(nn.BatchNorm))
@@ -359,23 +361,22 @@ for name, f in (("with ops", batch_norm_slow), ("one op", ops.batch_norm)):
         gradients(ops.sum(f(a, gamma32, beta32) ** 2), [a])
         times.append(time.perf_counter() - began)
     print(f"{name:9} value and gradient {1e3 * min(times):6.2f} ms")
-for case in gradcheck.OP_CASES:
+for case in gradcheck_cases.OP_CASES:
     if "norm" in case.name or "relu" in case.name:
         print(f"{case.name:24} relative error of the gradient {case.error():.1e}")
 
 # %% [markdown]
 # ## 5. Going down a valley: gradient descent, momentum, Adam
 #
-# Take the simplest loss that is difficult: a long valley, $f(a, b) = \frac12 (a^2 + 50\, b^2)$.
-# Gradient descent with rate $\eta$ multiplies $a$ by $1 - \eta$ and $b$ by $1 - 50 \eta$ at each
-# step. For $b$ not to grow, $\eta < 2/50$; then $a$ shrinks by 4 % a step at most. The steepest
-# direction dictates the rate, and the flat one waits.
+# Take a simple but difficult loss, a long valley, $f(a, b) = \frac12 (a^2 + 50\, b^2)$. Gradient
+# descent with rate $\eta$ multiplies $a$ by $1 - \eta$ and $b$ by $1 - 50 \eta$ at each step. If
+# $b$ must not grow, $\eta < 2/50$; then $a$ shrinks by at most 4 % a step. The steepest direction
+# limits the rate, and the flat direction is slow.
 #
 # *Momentum* (Polyak 1964) keeps a velocity: $w \leftarrow \mu w - \eta g$, $p \leftarrow p + w$.
-# What points the same way adds up, what alternates cancels.
+# Gradients of the same sign add up, gradients of alternating sign cancel.
 #
-# *Adam* (Kingma & Ba 2015) measures for each parameter how large its gradients are, and divides by
-# it:
+# *Adam* (Kingma & Ba 2015) measures the size of each parameter's gradients, and divides by it:
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1) g, \qquad s \leftarrow \beta_2 s + (1 - \beta_2) g^2,
 # \qquad p \leftarrow p - \eta \, \frac{\hat m}{\sqrt{\hat s} + \varepsilon}$$
@@ -386,13 +387,13 @@ for case in gradcheck.OP_CASES:
 #
 # $$m_t = (1 - \beta_1) \sum_{k=0}^{t-1} \beta_1^k \, g = (1 - \beta_1^t)\, g,$$
 #
-# too small by $1 - \beta_1^t$; $s$ likewise by $1 - \beta_2^t$. So $\hat m = m / (1 - \beta_1^t)$
-# and $\hat s = s / (1 - \beta_2^t)$.
+# too small by the factor $1 - \beta_1^t$. In the same way $s$ is too small by $1 - \beta_2^t$. So
+# $\hat m = m / (1 - \beta_1^t)$ and $\hat s = s / (1 - \beta_2^t)$.
 
 
 # %%
 def descend(method, start, gradient, steps):
-    """The way of p: method(state, g, t) -> change of p."""
+    """Return the path of p; method(state, g, t) returns the change of p."""
     p, state, path = np.array(start), {}, [np.array(start)]
     for t in range(1, steps + 1):
         p = p + method(state, gradient(p), t)
@@ -454,7 +455,7 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Plain descent crawls along the bottom, or, with a rate 8 % larger, leaves the valley for good.
+# Plain descent is slow along the bottom. With a rate 8 % larger it diverges.
 #
 # **Broken on purpose:** Adam without the correction. $\beta_2$ is close to 1, so $s$ is far too
 # small for hundreds of steps, and the first steps are too long:
@@ -470,8 +471,9 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# The library's Adam folds both corrections into the rate. The step itself is a kernel, because it
-# is done for every weight at every step; here is what it means, and that ours gives the same:
+# The library's Adam includes both corrections in the learning rate. The step itself is a kernel,
+# because it runs for every weight at every step. The cell below prints its definition, and shows
+# that ours gives the same:
 
 # %%
 p = Tensor(np.array([-4.0, 0.8]))
@@ -486,27 +488,27 @@ print(inspect.getsource(reference.adam))
 # %% [markdown]
 # ## 6. L-BFGS: learn the shape of the valley
 #
-# Newton's method knows the shape: with the matrix $H$ of second derivatives, one step $p \leftarrow
-# p - H^{-1} g$ ends at the bottom of any quadratic valley. But a network with a million weights has
-# $10^{12}$ second derivatives.
+# Newton's method uses the shape: with the matrix $H$ of second derivatives, one step $p \leftarrow
+# p - H^{-1} g$ ends at the bottom of any quadratic valley. But a network with a million weights
+# has $10^{12}$ second derivatives.
 #
-# One can *watch* them instead. After a step $s = p_{new} - p_{old}$ the gradient has changed by $y
-# = g_{new} - g_{old}$, and in a quadratic valley $y = H s$: each step tells what $H$ does in one
-# direction. L-BFGS (Nocedal 1980) keeps the last few pairs $(s, y)$ and builds from them an
-# approximation $B \approx H^{-1}$ with $B y = s$ for the last pair. It never writes $B$ down. Each
-# pair changes it by
+# L-BFGS *estimates* them instead. After a step $s = p_{new} - p_{old}$ the gradient has changed by
+# $y = g_{new} - g_{old}$, and in a quadratic valley $y = H s$: each step shows the effect of $H$
+# in one direction. L-BFGS (Nocedal 1980) keeps the last few pairs $(s, y)$ and builds from them an
+# approximation $B \approx H^{-1}$ with $B y = s$ for the last pair. It never stores $B$. Each pair
+# changes it by
 #
 # $$B \leftarrow (I - \rho\, s y^\top)\, B\, (I - \rho\, y s^\top) + \rho\, s s^\top,
 # \qquad \rho = \frac{1}{y^\top s},$$
 #
-# and to multiply this with $g$, one goes through the pairs twice: backwards for the right brackets,
+# and to multiply $g$ by $B$, two loops go through the pairs: backwards for the right brackets,
 # forwards for the left ones. Before the first pair, $B$ is a multiple of the identity, $s^\top y /
-# y^\top y$, the inverse of the curvature that was seen last.
+# y^\top y$, the inverse of the last measured curvature.
 
 
 # %%
 def two_loops(g, pairs):
-    """B g, for pairs [(s, y), ...], oldest first."""
+    """Return B g, for pairs [(s, y), ...], oldest first."""
     q, alphas = g.copy(), []
     for s, y in reversed(pairs):
         alphas.append((s @ q) / (s @ y))
@@ -520,7 +522,7 @@ def two_loops(g, pairs):
 
 
 def lbfgs(f, gradient, start, steps, memory=10):
-    """The simplest form: halve the step until it goes down."""
+    """Minimise f in the simplest form: halve the step until f goes down."""
     p, pairs, path, evaluations = np.array(start), [], [np.array(start)], 0
     g = gradient(p)
     for _ in range(steps):
@@ -530,7 +532,7 @@ def lbfgs(f, gradient, start, steps, memory=10):
             t, evaluations = t / 2, evaluations + 1
         new = p + t * direction
         s, y = new - p, gradient(new) - g
-        if s @ y > 1e-12:  # a valley curves upwards; else the pair tells nothing
+        if s @ y > 1e-12:  # a valley curves upwards; skip any other pair
             pairs = [*pairs, (s, y)][-memory:]
         p, g, evaluations = new, g + y, evaluations + 1
         path.append(p)
@@ -564,10 +566,10 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# On a smooth function with few parameters nothing comes near it. And for a network? The first paper
-# uses L-BFGS, the second Adam. We draw the cat by a small network of tanh units, first with **all
-# 4,096 places** in each loss, then with 128 places drawn anew each time, and count evaluations of
-# the loss.
+# On this smooth function of two parameters L-BFGS is far ahead of the other two. Is it also good
+# for a network? The first paper uses L-BFGS, the second Adam. We draw the cat with a small network
+# of tanh units, first with **all 4,096 positions** in each loss, then with 128 new random
+# positions each time, and count evaluations of the loss.
 
 
 # %%
@@ -615,17 +617,17 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# With all places L-BFGS is close to the better of the two Adams, and nobody had to choose a rate.
-# With 128 places it fails: $y = g_{new} - g_{old}$ is now the difference of two *different* losses,
-# and the shape it learns is that of the noise; the line search compares numbers that cannot be
-# compared. (The smallest loss seen goes down all the same, because 128 places are at times easy
-# ones. Look at the error of the drawing in the legend.)
+# With all positions L-BFGS is close to the better of the two Adams, and needs no learning rate.
+# With 128 positions it fails. $y = g_{new} - g_{old}$ is now the difference of two *different*
+# losses, so L-BFGS learns the shape of the noise, and its line search compares losses that cannot
+# be compared. (The smallest loss still goes down, because some sets of 128 positions are easy.
+# Look at the error of the drawing in the legend.)
 #
-# This is why lesson 4 takes Adam for patches with fresh noise at every step, and why the paper's
-# L-BFGS needs a fixed set of patches, which can be learned by heart.
+# This is why lesson 4 uses Adam for patches with fresh noise at every step. The paper's L-BFGS
+# needs a fixed set of patches, which a network can memorise.
 #
-# The library's L-BFGS has a line search that also looks at the slope, so that $s^\top y > 0$
-# always; its direction is our two loops:
+# The library's L-BFGS has a line search that also uses the slope, so that always $s^\top y > 0$.
+# Its direction is computed by our two loops:
 
 # %%
 pairs = [(rng.standard_normal(5), rng.standard_normal(5)) for _ in range(3)]
@@ -644,11 +646,11 @@ print(inspect.getsource(optim.LBFGS.step))
 # %% [markdown]
 # ## What to keep
 #
-# * Depth multiplies: sizes of signals and of gradients. Watch them.
-# * LeakyReLU keeps every unit reachable.
-# * Batch norm sets the size, makes first weights matter little, and must be switched in use.
-# * Adam measures each parameter's gradients, L-BFGS the shape of the valley; the one bears noise,
-#   the other does not.
+# * Depth multiplies the sizes of signals and of gradients. Watch them.
+# * LeakyReLU gives every unit a gradient.
+# * Batch norm sets the size of signals. First weights then matter little. Switch it for inference.
+# * Adam measures each parameter's gradients, L-BFGS the shape of the valley. Adam works under
+#   noise, L-BFGS does not.
 #
 # ## Exercises
 #

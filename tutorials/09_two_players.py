@@ -1,15 +1,15 @@
 # %% [markdown]
 # # Lesson 9: two players
 #
-# All our networks so far were taught by a squared error. In this lesson a network is taught by
+# All our networks so far were trained by a squared error. In this lesson a network is trained by
 # **another network**, which learns at the same time. Together they are called a *generative
 # adversarial network*, GAN (Goodfellow et al. 2014). You
 #
-# 1. see why a squared error paints grey;
-# 2. train a judge alone, and compare it with the best judge that there can be;
-# 3. let two players play for points in the plane, and watch them;
+# 1. see why a squared error gives grey;
+# 2. train a judge alone, and compare it with the best possible judge;
+# 3. let two players compete over points in the plane, and watch them;
 # 4. break the balance, and see a *collapse*;
-# 5. have bricks drawn that no photograph contains.
+# 5. generate bricks that no photograph contains.
 
 # %%
 import inspect
@@ -24,12 +24,12 @@ from minidl.tensor import no_grad
 plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
 
 # %% [markdown]
-# ## 1. What a squared error paints
+# ## 1. A squared error gives the mean
 #
 # Here are pieces of a brick wall, 16 x 16 pixels each. Suppose that a network must draw such a
-# piece from nothing, or the missing half of one. There are many right answers, and it does not know
-# which one is asked for. If it is paid by the squared error, its best answer is the one number that
-# is closest to all of them, for each pixel:
+# piece from nothing, or the missing half of one. There are many right answers, and it cannot know
+# which one is meant. Under the squared error, its best answer for each pixel is the number that is
+# closest to all of them:
 #
 # $$\arg\min_y \; \mathbb{E}\,(y - x)^2 = \mathbb{E}\, x ,$$
 #
@@ -41,7 +41,7 @@ wall = np.clip(0.4 * (wall - wall.mean()) / wall.std(), -1, 1).astype(np.float32
 
 
 def pieces(count, rng):
-    """Pieces of the wall (count, 16, 16, 1) in [-1, 1], from anywhere, half of them mirrored."""
+    """Return random pieces of the wall (count, 16, 16, 1) in [-1, 1], half of them mirrored."""
     out = np.empty((count, 16, 16, 1), np.float32)
     for n in range(count):
         i, j = rng.integers(0, 128 - 15, 2)
@@ -51,7 +51,7 @@ def pieces(count, rng):
 
 
 def sheet(pictures, columns=8):
-    """Pictures (N, 16, 16, 1) as one, with a thin line between them."""
+    """Join pictures (N, 16, 16, 1) into one, with a thin line between them."""
     rows = len(pictures) // columns
     framed = np.pad(pictures[: rows * columns, :, :, 0], ((0, 0), (0, 1), (0, 1)))
     return framed.reshape(rows, columns, 17, 17).transpose(0, 2, 1, 3).reshape(rows * 17, -1)
@@ -75,28 +75,28 @@ show(
 )
 
 # %% [markdown]
-# Grey. It is the best answer by the measure, and nobody would take it for a brick. We need a
-# measure that says: *this does not look like one*. We cannot write it down. But we can train a
-# network to tell real pieces from others: a **discriminator** $D$. And we can train a second one,
-# the **generator** $G$, to be taken for real by it. $G$ gets random numbers $z$, so that it can
-# give another answer each time.
+# The answer is grey. It is the best answer under the squared error, but it does not look like a
+# brick. We need a loss that says: *this does not look like a brick*. We cannot write such a loss
+# as a formula. But we can train a network to distinguish real pieces from generated ones: a
+# **discriminator** $D$. And we can train a second network, the **generator** $G$, whose pieces $D$
+# takes for real. $G$ gets random numbers $z$, so that each answer is different.
 #
 # ## 2. The judge alone
 #
-# $D$ gives one number, a *logit* $d$, and $\sigma(d) = 1/(1 + e^{-d})$ is what it holds for the
-# probability that $x$ is real. Real $x$ come with the density $p(x)$, others with $q(x)$. Its loss
-# is the *binary cross-entropy*, the mean surprise at the truth:
+# $D$ returns one number, a *logit* $d$, and $\sigma(d) = 1/(1 + e^{-d})$ is its estimate of the
+# probability that $x$ is real. Real $x$ have the density $p(x)$, generated $x$ the density $q(x)$.
+# The loss of $D$ is the *binary cross-entropy*:
 #
 # $$L_D = -\tfrac12\, \mathbb{E}_{x \sim p} \log \sigma(d(x))
 #         -\tfrac12\, \mathbb{E}_{x \sim q} \log\,(1 - \sigma(d(x))).$$
 #
-# What is the best that $D$ can do? At one place $x$ it chooses $s = \sigma(d(x))$ to make $-p \log
-# s - q \log(1 - s)$ small. The derivative, $-p/s + q/(1 - s)$, is zero at
+# What is the best $D$? For each $x$ it chooses $s = \sigma(d(x))$ to minimise $-p \log s - q
+# \log(1 - s)$. The derivative, $-p/s + q/(1 - s)$, is zero at
 #
 # $$\boxed{\ s(x) = \frac{p(x)}{p(x) + q(x)}\ }$$
 #
-# **A trained judge tells the ratio of two densities**, without knowing either of them. Let us see.
-# In one dimension, with two hills for $p$ and one for $q$:
+# **A trained judge computes the ratio of two densities**, without knowing either of them. Let us
+# test this in one dimension, with two hills for $p$ and one for $q$:
 
 
 # %%
@@ -122,7 +122,7 @@ def perceptron(inputs, outputs, seed, width=64):
 
 
 def cross_entropy_slow(logits, target):
-    """As the formula says it: a sigmoid, then a logarithm."""
+    """Compute the formula as it is written: a sigmoid, then a logarithm."""
     p = ops.sigmoid(logits)
     return ops.mean(-(target * ops.log(p) + (1 - target) * ops.log(1 - p)))
 
@@ -145,8 +145,8 @@ plt.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# The judge has found the black line, best where there is much to see. (Far out there are no
-# samples, and it makes something up. Remember this.)
+# The judge has found the black line, best where there are many samples. (Far outside there are no
+# samples, and its answer means nothing. Remember this.)
 #
 # **Broken on purpose:** what if the judge is very sure? In float32, $\sigma(20)$ is exactly 1.
 
@@ -159,8 +159,8 @@ fast = losses.binary_cross_entropy(sure, 0.0)
 print("the library's loss:   ", fast.item(), " gradient", gradients(fast, [sure])[0])
 
 # %% [markdown]
-# The logarithm of zero. Written as $\log(1 + e^d) - t\,d$, which is the same for the target $t$,
-# and computed as $\max(d, 0) + \log(1 + e^{-|d|}) - t\,d$, nothing overflows:
+# This is the logarithm of zero. For the target $t$ the loss equals $\log(1 + e^d) - t\,d$. The
+# library computes it as $\max(d, 0) + \log(1 + e^{-|d|}) - t\,d$, so nothing overflows:
 
 # %%
 print(inspect.getsource(losses.binary_cross_entropy))
@@ -168,18 +168,19 @@ print(inspect.getsource(losses.binary_cross_entropy))
 # %% [markdown]
 # ## 3. Two players
 #
-# Now let $q$ be what $G$ draws. $D$ makes $L_D$ small; $G$ wants to be taken for real. If both play
-# perfectly, $q$ ends as $p$, and $D$ can only say $\frac12$ everywhere.
+# Now let $q$ be the density of what $G$ draws. $D$ minimises $L_D$; $G$ tries to make $D$ take its
+# drawings for real. If both play perfectly, $q$ becomes $p$, and $D$ can only answer $\frac12$
+# everywhere.
 #
-# What should $G$ make small? The formula of the game says $\log(1 - \sigma(d))$ of its own
-# pictures. The authors themselves advise $-\log \sigma(d)$. Both want $d$ to grow, but look at
-# their slopes:
+# What should $G$ minimise? The formula of the game says $\log(1 - \sigma(d))$ of its own pictures.
+# The authors themselves advise $-\log \sigma(d)$. Both losses make $d$ grow, but look at their
+# slopes:
 #
 # $$\frac{\partial}{\partial d} \log(1 - \sigma(d)) = -\sigma(d), \qquad
 #   \frac{\partial}{\partial d} \left( -\log \sigma(d) \right) = -(1 - \sigma(d)).$$
 #
 # In the beginning $G$ draws nonsense, $D$ knows it ($d \ll 0$), and $\sigma(d) \approx 0$: the
-# first has no slope just where $G$ needs it most.
+# first loss has no slope where $G$ needs it most.
 
 # %%
 d = np.linspace(-8, 8, 200)
@@ -196,14 +197,14 @@ axes[0].set_xlabel("d: fake for sure ... real for sure")
 plt.show()
 
 # %% [markdown]
-# A turn of the game is two steps. Note what is **not** needed: nothing is frozen or detached. $D$'s
-# loss takes the drawing as a plain array (`fake.data`), $G$'s loss goes through $D$, and each asks
-# for the gradients of its own parameters only.
+# A turn of the game is two steps. Note that **nothing is frozen or detached**. $D$'s loss takes
+# the drawing as a plain array (`fake.data`). $G$'s loss goes through $D$. Each asks only for the
+# gradients of its own parameters.
 
 
 # %%
 def turn(G, D, g_optimizer, d_optimizer, real, z):
-    """One turn: D learns, then G against the new D. Returns D's logits of both."""
+    """Play one turn: D learns, then G against the new D. Return D's logits of both."""
     fake = G(z)
     d_real, d_fake = D(real), D(fake.data)
     bce = losses.binary_cross_entropy
@@ -216,9 +217,9 @@ def turn(G, D, g_optimizer, d_optimizer, real, z):
 
 
 # %% [markdown]
-# The first game is in the plane, where one can see everything: the real points are eight small
-# heaps on a ring. $G$ gets eight random numbers for a point. The colour is $D$'s opinion: red for
-# real, blue for drawn.
+# The first game is in the plane, where everything can be drawn: the real points are eight small
+# clusters on a ring. $G$ gets eight random numbers for each point. The colour is $D$'s answer: red
+# for real, blue for drawn.
 
 # %%
 CENTRES = 2 * np.stack([f(2 * np.pi * np.arange(8) / 8) for f in (np.cos, np.sin)], axis=1)
@@ -244,7 +245,7 @@ def look(axis, G, D, title):
     distance = np.linalg.norm(drawn[:, None] - CENTRES, axis=2)
     near = distance.min(axis=1) < 0.3
     found = len(set(distance.argmin(axis=1)[near]))
-    return f"{near.mean():.0%} of the drawn points near a heap, {found} of 8 heaps found"
+    return f"{near.mean():.0%} of the drawn points near a cluster, {found} of 8 clusters found"
 
 
 def play(g_rate, d_rate, moments):
@@ -266,32 +267,32 @@ def play(g_rate, d_rate, moments):
 play(1e-3, 1e-3, [0, 100, 300, 700, 1199])
 
 # %% [markdown]
-# Black: real, yellow: drawn. The drawn points go where it is reddest, or least blue; that place
-# moves away from where they gather; they follow. In the end they stand on the heaps, and on the way
-# between them: a continuous $G$ cannot jump.
+# Real points are black, drawn points are yellow. The drawn points move to where the plane is
+# reddest, or least blue. $D$ then turns that region blue, and the points move on. In the end they
+# lie on the clusters, and on the paths between them: a continuous $G$ cannot jump.
 #
-# ## 4. Broken on purpose: one player runs away
+# ## 4. Broken on purpose: one player is too fast
 #
-# Everything rests on balance. Let $G$ learn five times as fast, and $D$ at the old rate:
+# Everything depends on balance. Let $G$ learn five times as fast, and $D$ at the old rate:
 
 # %%
 play(5e-3, 1e-3, [0, 100, 300, 700, 1199])
 
 # %% [markdown]
-# Look at turns 100 and 300. $G$ runs to where $D$ believes something real at the moment, **all of
-# it at once**; $D$ notices and turns red elsewhere; $G$ runs there. The heaps it does not sit on
-# are forgotten. This is called *mode collapse*. In a training with pictures it looks like the same
-# picture again and again. Here $G$ spreads again in the end, but fewer of its points are near a
-# heap than in the game above.
+# Look at turns 100 and 300. **All points** of $G$ move to the region that $D$ takes for real at
+# the moment. $D$ learns this and turns red elsewhere, and $G$ moves there. It misses the other
+# clusters. This is called *mode collapse*. With pictures, $G$ then draws the same picture again
+# and again. Here $G$ spreads again in the end, but fewer of its points are near a cluster than in
+# the game above.
 #
-# The opposite, a $D$ that always wins, is the case of lost slopes above. So watch how often $D$ is
+# The opposite, a $D$ that always wins, is the case without slopes above. So watch how often $D$ is
 # right: near 50 % it knows nothing, at 100 % it teaches nothing.
 #
 # ## 5. Bricks
 #
-# Now pictures. $G$ makes a small stack of maps from 32 random numbers and doubles it twice, with
-# `UpsampleConv2D` of lesson 7; $D$ halves twice with stride 2. Batch norm goes into $G$ only: in
-# $D$ it would let the judge see from the statistics of a batch that all of it is drawn.
+# Now we draw pictures. $G$ makes small feature maps from 32 random numbers and doubles them twice,
+# with `UpsampleConv2D` of lesson 7; $D$ halves twice with stride 2. Only $G$ has batch norm: in
+# $D$, the statistics of a batch would reveal that all its pictures are drawn.
 
 
 # %%
@@ -346,8 +347,8 @@ show(stages, titles)
 show([sheet(pieces(32, rng))], ["real"])
 
 # %% [markdown]
-# From stripes to joints to bricks. Compare with the grey of section 1: no pixel was ever compared
-# with a pixel.
+# First come stripes, then joints, then bricks. Compare with the grey of section 1: here the loss
+# never compares one pixel with another.
 #
 # How often was $D$ right?
 
@@ -363,8 +364,8 @@ plt.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# It is right in most cases and wrong in many: a fair game. Has $G$ just learned pieces of the wall
-# by heart? For some drawings, here is the piece of the wall that is nearest to each, of all places
+# $D$ is right in most cases and wrong in many: a fair game. Or has $G$ just memorised pieces of
+# the wall? Below are some drawings, each with the nearest piece of the wall, over all positions
 # and both orientations:
 
 # %%
@@ -387,8 +388,8 @@ print(f"distance to the nearest piece, root mean square: drawn {rms:.3f}, deviat
       f"{wall.std():.3f}")  # fmt: skip
 
 # %% [markdown]
-# Similar, as it should be, but not the same; and some drawings are no bricks at all. One can walk
-# from one $z$ to another; between two bricks there are bricks:
+# They are similar, as they should be, but not the same; and some drawings do not look like bricks.
+# We can also go from one $z$ to another in small steps; between two bricks there are bricks:
 
 # %%
 way = np.linspace(0, 1, 8, dtype=np.float32)[:, None]
@@ -396,10 +397,10 @@ walk = [(1 - way) * same_z[a] + way * same_z[b] for a, b in ((0, 1), (2, 3))]
 show([sheet(drawn(np.concatenate(walk)))], ["from left to right, two walks"])
 
 # %% [markdown]
-# ## 6. How the library says it
+# ## 6. The library's own
 #
-# The losses of paper 2, with its equation numbers. `discriminator` is our $L_D$, `adversarial` the
-# second loss for $G$.
+# These are the losses of paper 2, with its equation numbers. `discriminator` is our $L_D$,
+# `adversarial` the second loss for $G$.
 
 # %%
 from minidl.models.context_encoder import Trainer
@@ -409,7 +410,8 @@ print(inspect.getsource(paper_2.discriminator))
 print(inspect.getsource(paper_2.adversarial))
 
 # %% [markdown]
-# And their turns. In the next lesson you will know every line of it:
+# And these are the turns of its two players. After the next lesson you will know every line of
+# them:
 
 # %%
 print(inspect.getsource(Trainer.turns))
@@ -418,19 +420,19 @@ print(inspect.getsource(Trainer.discriminators_turn))
 # %% [markdown]
 # ## What to keep
 #
-# * A squared error paints the mean of all right answers.
-# * A judge learns $p/(p+q)$; its slope tells the generator which way is more real.
-# * Two losses, two optimisers, one turn; each asks for its own gradients.
-# * It works as long as nobody wins. Watch the balance.
+# * Under a squared error the best answer is the mean of all right answers.
+# * A judge learns $p/(p+q)$; its slope shows the generator the direction to more real pictures.
+# * A turn has two losses and two optimisers. Each asks for its own gradients.
+# * It works as long as no player wins. Watch the balance.
 #
 # ## Exercises
 #
 # Write your answers in `tutorials/exercises/lesson09.py`, and test them with `pytest -m lesson09`.
 #
-# 1. `best_loss`: how small $L_D$ can be, for two given distributions.
+# 1. `best_loss`: the smallest possible $L_D$, for two given distributions.
 # 2. `generator_slopes`: both slopes of section 3, for any logit, without overflow.
-# 3. `turn`: the turn, written without looking up.
+# 3. `turn`: the turn, written without looking at section 3.
 #
 # One solution of each is in `tutorials/solutions/lesson09.py`.
 #
-# **Next**, in lesson 10: both measures together fill holes in photographs. The second paper.
+# **Next**, in lesson 10: the second paper. Both losses together fill holes in photographs.

@@ -1,15 +1,15 @@
 # %% [markdown]
 # # Lesson 10: filling holes, the second paper
 #
-# A *context encoder* (Pathak et al. 2016) sees a picture with a hole and paints what was there. It
-# is made of what you have: an encoder of convolutions with stride 2 (lesson 6), a decoder that
-# doubles (lesson 7), batch norm (lesson 8), and a judge (lesson 9). New are
+# A *context encoder* (Pathak et al. 2016) sees a picture with a hole and predicts the missing
+# pixels. You know its parts: an encoder of convolutions with stride 2 (lesson 6), a decoder that
+# doubles (lesson 7), batch norm (lesson 8), and a judge (lesson 9). Three things are new:
 #
 # 1. the mask, and a loss that counts only in the hole;
 # 2. a layer through which every pixel of the hole can see the whole picture;
 # 3. two losses at once, one for *where things are* and one for *how things look*.
 #
-# First you train a small one, on a brick wall, in less than a minute. Then the weights that come
+# First you train a small one, on a brick wall, in less than a minute. Then the weights that ship
 # with the library fill holes in photographs.
 
 # %%
@@ -29,8 +29,8 @@ plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.ri
 # ## 1. A picture with a hole
 #
 # Let $x$ be a picture and $M$ a **mask** of the same size: 1 in the hole, 0 in the known *context*
-# around it. The network $F$ is given $(1 - M) \odot x$, the picture with its hole filled by a
-# constant; $\odot$ multiplies pixel by pixel. Nobody has to label anything: any photograph is an
+# around it. The input of the network $F$ is $(1 - M) \odot x$, the picture with its hole filled by
+# a constant; $\odot$ multiplies pixel by pixel. No labels are needed: every photograph is an
 # exercise and its own solution.
 #
 # Our photograph is the brick wall of lesson 9, in pieces of 32 x 32 pixels, and the hole is the
@@ -44,7 +44,7 @@ SIDE, HOLE = 32, (slice(None), slice(8, 24), slice(8, 24))
 
 
 def pieces(count, part, rng):
-    """Pieces (count, 32, 32, 1) of a part of the wall, half of them mirrored."""
+    """Return pieces (count, 32, 32, 1) of a part of the wall, half of them mirrored."""
     out = np.empty((count, SIDE, SIDE, 1), np.float32)
     for n in range(count):
         i, j = (rng.integers(0, size - SIDE + 1) for size in part.shape)
@@ -54,7 +54,7 @@ def pieces(count, part, rng):
 
 
 def context(x):
-    """(1 - M) . x: zero, the middle grey, in the hole."""
+    """Return (1 - M) . x, with zero, the middle grey, in the hole."""
     x = x.copy()
     x[HOLE] = 0
     return x
@@ -65,7 +65,7 @@ test = pieces(64, unseen, np.random.default_rng(9))
 
 
 def strip(pictures, count=9):
-    """Pictures (N, H, W, 1) side by side, a line between them."""
+    """Join pictures (N, H, W, 1) side by side, with a line between them."""
     return np.concatenate([np.pad(p[:, :, 0], 1) for p in pictures[:count]], axis=1)
 
 
@@ -83,7 +83,7 @@ show([strip(test), strip(context(test))], ["x, never trained on", "(1 - M) . x"]
 
 
 def psnr(prediction, target):
-    """Over the hole, in dB, for pixels in [-1, 1]: the mean over the pictures."""
+    """Return the mean PSNR of the pictures in dB over the hole, for pixels in [-1, 1]."""
     return (-10 * np.log10((((prediction - target) / 2) ** 2).mean(axis=(1, 2, 3)))).mean()
 
 
@@ -126,7 +126,7 @@ def generator(seed, channelwise=True):
 
 
 def seen(net, size, channels):
-    """|d (a pixel in the middle of what net gives) / d input|, summed over channels."""
+    """Return |d (middle pixel of the output) / d input|, summed over channels."""
     x = Tensor(
         np.random.default_rng(0).normal(0, 0.3, (1, size, size, channels)).astype(np.float32)
     )
@@ -154,10 +154,10 @@ nets = [seen(generator(0, channelwise), 32, 1) for channelwise in (False, True)]
 maps(nets, ["convolutions only", "with the layer of section 3"], slice(8, 24))
 
 # %% [markdown]
-# The white frame is the hole. On the left, the pixel in its middle sees nearly as much of the hole,
-# where there is nothing to see, as of the context, and of that only one corner. The same in a
-# network that people really use, for 256 pixels, from a course report that built the paper in
-# Keras; beside it this library's compact one, for 128.
+# The white frame is the hole. On the left, the pixel in its middle sees one corner of the context,
+# and nearly as much of the hole, which is empty. The next figure shows the same for two real
+# networks: one for 256 pixels, from a course report that built the paper in Keras, and this
+# library's compact network for 128 pixels.
 
 # %%
 from minidl.models import context_encoder
@@ -171,14 +171,14 @@ maps(pair, ["report (every second pixel)", "compact"], slice(32, 96))
 # %% [markdown]
 # ## 3. The channel-wise fully connected layer
 #
-# A fully connected layer between all numbers of the 4 x 4 x 64 bottleneck would mend it, and would
-# need $(64 \cdot 16)^2 \approx 1$ million weights. The paper's layer connects **within each map
-# only**: for map $c$, with its $n^2$ pixels as a vector,
+# A fully connected layer between all numbers of the 4 x 4 x 64 bottleneck would solve this, but it
+# would need $(64 \cdot 16)^2 \approx 1$ million weights. The paper's layer connects **within each
+# map only**: for map $c$, with its $n^2$ pixels as a vector,
 #
 # $$y_c = W_c^\top x_c + b_c, \qquad W_c \in \mathbb{R}^{n^2 \times n^2}.$$
 #
 # With $m$ maps of $n \times n$ these are $m n^4$ weights instead of $m^2 n^4$. Information spreads
-# over the whole map; a 1 x 1 convolution afterwards mixes the maps. Slowly first:
+# over the whole map; a 1 x 1 convolution afterwards mixes the maps. The slow version comes first:
 
 
 # %%
@@ -208,13 +208,14 @@ print(f"weights: {w.size:,} here, {(64 * 16) ** 2:,} if every number met every o
 #
 # $$L_{rec} = \left\| M \odot \big(x - F((1 - M) \odot x)\big) \right\|^2 \qquad (1)$$
 #
-# Our $F$ gives only the square of the hole, so $M$ is all ones there. We train with and without the
-# channel-wise layer, everything else the same, and test on the part of the wall that was not shown.
+# Our $F$ returns only the square of the hole, so $M$ is all ones there. We train with and without
+# the channel-wise layer, with everything else equal, and test on the part of the wall that was not
+# used for training.
 
 
 # %%
 def predict(net, x):
-    """What the network in use gives for the holes of x."""
+    """Return the network's predictions for the holes of x, in inference."""
     with no_grad():
         y = net.train(False)(context(x)).data
     net.train()
@@ -247,13 +248,13 @@ titles = [
 show(rows, ["x", *titles])
 
 # %% [markdown]
-# Both are blurred, after so few steps and for the reason of lesson 9: the mean of all fitting
-# bricks. But the second begins to carry joints on through the hole.
+# Both are blurred. They were trained for only a few steps, and as in lesson 9 the best answer is
+# the mean of all possible bricks. But the second begins to continue joints through the hole.
 #
-# ### Broken on purpose: the hole that was not hidden
+# ### Broken on purpose: a hole that is not hidden
 #
 # The easiest mistake in such a training is to forget $(1 - M)$ somewhere. The network then sees
-# what it is to guess:
+# the pixels that it should predict:
 
 # %%
 leaking = reconstruct(generator(0), 150, hide=lambda x: x)
@@ -266,8 +267,9 @@ print(
 show([strip(filled(leaking))], ["in use"])
 
 # %% [markdown]
-# While it still sees the hole it scores better than both honest networks, after fewer steps. In use
-# it is hardly better than the mean. A score that is too good is a bug until shown otherwise.
+# If it sees the pixels of the hole, it scores better than both honest networks, after fewer steps.
+# With an empty hole it is hardly better than the mean. A score that is too good is a bug until
+# proven otherwise.
 #
 # ## 5. The second loss: the judge
 #
@@ -275,11 +277,12 @@ show([strip(filled(leaking))], ["in use"])
 # + \log(1 - D(F((1 - M) \odot x))) \big] \qquad (2)$$
 # $$L = \lambda_{rec} L_{rec} + \lambda_{adv} L_{adv} \qquad (3)$$
 #
-# The judge sees the square alone, real or painted. $F$ gets no random numbers: the context is its
-# input. The paper has $\lambda_{rec} = 0.999$ and $\lambda_{adv} = 0.001$ and trains for days; we
-# have seconds, and let the judge weigh 0.02. As in the paper, $F$ learns ten times faster than $D$.
+# The judge sees the square alone, real or predicted. $F$ gets no random numbers: the context is
+# its input. The paper has $\lambda_{rec} = 0.999$ and $\lambda_{adv} = 0.001$ and trains for days.
+# We have seconds, and take $\lambda_{adv} = 0.02$. As in the paper, $F$ learns ten times faster
+# than $D$.
 #
-# The network of section 4 goes on from where it is, once with the first loss alone and once with
+# We continue the training of section 4's network, once with the first loss alone and once with
 # both.
 
 
@@ -329,7 +332,7 @@ show(
 
 
 def roughness(x):
-    """The mean difference of neighbours: how much there is to see."""
+    """Return the mean difference of neighbouring pixels, a measure of detail."""
     return np.abs(np.diff(x, axis=1)).mean() + np.abs(np.diff(x, axis=2)).mean()
 
 
@@ -341,14 +344,16 @@ print(f"at the end the judge was right about {right[-100:, 0].mean():.0%} of the
       f"{right[-100:, 1].mean():.0%} of the painted ones")  # fmt: skip
 
 # %% [markdown]
-# This is the paper's trade. The first loss alone scores well and paints haze. The judge makes
-# joints clear and bright, also where it guesses wrong, which costs PSNR. **A better picture and a
-# better number are not the same**; always show both.
+# This is the paper's trade-off. With the first loss alone the score is good and the picture is
+# hazy. With the judge, joints become clear and bright, even where the prediction is wrong, and
+# this lowers the PSNR. **A better picture and a better number are not the same**; always show
+# both.
 #
 # ## 6. Other holes
 #
-# The paper trains three kinds of holes, the report a fourth. For irregular ones the network gives a
-# whole picture, of which only the hole counts. Here are they, from the library:
+# The paper trains with three kinds of holes, the report with a fourth. For irregular holes the
+# network returns a whole picture, of which only the hole counts. Here are the four kinds, from the
+# library:
 
 # %%
 from minidl.models.context_encoder import masks
@@ -366,16 +371,17 @@ for axis, mask, kind in zip(axes, drawn, masks.KINDS, strict=True):
 plt.show()
 
 # %% [markdown]
-# ## 7. The real thing
+# ## 7. The library's network on photographs
 #
 # The library ships a context encoder for 128 x 128 pixels, trained for an afternoon on photographs
 # of buildings, streets, mountains and seas: first by the reconstruction loss alone, then, its
-# encoder frozen, against an adversary. Below both fill holes of 56 x 56 pixels in four photographs
-# that they have never seen, of things that they have mostly never seen. Beside them stands a
-# **membrane**: a skin stretched over the hole from its border, on which every pixel is the mean
-# of its four neighbours. It knows nothing of pictures, and is hard to beat in squared error: the
-# library's network, for as long as it saw one colour in the hole as the paper's does, was ahead of
-# it by two thirds of a decibel. Now it sees the membrane there, and learns only what to add to it.
+# encoder frozen, against an adversary. Below, both fill holes of 56 x 56 pixels in four
+# photographs that were not used for training, and that mostly show other things than the training
+# photographs. We compare them with a **membrane**: a skin stretched over the hole from its border,
+# on which every pixel is the mean of its four neighbours. The membrane knows nothing of pictures,
+# but is hard to beat in squared error. When the library's network saw one colour in the hole, as
+# the paper's does, it was ahead of the membrane by only two thirds of a decibel. Now it sees the
+# membrane in the hole, and learns the difference to the truth.
 
 # %%
 from minidl.models import zoo
@@ -388,7 +394,7 @@ mask[36:92, 36:92] = True
 
 
 def square(pixels, top, left, side):
-    """A square of a photograph as 128 x 128 pixels in [0, 1]; side is a multiple of 128."""
+    """Return a square of a photograph, 128 x 128 pixels in [0, 1]; side: a multiple of 128."""
     step = side // 128
     piece = pixels[top : top + side, left : left + side, :3] / 255
     return piece.reshape(128, step, 128, step, 3).mean(axis=(1, 3)).astype(np.float32)
@@ -423,24 +429,24 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Be fair in both directions. The context encoder carries edges and large shapes on, and the
-# adversary has it lay texture over them. But that texture is rough and often out of place, and the
-# table does not always take its side. Where a thing is needed that cannot be guessed from
-# around, nothing helps: it has never learned faces. Its network is small, and was trained on other
-# scenes; docs/paper2 shows how it fares on the kind of photographs it knows.
+# Look at the strengths and at the weaknesses. The context encoder continues edges and large
+# shapes, and with the adversary it adds texture to them. But this texture is rough and often
+# wrong, and it does not always improve the score. The network cannot draw an object that the
+# surroundings do not suggest: it has never learned faces. It is small, and was trained on other
+# scenes; docs/paper2 shows its scores on the kind of photographs it knows.
 #
-# ## 8. How the library says it
+# ## 8. The library's own
 #
-# The losses; note the rim: the network also predicts a few pixels of the known context, so that
-# fillings fit their surroundings. In the paper they weigh ten times what the hole's do; in the
-# compact network they weigh the same, which was no worse.
+# These are the losses. Note the rim: the network also predicts a few pixels of the known context,
+# so that fillings fit their surroundings. In the paper the pixels of the rim weigh ten times as
+# much as the hole's; in the compact network they weigh the same, which was no worse.
 
 # %%
 print(inspect.getsource(context_encoder.losses.reconstruction))
 print(inspect.getsource(context_encoder.losses.joint))
 
 # %% [markdown]
-# The network that filled the photographs, a shape beside each layer:
+# This network filled the photographs. Each layer has its shape beside it:
 
 # %%
 print(inspect.getsource(context_encoder.networks.CompactGenerator))
@@ -450,7 +456,8 @@ print(inspect.getsource(context_encoder.networks.CompactGenerator))
 #
 # * The picture is its own label; hide it well.
 # * Ask the gradient what a pixel sees. Convolutions alone do not see far enough.
-# * Squared error for the place, the judge for the look; numbers and pictures side by side.
+# * The squared error decides where things are, the judge how they look. Show numbers and pictures
+#   side by side.
 #
 # ## Exercises
 #
@@ -462,4 +469,4 @@ print(inspect.getsource(context_encoder.networks.CompactGenerator))
 #
 # One solution of each is in `tutorials/solutions/lesson10.py`.
 #
-# **Next**, in lesson 11: why the kernels are fast, and how to know how fast they could be.
+# **Next**, in lesson 11: why the kernels are fast, and how fast they could be.

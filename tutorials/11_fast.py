@@ -3,14 +3,14 @@
 #
 # The same formula can take a second or a thousandth of one. In this lesson you
 #
-# 1. make one kernel five times, each time faster, and find out what the processor waits for;
-# 2. measure what your machine can do at most: how fast it computes, how fast it fetches;
-# 3. draw the *roofline*, on which every kernel shows how much is left to gain;
-# 4. turn the loops of a matrix product around until it comes near the roof;
+# 1. write one kernel five times, each time faster, and find out what the processor waits for;
+# 2. measure the limits of your machine: how fast it computes, and how fast it reads memory;
+# 3. draw the *roofline*, which shows for every kernel how much is left to gain;
+# 4. reorder the loops of a matrix product until it comes near the roof;
 # 5. read the same kernels in CUDA, for a GPU.
 #
-# All times are measured while the notebook runs, on one thread. Yours will differ; the order will
-# hardly.
+# All times are measured while the notebook runs, on one thread. Yours will differ, but hardly
+# their order.
 
 # %%
 import inspect
@@ -34,9 +34,9 @@ rng = np.random.default_rng(0)
 
 
 def seconds(function, repeats=7, clock=time.thread_time):
-    """The shortest of some runs, after one that does not count: the first compiles.
+    """Return the shortest time of some runs, after a warm-up run that compiles.
 
-    thread_time counts only while this thread computes, whatever else the machine is doing.
+    thread_time counts only while this thread computes, whatever else the machine does.
     """
     function()
     times = []
@@ -62,8 +62,8 @@ def bars(times, unit, scale):
 # %% [markdown]
 # ## 1. One kernel, five times
 #
-# Adam's step is done for every weight at every step (lesson 8). It is a good patient: a handful of
-# operations, element by element. **The slow version first:** Python itself.
+# Adam's step runs for every weight at every step (lesson 8). It is a good example: a few
+# operations, element by element. **The slow version first:** plain Python.
 
 
 # %%
@@ -98,27 +98,28 @@ for name, t in times.items():
     print(f"{name:8} {1e9 * t:8.2f} nanoseconds a weight")
 
 # %% [markdown]
-# Python asks for every single operation what kind of number it is about. NumPy asks once for an
-# array. But look at what NumPy does: `g - m` is written to memory as an array, read again to be
-# multiplied, written, read to be added: a dozen passes over arrays of 4 MB.
+# Python checks the types of its numbers at every single operation. NumPy checks once for an array.
+# But NumPy moves much memory: `g - m` is written to memory as an array, read again to be
+# multiplied, written, read to be added. That makes a dozen passes over arrays of 4 MB.
 #
-# **Numba** compiles a loop to machine code. The same loop as above, one line added:
+# **Numba** compiles a loop to machine code. We take the loop above and add one line:
 
 # %%
 adam_numba = njit(adam_python)
 times["Numba, as it is"] = seconds(lambda: adam_numba(*a, *HYPER)) / SIZE
 
 # %% [markdown]
-# ### Broken on purpose, though nobody notices
+# ### Broken on purpose, without an error
 #
-# The result is right and the loop is compiled, so what is wrong? Two things, which no error tells:
+# The result is right and the loop is compiled, but two things are wrong, and no error reports
+# them:
 #
-# * Python's numbers arrive as float64, and `rate * m[i]` becomes float64 as well. A vector register
-#   holds half as many of these, and every number is converted twice.
-# * Python promises an exception for a division by zero. So the loop must look at every divisor, and
-#   a loop that may stop anywhere cannot be done 16 numbers at a time.
+# * Python's numbers arrive as float64, and `rate * m[i]` becomes float64 as well. A vector
+#   register holds half as many float64 numbers, and every number is converted twice.
+# * Python raises an exception for a division by zero. So the loop must check every divisor, and a
+#   loop that may stop anywhere cannot process 16 numbers at a time.
 #
-# Both can be mended:
+# Both can be fixed:
 
 # %%
 numbers = [np.float32(x) for x in HYPER]
@@ -141,9 +142,9 @@ times["minidl's kernel"] = seconds(lambda: kernels.adam(*lists, *HYPER)) / SIZE
 bars(times, "nanoseconds a weight", 1e9)
 
 # %% [markdown]
-# One look at the machine code tells what happened. Instructions that end in `ps` work on whole
-# vectors of float32 ("packed single"), those in `ss` or `sd` on one number. (Some of these remain,
-# for the last few numbers of an array.)
+# The machine code shows the difference. Instructions that end in `ps` work on whole vectors of
+# float32 ("packed single"), instructions that end in `ss` or `sd` on one number. (A few of the
+# latter remain, for the last numbers of an array.)
 
 # %%
 for name, f in (("as it is", adam_numba), ("float32, no checks", adam_vector)):
@@ -155,13 +156,13 @@ for name, f in (("as it is", adam_numba), ("float32, no checks", adam_vector)):
 # %% [markdown]
 # ## 2. What can the machine do?
 #
-# Could it be faster still? Count. For each weight, Adam reads 4 numbers and writes 3, which are 28
-# bytes, and does about 12 operations. Two limits hold whatever one programs:
+# Could it be faster still? Let us count. For each weight, Adam reads 4 numbers and writes 3, which
+# are 28 bytes, and does about 12 operations. Two limits hold for every program:
 #
 # $$\text{time} \ge \frac{\text{bytes}}{\text{bandwidth}}, \qquad
 #   \text{time} \ge \frac{\text{operations}}{\text{peak}}.$$
 #
-# Both machine numbers can be measured: the bandwidth by copying arrays, the peak by a product of
+# Bandwidth and peak can be measured: the bandwidth by copying arrays, the peak by a product of
 # large matrices. Arrays that fit into a *cache*, a small memory close to the processor, are copied
 # faster:
 
@@ -177,7 +178,7 @@ for size in sizes:
         for _ in range(loops):
             np.copyto(target, source)
 
-    rates.append(2 * size * loops / seconds(copies, 5) / 1e9)  # a number read, a number written
+    rates.append(2 * size * loops / seconds(copies, 5) / 1e9)  # one read, one write
 plt.figure(figsize=(6.5, 2.6))
 plt.semilogx(sizes / 1024, rates, "o-", base=2)
 plt.xlabel("KiB of an array")
@@ -187,43 +188,43 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# (The left end is low because calling `np.copyto` takes longer than so small a copy.) We take as
-# **bandwidth** what a copy of 16 MB reaches, as much as Adam's four arrays hold; and as **peak**
-# what a large product reaches, in operations a second, each multiplication and each addition
-# counted as one. A trap: for a number that is written, a processor fetches the line of memory that
-# it lies on before it changes it, and later sends it back. So a copy moves each number *three*
-# times, where Adam, which has just read what it writes, moves seven for its seven. A GPU writes
-# without looking.
+# (The left end is low because a call of `np.copyto` takes longer than such a small copy.) Our
+# **bandwidth** is that of a copy of 16 MB, the size of Adam's four arrays. Our **peak** is that of
+# a large product, in operations a second; each multiplication and each addition counts as one.
+# There is a trap: before a processor writes a number, it first reads the line of memory around it,
+# and later writes the line back. So a copy moves each number *three* times. Adam has already read
+# the numbers that it writes, so it moves seven numbers for its seven. A GPU writes without reading
+# first.
 #
-# The next function works on any device, so that you get a second picture if you have a GPU:
-# `synchronize` waits until the device has done what it was asked for. On a CPU there is nothing to
-# wait for.
+# The next function works on any device, so that you get a second picture if you have a GPU.
+# `synchronize` waits until the device has finished its work. On a CPU there is nothing to wait
+# for.
 
 
 # %%
 CLOCKS = {"cpu": time.thread_time, "gpu": time.perf_counter}  # a GPU computes while we wait
-STORED = {"cpu": 8, "gpu": 4}  # bytes that come and go for a float32 that is only written
+STORED = {"cpu": 8, "gpu": 4}  # bytes moved for a float32 that is only written
 
 
-def limits(place, side=1024, numbers=1 << 21):
-    """(peak in GFLOP/s, bandwidth in GB/s) of a device."""
-    a = place.put(rng.standard_normal((side, side), dtype=np.float32))
-    x = place.put(np.ones(numbers, np.float32))
+def limits(device, side=1024, numbers=1 << 21):
+    """Return (peak in GFLOP/s, bandwidth in GB/s) of a device."""
+    a = device.put(rng.standard_normal((side, side), dtype=np.float32))
+    x = device.put(np.ones(numbers, np.float32))
 
     def product():
         kernels.matmul(a, a)
-        place.synchronize()
+        device.synchronize()
 
     y = x.copy()
 
     def copy():
         y[...] = x
-        place.synchronize()
+        device.synchronize()
 
-    clock = CLOCKS[place.name]
+    clock = CLOCKS[device.name]
     return (
         2 * side**3 / seconds(product, clock=clock) / 1e9,
-        (4 + STORED[place.name]) * numbers / seconds(copy, clock=clock) / 1e9,
+        (4 + STORED[device.name]) * numbers / seconds(copy, clock=clock) / 1e9,
     )
 
 
@@ -234,34 +235,34 @@ print(f"Adam, nanoseconds a weight: at least {by_bytes:.2f} by its bytes,", end=
 print(f"{by_operations:.2f} by its operations; measured {measured:.2f}")
 
 # %% [markdown]
-# So Adam waits for memory, not for arithmetic. No cleverness in the formula will help; touching
-# less memory would.
+# So Adam waits for memory, not for arithmetic. A formula with fewer operations would not help;
+# moving less memory would.
 #
 # ## 3. The roofline
 #
-# The number that decides is the **arithmetic intensity** $I$ of a kernel, operations for each byte
-# that must come and go. From the two limits, the rate it can reach is at most
+# The decisive number is the **arithmetic intensity** $I$ of a kernel: its operations for each byte
+# that it must move. From the two limits, its rate is at most
 #
 # $$\min(\text{peak}, \; I \cdot \text{bandwidth}).$$
 #
-# Drawn over $I$ with logarithmic axes this looks like a roof (Williams, Waterman & Patterson 2009).
-# Left of the edge a kernel is bound by memory, right of it by arithmetic.
+# Drawn over $I$ with logarithmic axes, this limit looks like a roof (Williams, Waterman &
+# Patterson 2009). Left of the edge a kernel is limited by memory, right of it by arithmetic.
 
 
 # %%
-def cases(place):
-    """name -> (what to time, operations, bytes), with the arrays on a device."""
+def cases(device):
+    """Return {name: (function to time, operations, bytes)}, with the arrays on a device."""
 
     def put(*shape):
-        return place.put(rng.standard_normal(shape, dtype=np.float32))
+        return device.put(rng.standard_normal(shape, dtype=np.float32))
 
     x, g, w, b = put(8, 32, 32, 64), put(8, 32, 32, 128), put(3, 3, 64, 128), put(128)
-    big, y = put(512, 2048), place.put(rng.random((512, 2048), dtype=np.float32))
+    big, y = put(512, 2048), device.put(rng.random((512, 2048), dtype=np.float32))
     m, n = put(512, 768), put(768, 768)
-    adam = [[put(SIZE)] for _ in range(3)] + [[place.put(rng.random(SIZE, dtype=np.float32))]]
+    adam = [[put(SIZE)] for _ in range(3)] + [[device.put(rng.random(SIZE, dtype=np.float32))]]
     pad, pixels = (1, 1, 1, 1), 8 * 32 * 32
     conv = 2 * pixels * 9 * 64 * 128
-    half, new = put(8, 16, 16, 64), STORED[place.name]
+    half, new = put(8, 16, 16, 64), STORED[device.name]
     return {
         "leaky_relu": (lambda: kernels.leaky_relu(big, 0.2), 2 * big.size, (4 + new) * big.size),
         "sigmoid": (lambda: kernels.sigmoid(big), 15 * big.size, (4 + new) * big.size),
@@ -288,27 +289,27 @@ def cases(place):
     }  # fmt: skip
 
 
-def roofline(place, peak, bandwidth):
+def roofline(device, peak, bandwidth):
     plt.figure(figsize=(8.5, 4.6))
     intensity = np.geomspace(0.05, 1000, 100)
     plt.loglog(intensity, np.minimum(peak, intensity * bandwidth), "k", linewidth=1)
     print(f"{'kernel':16} {'intensity':>9} {'GFLOP/s':>9} {'of the roof':>12}")
-    for name, (function, operations, moved) in cases(place).items():
+    for name, (function, operations, moved) in cases(device).items():
 
         def timed(function=function):
             function()
-            place.synchronize()
+            device.synchronize()
 
-        rate, at = operations / seconds(timed, clock=CLOCKS[place.name]) / 1e9, operations / moved
+        rate, at = operations / seconds(timed, clock=CLOCKS[device.name]) / 1e9, operations / moved
         roof = min(peak, at * bandwidth)
         print(f"{name:16} {at:9.2f} {rate:9.1f} {rate / roof:12.0%}")
         plt.plot(at, rate, "o")
-        above = name in ("leaky_relu", "conv2d", "adam")  # no two names on one place
+        above = name in ("leaky_relu", "conv2d", "adam")  # no two labels on top of each other
         to = (-45, 7) if above else (6, -9)
         plt.annotate(name, (at, rate), xytext=to, textcoords="offset points", fontsize=8)
     plt.xlabel("operations for each byte")
     plt.ylabel("GFLOP/s")
-    plt.title(f"{place.name}: roof at {peak:.0f} GFLOP/s and {bandwidth:.0f} GB/s", fontsize=10)
+    plt.title(f"{device.name}: roof at {peak:.0f} GFLOP/s and {bandwidth:.0f} GB/s", fontsize=10)
     plt.tight_layout()
     plt.show()
 
@@ -316,19 +317,20 @@ def roofline(place, peak, bandwidth):
 roofline(device.CPU, peak, bandwidth)
 
 # %% [markdown]
-# How to read it. What lies on the slope is as fast as memory allows. (A little above the roof is
-# possible: arrays of a few MB partly stay in a cache.) What lies below has room, or operations that
-# are counted too cheaply: a sigmoid's exponential is a dozen. `upsample_conv2d` may stand above the
-# peak, because it is counted by the multiplications of its *definition*, and does a quarter of them
-# (lesson 7). So may `matmul`, where the library multiplies large matrices by quarters, with seven
-# products instead of eight. That is the only way through a roof: another algorithm.
+# A kernel on the slope is as fast as memory allows. (It may lie a little above the roof, because
+# arrays of a few MB partly stay in a cache.) A kernel below the roof can become faster, or its
+# operations are not counted well: the exponential of a sigmoid alone is a dozen operations.
+# `upsample_conv2d` can lie above the peak, because we count the multiplications of its
+# *definition*, and it does a quarter of them (lesson 7). `matmul` can lie above the peak, too,
+# where the library uses Strassen's algorithm, seven products of quarters instead of eight. Only
+# another algorithm gets through a roof.
 #
-# ## 4. A product of matrices, turned around until it is fast
+# ## 4. A product of matrices, reordered until it is fast
 #
-# For $n \times n$ matrices a product does $2 n^3$ operations on $3 n^2$ numbers: an intensity of $n
-# / 6$, far right of the edge. But only if each number is fetched from memory **once**. Three loops
-# in the order of the formula $c_{ij} = \sum_k a_{ik} b_{kj}$ fetch $b$ along its columns, far apart
-# in memory, again for every $i$:
+# For $n \times n$ matrices a product does $2 n^3$ operations on $3 n^2$ numbers: an intensity of
+# $n / 6$, far right of the edge. But this holds only if each number is read from memory **once**.
+# Three loops in the order of the formula $c_{ij} = \sum_k a_{ik} b_{kj}$ read $b$ along its
+# columns, whose numbers are far apart in memory, again for every $i$:
 
 
 # %%
@@ -345,7 +347,7 @@ def product_ikj(a, b, c):
     c[:] = 0
     for i in range(a.shape[0]):
         for k in range(a.shape[1]):
-            for j in range(b.shape[1]):  # neighbours in memory, and no sum to wait for
+            for j in range(b.shape[1]):  # neighbours in memory, independent sums
                 c[i, j] += a[i, k] * b[k, j]
 
 
@@ -379,10 +381,11 @@ rates["minidl"] = 2 * n**3 / seconds(lambda: kernels.matmul(a, b)) / 1e9
 bars(rates, "GFLOP/s", 1)
 
 # %% [markdown]
-# The same $n^3$ multiplications every time. The last step, from tiles in the cache to tiles **in
-# registers**, cannot be said in Numba's loops: a processor multiplies and adds two vectors of 16
-# numbers in each cycle, but only what is in registers already. The library's convolution writes
-# this innermost loop in the compiler's own language (LLVM). Its picture:
+# All do the same $n^3$ multiplications. The last step, from tiles in the cache to tiles **in
+# registers**, cannot be written as a Numba loop. A processor multiplies and adds two vectors of 16
+# numbers in each cycle, but only if they are in registers already. The library writes the
+# innermost loop of its convolution in the compiler's own language (LLVM). Its docstring has a
+# drawing:
 
 # %%
 print(microkernel.__doc__[: microkernel.__doc__.index("A processor multiplies")])
@@ -393,11 +396,10 @@ print(inspect.getsource(register_tile.RegisterTile))
 # %% [markdown]
 # ## 5. CUDA: thousands of threads
 #
-# A GPU has the same two limits, both far higher, and reaches them another way: by **very many
-# threads**, of which most wait for memory at any time while others compute. A CUDA kernel is a
-# function for *one* thread. A *launch* starts a *grid* of *blocks* of threads, and each thread
-# finds out from its place which numbers are its own. We play that through in Python, thread by
-# thread:
+# A GPU has the same two limits, both far higher. It reaches them by **very many threads**: at any
+# time most of them wait for memory while others compute. A CUDA kernel is a function for *one*
+# thread. A *launch* starts a *grid* of *blocks* of threads, and each thread computes from its
+# index which numbers are its own. We imitate this in Python, thread by thread:
 
 
 # %%
@@ -409,7 +411,7 @@ def launch_in_python(kernel, grid, block, *arguments):
 
 def leaky_relu_kernel(block_index, thread_index, grid, block, x, y, n, slope):
     i = block_index * block + thread_index
-    if i < n:  # the last block has threads too many
+    if i < n:  # the last block has more threads than numbers
         y[i] = x[i] if x[i] > 0 else slope * x[i]
 
 
@@ -420,7 +422,7 @@ print(y.round(2))
 
 # %% [markdown]
 # **Broken on purpose:** 12 threads for 10 numbers. Without the `if`, two of them write behind the
-# array. Python says so. A GPU does not: it writes, into whatever lies there.
+# array. Python raises an error. A GPU may not: it overwrites whatever lies there.
 
 
 # %%
@@ -435,15 +437,15 @@ except IndexError as error:
     print("IndexError:", error)
 
 # %% [markdown]
-# Now the real ones, side by side: what it means, in NumPy; the loop for Numba; and the CUDA C++.
-# The library's loop over `start()` and `stride()` lets a fixed number of threads walk through an
-# array of any length, neighbours beside neighbours, so that 32 threads fetch one run of memory
-# together. `map` is that loop, four numbers at a time.
+# Now the library's versions of this kernel: first the CUDA C++, then the definition in NumPy and
+# the loop for Numba. The CUDA loop over `start()` and `stride()` lets a fixed number of threads
+# walk through an array of any length. Neighbouring threads take neighbouring numbers, so that 32
+# threads read one run of memory together. `map` is that loop, four numbers at a time.
 
 
 # %%
 def cuda(name):
-    """A kernel's text in the library's CUDA source."""
+    """Return a kernel's text from the library's CUDA source."""
     text = launch.source()
     start = text.rindex("template", 0, re.search(rf"\b{name}\(", text).start())
     return text[start : text.index("\n}", start) + 3]
@@ -458,10 +460,10 @@ print(inspect.getsource(elementwise.sloped))
 print(inspect.getsource(elementwise._leaky_relu))
 
 # %% [markdown]
-# And the product of matrices. A thread that computes one number of $c$ alone reads two numbers for
+# Now the product of matrices. A thread that computes one number of $c$ alone reads two numbers for
 # each multiplication: an intensity of $2 / 8$. So the threads of a block **share**: they copy a
-# strip of $a$ and one of $b$ into the block's `__shared__` memory, and each multiplies from there.
-# For a tile of $R \times S$ outputs, a step of the sum fetches $R + S$ numbers for $2 R S$
+# strip of $a$ and a strip of $b$ into the block's `__shared__` memory, and all read from there.
+# For a tile of $R \times S$ outputs, a step of the sum reads $R + S$ numbers for $2 R S$
 # operations:
 
 # %%
@@ -469,9 +471,9 @@ for R, S in ((1, 1), (16, 16), (64, 64), (128, 64)):
     print(f"tile {R:3} x {S:2}: {2 * R * S / (4 * (R + S)):6.2f} operations for each byte")
 
 # %% [markdown]
-# This is the inside of the library's product and of its convolution, which differ only in where
+# This is the inner loop of the library's product and of its convolution. They differ only in where
 # `left` and `right` are read. `__syncthreads` makes the threads of a block wait for each other:
-# without it some would multiply numbers that others have not fetched yet.
+# without it some would multiply numbers that others have not copied yet.
 
 # %%
 text = launch.source()
@@ -479,7 +481,7 @@ start = text.index("    T sums[HEIGHT][WIDTH]")
 print(text[start : text.index("now = 1 - now;", start) + 21])
 
 # %% [markdown]
-# Have you a GPU? Then the same roofline is drawn for it; if not, this cell says why. (The library's
+# If you have a GPU, this cell draws its roofline; if not, it prints the reason. (The library's
 # tests still run every CUDA kernel: compiled for the CPU, thread by thread, as we did above.)
 
 # %%
@@ -494,18 +496,18 @@ else:
 # ## What to keep
 #
 # * Measure the machine first; then you know when to stop.
-# * Left of the roof's edge: touch memory less often. Right of it: keep the arithmetic fed.
-# * Compiled is not vectorised. Look.
-# * Tiles everywhere: registers, caches, shared memory. Fetch once, use often.
+# * Left of the roof's edge, move less memory. Right of it, keep the arithmetic units busy.
+# * Compiled code is not always vectorised. Look at the machine code.
+# * Use tiles everywhere: in registers, caches and shared memory. Read once, use often.
 #
 # ## Exercises
 #
 # Write your answers in `tutorials/exercises/lesson11.py`, and test them with `pytest -m lesson11`.
 #
-# 1. `attainable`: the roof, and which side a kernel is on.
+# 1. `attainable`: the roof, and the side of its edge on which a kernel lies.
 # 2. `blocked_matmul`: a product tile by tile, for any sizes.
-# 3. `share`: which numbers a thread of a grid works on.
+# 3. `share`: the numbers that one thread of a grid works on.
 #
 # One solution of each is in `tutorials/solutions/lesson11.py`.
 #
-# **Next**, in lesson 12: a training on a GPU, what changes, and what does not.
+# **Next**, in lesson 12: training on a GPU: what changes, and what does not.

@@ -1,12 +1,13 @@
 # %% [markdown]
 # # Lesson 12: on a GPU, and where next
 #
-# The last lesson takes a training to a GPU. It runs on a machine without one too, and says so. You
+# In the last lesson a network is trained on a GPU. The lesson also runs without a GPU, and says
+# so. You
 #
-# 1. see which lines of a training know of a device: three;
-# 2. mix two devices, and read the answer;
-# 3. learn why a GPU is fast only if it is asked in the right way, and what a *graph* is;
-# 4. look at the whole library from above, and at what lies beyond it.
+# 1. see that only three lines of a training know of a device;
+# 2. mix two devices, and read the error;
+# 3. learn why launching kernels takes time, and how a *graph* saves this time;
+# 4. look at a map of the whole library, and at what came after the two papers.
 
 # %%
 import ast
@@ -24,6 +25,7 @@ from minidl import (
     device,
     gpu_support,
     gradcheck,
+    gradcheck_cases,
     gradients,
     losses,
     nn,
@@ -33,18 +35,18 @@ from minidl import (
 
 plt.rcParams.update({"figure.dpi": 80, "axes.spines.top": False, "axes.spines.right": False})
 
-place = device.choose("auto")  # the GPU where there is one
-print("this notebook runs on the", place.name)
-if place.name == "cpu":
+chosen = device.choose("auto")  # the GPU where there is one
+print("this notebook runs on the", chosen.name)
+if chosen.name == "cpu":
     print("because:", gpu_support.why_no_gpu())
 
 # %% [markdown]
 # ## 1. Arrays decide
 #
-# A *device* is a place for arrays: the memory of the computer, or that of the GPU. NumPy's arrays
-# live in the one, CuPy's in the other, and CuPy answers the same expressions: `x @ w`, `x.sum()`,
-# `np.tanh(x)`. So an op need not know where it is. What NumPy cannot say well is a *kernel*, and
-# the array chooses between its two versions:
+# A *device* holds arrays: the CPU in the memory of the computer, the GPU in its own. NumPy's
+# arrays live on the CPU, CuPy's on the GPU, and CuPy understands the same expressions: `x @ w`,
+# `x.sum()`, `np.tanh(x)`. So an op need not know its device. Where NumPy is slow there is a
+# *kernel*, and the array chooses between its versions:
 
 # %%
 print(inspect.getsource(device.of))
@@ -52,11 +54,12 @@ print(inspect.getsource(device._of_kind))
 print(inspect.getsource(minidl.kernels._dispatch))
 
 # %% [markdown]
-# There is no global setting. `Device.put` brings an array to a device, `device.to_cpu` brings it
-# back, `Module.to` moves a network, and an optimiser makes its own arrays beside the parameters.
+# There is no global setting. `Device.put` copies an array to a device, `device.to_cpu` copies it
+# back, `Module.to` moves a network, and an optimiser makes its arrays on the device of the
+# parameters.
 #
-# Here is a whole training: a small network learns to take noise off a photograph. **Count the lines
-# that know of the device.**
+# Here is a whole training: a small network learns to remove noise from a photograph. **Count the
+# lines that use the device.**
 
 # %%
 photo = (data.camera() / 255).astype(np.float32)
@@ -78,24 +81,24 @@ def denoiser(rng):
     )  # fmt: skip
 
 
-def train(place, steps):
+def train(device, steps):
     rng = np.random.default_rng(0)
-    net = denoiser(rng).to(place)  # 1
+    net = denoiser(rng).to(device)  # 1
     adam, history = optim.Adam(net.parameters(), lr=0.003), []
     for _ in range(steps):
         clean = patches(16, rng)
         noise = rng.normal(0, SIGMA, clean.shape).astype(np.float32)
-        x, target = place.put(clean + noise), place.put(noise)  # 2: the net predicts the noise
+        x, target = device.put(clean + noise), device.put(noise)  # 2: the net predicts the noise
         loss = losses.mean_squared_error(net(x), target)
         adam.step(gradients(loss, net.parameters()))
-        history.append(loss.data)  # a number on the device: nobody waits for it here
+        history.append(loss.data)  # a number on the device; Python does not wait for it
     return net, [float(loss) for loss in history]  # 3: float brings it back
 
 
-net, history = train(place, 300)
+net, history = train(chosen, 300)
 noisy = photo[256:448, 200:392] + np.random.default_rng(1).normal(0, SIGMA, (192, 192))
 x = noisy.astype(np.float32)[None, :, :, None]
-clean = noisy - device.to_cpu(net(place.put(x)).data)[0, :, :, 0]
+clean = noisy - device.to_cpu(net(chosen.put(x)).data)[0, :, :, 0]
 
 
 def psnr(a):
@@ -104,7 +107,7 @@ def psnr(a):
 
 _, axes = plt.subplots(1, 3, figsize=(9.5, 2.7), width_ratios=[1.6, 1, 1])
 axes[0].semilogy(history)
-axes[0].set(title=f"loss, on the {place.name}", xlabel="step")
+axes[0].set(title=f"loss, on the {chosen.name}", xlabel="step")
 for axis, picture, name in zip(axes[1:], (noisy, clean), ("noisy", "network"), strict=True):
     axis.imshow(picture, cmap="gray", vmin=0, vmax=1)
     axis.set_title(f"{name}, {psnr(picture):.2f} dB", fontsize=10)
@@ -113,10 +116,10 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Where there is a GPU, the same training on the CPU gives the same losses, but not bit for bit:
+# Trained on the CPU instead of a GPU, the network has the same losses, but not bit for bit:
 
 # %%
-if place.name == "gpu":
+if chosen.name == "gpu":
     _, on_cpu = train(device.CPU, 20)
     print("largest difference of 20 losses:", np.abs(np.array(on_cpu) - history[:20]).max())
 else:
@@ -127,15 +130,15 @@ print(f"one sum, in two orders: {sums[0]:.3f} and {sums[1]:.3f};", end=" ")
 print(f"in double precision {x.sum(dtype=float):.3f}")
 
 # %% [markdown]
-# The reason is in the last line: rounding depends on the order of additions, and each device adds
-# in its own. On the *same* device the library keeps one order, so that equal seeds give equal
-# results bit for bit.
+# The last line shows the reason: rounding depends on the order of additions, and each device has
+# an order of its own. On the *same* device the library always uses the same order, so that equal
+# seeds give equal results, bit for bit.
 #
-# ## 2. Broken on purpose: two places
+# ## 2. Broken on purpose: two devices
 #
-# Forget line 2, and the network lies on one device and the batch on the other. Copying silently
-# would be a kindness that makes a training ten times slower without a word. So it is an error. We
-# can show it without a GPU, with an array that only *claims* to be CuPy's:
+# Without line 2, the network is on one device and the batch on the other. If the library copied
+# the batch silently, training could be ten times slower, and you would not see why. So it is an
+# error. We can show it without a GPU, with an array that only *claims* to be CuPy's:
 
 
 # %%
@@ -150,28 +153,28 @@ except device.DeviceError as error:
     print("DeviceError:", error)
 
 # %% [markdown]
-# ## 3. Asking and doing
+# ## 3. Launching and computing
 #
-# A GPU works beside the processor. To *launch* a kernel means to put a request into a queue; Python
-# goes on at once. This has three consequences.
+# A GPU works in parallel to the CPU. To *launch* a kernel means to put a request into a queue;
+# Python continues at once. This has three consequences.
 #
-# **Timing needs `synchronize`.** Without it, you measure how long it takes to ask. **`item()`
-# waits** for everything before it: a loss printed at every step empties the queue each time. And
-# **asking takes time**: about ten microseconds from Python, while the kernel of a small layer may
-# need three.
+# **Timing needs `synchronize`.** Without it, you measure only the time of the launch. **`item()`
+# waits** for everything before it: if you print the loss at every step, the queue becomes empty
+# each time. And **a launch takes time**: about ten microseconds from Python, while the kernel of a
+# small layer may need three.
 #
-# The following timelines are drawn, not measured: 12 launches, each asked for by the processor
-# (blue) and then done by the GPU (orange), in order.
+# The following timelines are drawn, not measured. They show 12 launches: the CPU asks for each
+# (blue), and the GPU then does them in order (orange).
 
 
 # %%
 def timeline(asks, works):
-    """When each launch is asked for and done: [(start, length)], [(start, length)]."""
+    """Return [(start, length)] of the requests and [(start, length)] of the work."""
     asked, done, clock, free = [], [], 0.0, 0.0
     for ask, work in zip(asks, works, strict=True):
         asked.append((clock, ask))
         clock += ask
-        start = max(clock, free)  # not before it is asked for, nor before the one before is done
+        start = max(clock, free)  # after its request, and after the previous work
         done.append((start, work))
         free = start + work
     return asked, done
@@ -193,14 +196,15 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# The third line is the mend: record the launches of a whole training step once, as a **graph**, and
-# then ask for all of them together. What is recorded are launches: kernels, *addresses* of arrays,
-# and the numbers that Python handed over. A toy in Python shows what follows from that.
+# The third line is the solution: record the launches of a whole training step once, as a
+# **graph**, and then launch all of them together. The recording holds launches: kernels,
+# *addresses* of arrays, and the numbers that Python passed. A small model in Python shows the
+# consequences.
 
 
 # %%
 class Recorder:
-    """Launches are done, and while `recording` also written down."""
+    """Run launches, and store them while `recording`."""
 
     def __init__(self):
         self.recording, self.launches = False, []
@@ -233,28 +237,28 @@ gpu.launch(subtract, p, step)
 gpu.recording = False
 print("after the recording        p =", p)
 
-g[...] = 2.0  # the array is the same, its content is new: the graph reads it
+g[...] = 2.0  # same array, new content: the graph reads it
 gpu.replay()
 print("g is 2 now: 7 - 1 x 2      p =", p)
 
-rate = 0.1  # Python's name means another number now; the recording holds the old one
+rate = 0.1  # a new number in Python; the recording holds the old one
 gpu.replay()
 print("rate is 0.1: 5 - 0.1 x 2 ? p =", p, "  broken")
 
-g = np.array([100.0])  # a new array elsewhere; the recording holds the old address
+g = np.array([100.0])  # a new array; the recording holds the old address
 gpu.replay()
 print("g is a new array           p =", p, "  broken")
 
 # %% [markdown]
-# So the rules: write new batches *into* the arrays that were recorded, and keep what changes in
-# Python, such as a rate that decays, outside. The library's `captured` does the first by itself: it
-# copies the arguments of a call to where those of the recording are. It takes the gradients into a
-# graph and leaves the optimiser's step outside. On a CPU there are no launches, and it gives back
-# the function itself:
+# So there are two rules: write new batches *into* the recorded arrays, and keep numbers that
+# change in Python, such as a learning rate that decays, outside the graph. The library's
+# `captured` follows the first rule by itself: it copies the arguments of a call into the arrays of
+# the recording. Below, the gradients are in the graph, and the optimiser's step is outside. On a
+# CPU there are no launches, and `captured` returns the function itself:
 
 # %%
 rng = np.random.default_rng(0)
-net = denoiser(rng).to(place)
+net = denoiser(rng).to(chosen)
 
 
 def compute(x, target):
@@ -262,21 +266,21 @@ def compute(x, target):
     return [loss.data, *gradients(loss, net.parameters())]
 
 
-step = cuda_graph.captured(compute, place)
+step = cuda_graph.captured(compute, chosen)
 print("captured is compute itself:", step is compute)
 adam = optim.Adam(net.parameters(), lr=0.003)
 for _ in range(50):
     clean = patches(16, rng)
     noise = rng.normal(0, SIGMA, clean.shape).astype(np.float32)
-    loss, *found = step(place.put(clean + noise), place.put(noise))
+    loss, *found = step(chosen.put(clean + noise), chosen.put(noise))
     adam.step(found)
 print(f"loss after 50 steps {float(loss):.5f}\n")
 print(inspect.getsource(cuda_graph.captured_turns))
 print(inspect.getsource(cuda_graph._Recording))
 
 # %% [markdown]
-# What that is worth: on an NVIDIA H200, a step of both players of paper 2's compact pair, with 16
-# pictures, took 33 milliseconds when Python asked for every launch, and 4.9 as graphs.
+# On an NVIDIA H200, a step of both players of paper 2's compact pair, with 16 pictures, took 33
+# milliseconds when Python launched every kernel, and 4.9 milliseconds as graphs.
 #
 # ## 4. What changes on a GPU, and what does not
 #
@@ -287,28 +291,28 @@ print(inspect.getsource(cuda_graph._Recording))
 # | kernels | Numba, LLVM | CUDA C++ |
 # | products | BLAS, or our micro-kernel | cuBLAS, or own kernels where a graph is recorded |
 # | random numbers in training | NumPy's generator | a counter-based one, `philox.cu`, or NumPy's |
-# | when a line returns | when it is done | when it is asked for |
-# | same seed, same run | bit for bit | bit for bit, but not those of the CPU |
-# | what to batch | little helps | as much as fits: many threads want work |
+# | a line returns | when the work is done | when the work is in the queue |
+# | same seed, same run | bit for bit | bit for bit, but different from the CPU |
+# | size of a batch | matters little | as large as fits: many threads need work |
 #
-# The gradients are checked on every device by the same function. A few of the rows, here and now:
+# The same function checks gradients on every device. Here are a few rows of the table:
 
 # %%
-for case in gradcheck.CASES[::9]:
-    print(f"{case.name:28} {case.error(device=place):.1e}   on the {place.name}")
+for case in gradcheck_cases.CASES[::9]:
+    print(f"{case.name:28} {case.error(device=chosen):.1e}   on the {chosen.name}")
 
 # %% [markdown]
-# ## 5. The library from above
+# ## 5. A map of the library
 #
-# You have met every part of it. The map is drawn from the source files: a box for each part with
-# its lines of code, and an arrow for each import. All arrows point downwards.
+# You have used nearly every part of it. The map is drawn from the source files: a box for each
+# part with its lines of code, and an arrow for each import. All arrows point downwards.
 
 # %%
 ROOT = Path(minidl.__file__).parent
 PLACES = {  # part: (column, floor)
-    "device": (1.5, 0), "kernels": (2.5, 1), "tensor": (0.5, 1), "ops": (1.5, 2),
-    "nn": (0, 3), "losses": (1, 3), "optim": (2, 3), "checkpoint": (3, 3),
-    "graph": (3.6, 1), "gradcheck": (1, 4), "draw": (2, 4),
+    "device": (1.5, 0), "kernels": (2.5, 1), "tensor": (0.5, 2), "ops": (1.5, 3),
+    "nn": (0, 4), "losses": (1, 4), "optim": (2, 4), "checkpoint": (3, 4),
+    "cuda_graph": (3.6, 1), "gradcheck": (1, 5), "tools": (2, 5),
 }  # fmt: skip
 
 
@@ -344,7 +348,7 @@ for part, (column, floor) in PLACES.items():
             "", PLACES[other], (column, floor), zorder=1,
             arrowprops={"arrowstyle": "->", "color": "tab:blue", "alpha": 0.5, "shrinkB": 18},
         )  # fmt: skip
-axis.set(xlim=(-0.6, 4.2), ylim=(-0.6, 4.5))
+axis.set(xlim=(-0.6, 4.2), ylim=(-0.6, 5.5))
 axis.set_title(f"minidl: {total} lines of Python, besides CUDA", fontsize=10)
 axis.axis("off")
 plt.show()
@@ -357,7 +361,7 @@ plt.show()
 # | 6, 7 | `ops/convolution`, `kernels` |
 # | 8 | `ops/normalisation`, `optim` |
 # | 9, 10 | `models/context_encoder`: paper 2 |
-# | 11, 12 | `kernels/cpu`, `kernels/gpu`, `graph`, `device` |
+# | 11, 12 | `kernels/cpu`, `kernels/gpu`, `cuda_graph`, `device` |
 #
 # ## 6. Where next
 #
@@ -368,7 +372,7 @@ plt.show()
 # %%
 @minidl.op
 def softsign(x):
-    """x / (1 + |x|)."""
+    """Return x / (1 + |x|)."""
     below = 1 + np.abs(x)
     return x / below, lambda g: g / (below * below)
 
@@ -379,29 +383,31 @@ print(
 )
 
 # %% [markdown]
-# **Train for longer.** `minidl train ssda` and `minidl train context-encoder` do what you did by
-# hand, with checkpoints, curves and sample pictures; give them a folder of your photographs.
+# **Train for longer.** `minidl train ssda` and `minidl train context-encoder` train the networks
+# of both papers, with checkpoints, curves and sample pictures. Give them a folder of your
+# photographs.
 #
-# **Read on.** What came after the two papers:
+# **Read on.** These papers came after the two:
 #
-# * Ronneberger, Fischer & Brox 2015: *U-Net*. The decoder also gets the encoder's maps of its size,
-#   and need not remember details. You have all its ops (`concatenate`).
-# * Zhang et al. 2017: *DnCNN*. Many convolutions with batch norm that predict the noise, as in
-#   section 1.
+# * Ronneberger, Fischer & Brox 2015: *U-Net*. The decoder also gets the encoder's maps of the same
+#   size, so the bottleneck need not carry details. The library has all its ops (`concatenate`).
+# * Zhang et al. 2017: *DnCNN*. Many convolutions with batch norm predict the noise, as in section
+#   1.
 # * Iizuka, Simo-Serra & Ishikawa 2017: two judges, one for the hole and one for the whole picture.
-# * Yang et al. 2017, Yu et al. 2018: texture for the hole is taken from similar places around it.
-# * Ho, Jain & Abbeel 2020: *diffusion*. A denoiser like that of lesson 3, for all levels of noise;
-#   used step by step, it draws pictures from nothing, without a second player.
+# * Yang et al. 2017, Yu et al. 2018: texture for the hole is copied from similar patches around
+#   it.
+# * Ho, Jain & Abbeel 2020: *diffusion*. A denoiser like that of lesson 3 is trained for all levels
+#   of noise. Used step by step, it draws pictures from noise alone, without a second player.
 #
 # ## Exercises
 #
 # Write your answers in `tutorials/exercises/lesson12.py`, and test them with `pytest -m lesson12`.
 #
 # 1. `swish`: an op of your own, $x \, \sigma(x)$, with its gradient.
-# 2. `move`: bring a batch to a device, however deep its arrays lie in lists and dictionaries.
-# 3. `finished`: when a queue of launches is done, and when a graph of them is.
+# 2. `move`: copy a batch to a device, with all arrays in nested lists and dictionaries.
+# 3. `finished`: the time at which a queue of launches is done, and the time for a graph of them.
 #
 # One solution of each is in `tutorials/solutions/lesson12.py`.
 #
-# You began with an array that remembers. There is nothing in this library now that you have not
-# built yourself.
+# You began with an array that remembers. You have now built the main parts of this library
+# yourself.

@@ -1,12 +1,12 @@
-"""Makes the notebooks: every lesson's source is converted, run from top to bottom, and written.
+"""Make the notebooks: convert every lesson's source, run it from top to bottom, and write it.
 
     python -m tutorials.build             all lessons
-    python -m tutorials.build 04 06       some
+    python -m tutorials.build 04 06       two lessons
     python -m tutorials.build --check     run them, and write nothing
 
-The source NN_name.py, in jupytext's percent format, is what people edit; NN_name.ipynb beside it
-is what people read. A lesson runs in a fresh kernel and an empty folder, without a network, and
-must neither fail nor warn nor take longer than three minutes (--timeout for a busy machine).
+Edit the source NN_name.py, which is in jupytext's percent format. Read NN_name.ipynb beside it.
+A lesson runs in a fresh kernel and an empty folder, without a network. It must neither fail nor
+warn nor take longer than three minutes (--timeout for a busy machine).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from minidl.files import replacing
 
 FOLDER = Path(__file__).parent
 TIMEOUT = 180  # seconds for a lesson
-# No hash depends on the process, no address answers, and threads do not get in each other's way.
+# Hashes do not depend on the process, no address answers, and every library has one thread.
 ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "PYTHONPATH": str(FOLDER.parent),
@@ -41,7 +41,7 @@ class LessonError(RuntimeError):
 
 
 def sources(wanted: list[str] | None = None) -> list[Path]:
-    """The lessons' sources in order, all or those of the given numbers.
+    """Return the lessons' sources in order: all, or the lessons of the given numbers.
 
     Raises LessonError for a number without a lesson.
     """
@@ -53,7 +53,7 @@ def sources(wanted: list[str] | None = None) -> list[Path]:
 
 
 def read(source: Path) -> Any:
-    """The notebook that a source describes, not yet run."""
+    """Return the notebook of a source, not yet run."""
     import jupytext
 
     notebook = jupytext.read(source, fmt="py:percent")
@@ -68,8 +68,10 @@ def read(source: Path) -> Any:
 
 
 def run(source: Path, timeout: float = TIMEOUT) -> Any:
-    """The notebook of a source after it was run. Raises LessonError if it did not go well, or not
-    within so many seconds."""
+    """Run a source, and return its notebook.
+
+    Raises LessonError if it fails, warns, or takes longer than `timeout` seconds.
+    """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
@@ -89,7 +91,7 @@ def run(source: Path, timeout: float = TIMEOUT) -> Any:
             raise LessonError(f"{source.name} does not run to its end:\n{error}") from error
     if time.perf_counter() - begin > timeout:
         raise LessonError(f"{source.name} takes longer than {timeout:g} seconds")
-    # What the kernel says of itself differs from machine to machine; the text of the source stays.
+    # The kernel's own metadata differ from machine to machine; keep the source's.
     notebook.metadata = read(source).metadata
     for cell in notebook.cells:
         cell.metadata = {}
@@ -102,7 +104,7 @@ def run(source: Path, timeout: float = TIMEOUT) -> Any:
 
 @contextmanager
 def _environment() -> Iterator[None]:
-    """The environment that a kernel inherits."""
+    """Set the environment that a kernel inherits."""
     before = dict(os.environ)
     os.environ.update(ENVIRONMENT)
     try:
@@ -113,7 +115,7 @@ def _environment() -> Iterator[None]:
 
 
 def _shrink(output: Any) -> None:
-    """Figures in 256 colours, or in grey if they are grey, without a text to stand for them."""
+    """Store figures in 256 colours, or in grey if they are grey, without their text."""
     from PIL import Image, ImageChops
 
     data = output.get("data", {})
@@ -133,7 +135,7 @@ def _shrink(output: Any) -> None:
 
 
 def write(notebook: Any, source: Path) -> Path:
-    """The notebook beside its source; an older one stays if this fails."""
+    """Write the notebook beside its source; an older one stays if this fails."""
     import nbformat
 
     path = source.with_suffix(".ipynb")

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
     use_threads(chosen.threads, torch=False)
     machine = header(chosen.threads, torch=False).replace("\n", ", ")
     began = time.perf_counter()
-    try:  # a folder that cannot be written is told before the work
+    try:  # a folder that cannot be written is reported before the work
         chosen.out.mkdir(parents=True, exist_ok=True)
         pages = book(threads=chosen.threads, machine=machine, times=not chosen.no_times)
         for name, text in pages.items():

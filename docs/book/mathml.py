@@ -1,4 +1,4 @@
-"""Formulas: the little of TeX that the texts use, as MathML, which browsers draw by themselves."""
+"""Formulas: translate the part of TeX that the texts use to MathML, which browsers draw."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ TOKEN = re.compile(
 
 
 class FormulaError(ValueError):
-    """A formula that is not in the little of TeX that is understood here."""
+    """A formula with TeX that this file does not know."""
 
 
 def mathml(tex: str, *, display: bool = False) -> str:
-    """A formula as a <math> element; its TeX is the text for those whose browser has no MathML.
+    """Return a formula as a <math> element, with its TeX as text for browsers without MathML.
 
     Raises FormulaError.
     """
@@ -51,7 +51,7 @@ class _Parser:
         return self.tokens[self.at].group() if self.at < len(self.tokens) else None
 
     def row(self, *stops: str | None) -> str:
-        """Everything up to one of `stops`; None is the end."""
+        """Parse everything up to one of `stops`; None is the end."""
         parts: list[str] = []
         while (text := self.next()) not in stops:
             if text is None:
@@ -60,7 +60,7 @@ class _Parser:
         return parts[0] if len(parts) == 1 else f"<mrow>{''.join(parts)}</mrow>"
 
     def scripted(self) -> str:
-        """One thing and what stands below and above its line."""
+        """Parse one atom with its subscript and superscript."""
         base, large = self.one()
         below = above = None
         while (text := self.next()) in ("_", "^", "'"):
@@ -80,7 +80,7 @@ class _Parser:
         return base
 
     def one(self) -> tuple[str, bool]:
-        """(One thing, whether its indices go below and above it.)"""
+        """Return (one atom, True if its indices go below and above it)."""
         if self.at >= len(self.tokens):
             raise self.fail("something is missing at the end")
         token = self.tokens[self.at]
@@ -136,7 +136,7 @@ class _Parser:
         raise self.fail(f"\\{word} is not understood")
 
     def braces(self) -> str:
-        """The text in braces, as it stands."""
+        """Return the text in braces, unchanged."""
         found = re.compile(r"\s*\{([^{}]*)\}").match(self.tex, self.tokens[self.at - 1].end())
         if not found:
             raise self.fail("{ is missing")
@@ -145,7 +145,7 @@ class _Parser:
         return found.group(1)
 
     def cases(self) -> str:
-        """Rows of value & condition after a brace, up to \\end{cases}."""
+        """Parse rows of value & condition after a brace, up to \\end{cases}."""
         rows, cells = [], []
         while True:
             cell = self.row("&", "\\\\", "\\end")

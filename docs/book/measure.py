@@ -1,4 +1,4 @@
-"""What the book measures while it is made: gradient checks, and times on the machine at hand."""
+"""The measurements of the book: gradient checks, and times on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUNDS, BLOCK_SECONDS = 3, 0.01
 
 @dataclass(frozen=True)
 class Times:
-    """Medians in milliseconds. kernels: (name, Numba's, the plain meaning's)."""
+    """Medians in milliseconds. kernels: (name, Numba's time, the reference's time)."""
 
     shapes: list[tuple[int, ...]]
     value: float
@@ -26,12 +26,12 @@ class Times:
 
 
 def checked(subject: Subject) -> list[tuple[Case, float]]:
-    """Each case of the gradient check, and its largest relative error."""
+    """Return each case of the gradient check with its largest relative error."""
     return [(case, case.error()) for case in subject.cases]
 
 
 def timed(subject: Subject, threads: int) -> Times:
-    """The value; the value and all gradients of its sum; and each kernel beside its meaning."""
+    """Time the value, the value with all gradients of its sum, and kernels and references."""
     function, inputs, wanted = timed_call(subject)
 
     def value() -> Any:

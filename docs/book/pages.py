@@ -43,7 +43,7 @@ $body
 
 
 def book(*, threads: int = 1, machine: str = "", times: bool = True) -> dict[str, str]:
-    """Every file of the book: {path: text}. machine: what it is timed on, in words.
+    """Return every file of the book: {path: text}. machine: the machine of the timings, in words.
 
     Raises ValueError for a subject without a text.
     """
@@ -84,14 +84,14 @@ def _nav(before: Subject | None, after: Subject | None) -> str:
 
 INTRODUCTION = """
 <h1>The minidl op book</h1>
-<p>Every operation of minidl on a page of its own: what it computes and why its gradient is what it
-is; the code of both; the kernels that compute it, as plain NumPy, for a processor and for a GPU;
-how far its gradients are from finite differences; how long it takes; and a drawing of it. The pages
-are made from the library's own source, so text and code are of one date.</p>
+<p>Every operation of minidl has a page: its formula and the derivation of its gradient; the code of
+both; its kernels, as plain NumPy, for a processor and for a GPU; the error of its gradients against
+finite differences; its time; and a drawing. The pages are made from the library's own source, so
+text and code agree.</p>
 """
-NOTATION = r"""In all of them $L$ is the loss, $y$ an op's value and $g = \partial L / \partial y$
-what comes back from the loss when gradients are computed. An op is a function that returns its
-value and one gradient function for each input; these are handed $g$."""
+NOTATION = r"""On all pages $L$ is the loss, $y$ an op's value and $g = \partial L / \partial y$
+the gradient that arrives in the backward pass. An op is a function that returns its value and one
+vector-Jacobian product (VJP) for each input. A VJP takes $g$."""
 
 
 def _index(
@@ -121,7 +121,7 @@ def _index(
             f"<th>what it is</th><th>gradient check</th></tr>{rows}</table></div>"
         )
     parts.append(
-        f"<p>The gradient check compares with central differences in float64; an error below"
+        f"<p>The check compares gradients with central differences in float64; an error below"
         f" {TOLERANCE:.0e} passes.{f' Timed on {html.escape(machine)}.' if machine else ''}</p>"
     )
     return "\n".join(parts)
@@ -175,7 +175,7 @@ def _where(thing: Any) -> str:
 
 
 def _used(subject: Subject, all_: Sequence[Subject], links: dict[str, str]) -> str:
-    """What a layer or loss is made of; what uses an op."""
+    """Return the ops of a layer or loss, or the users of an op."""
     if subject.kind == "op":
         names = [s.name for s in all_ if s.kind != "op" and subject.name in ops_of(s)]
         what = "Used by"
@@ -189,14 +189,14 @@ def _kernels(subject: Subject) -> str:
     names = kernels_of(subject)
     if not names:
         return (
-            "<h2>Kernels</h2><p>None: these are expressions that NumPy and CuPy arrays answer"
+            "<h2>Kernels</h2><p>None: NumPy and CuPy arrays compute these expressions"
             " themselves.</p>"
         )
     parts = ["<h2>Kernels</h2>"]
     for name in names:
         plain, cpu, *gpu = sources.of_kernel(name)
         columns = [
-            _column("The meaning: NumPy", [plain]),
+            _column("The definition: NumPy", [plain]),
             _column("On a processor: Numba, BLAS", [cpu]),
             _column("On a GPU: CUDA", [s for s in gpu if s.language == "cuda"] + gpu[:1]),
         ]
@@ -267,7 +267,7 @@ def _pre(code: str, language: str) -> str:
 
 
 def _highlighted(code: str, language: str) -> str:
-    """With the colours of Pygments, where it is installed."""
+    """Colour code by Pygments, if it is installed."""
     try:
         import pygments
         from pygments.formatters import HtmlFormatter

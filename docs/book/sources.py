@@ -1,4 +1,4 @@
-"""Sources as they stand: a Python function or a CUDA kernel, and what of its file it uses."""
+"""Sources: a Python function or a CUDA kernel, with the parts of its file that it uses."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 
 @dataclass(frozen=True)
 class Source:
-    """Code of one language from one file. goes_on: names of it that other files of the same folder
-    define, by file."""
+    """Code of one language from one file. goes_on: {file of the same folder: names that it defines
+    and the code uses}."""
 
     file: str
     language: str
@@ -30,15 +30,15 @@ class Source:
 
 
 def of_object(thing: Any) -> str:
-    """The source of an op's function as it was before it was lifted, or of a class, below that of
-    the private class that it shares with others."""
+    """Return the source of an op's plain function, or of a class, below the source of the private
+    class that it shares with others."""
     code = inspect.unwrap(thing)
     shared = [c for c in getattr(code, "__bases__", ()) if c.__name__.startswith("_")]
     return "\n\n\n".join(inspect.getsource(c).rstrip() for c in (*shared, code))
 
 
 def of_kernel(name: str) -> list[Source]:
-    """A kernel three times: its meaning, the CPU's and the GPU's."""
+    """Return a kernel three times: its reference, the CPU's and the GPU's."""
     found = [_python(reference, name), _python(_home(cpu, name), name)]
     on_gpu = _python(_home(gpu, name), name)
     return [*found, on_gpu, *_cuda(name, on_gpu)]
@@ -51,11 +51,11 @@ def _home(package: ModuleType, name: str) -> ModuleType:
 
 
 def _python(module: ModuleType, name: str) -> Source:
-    """A function of a module, and what of the same file it uses."""
+    """Return a function of a module, with the parts of the same file that it uses."""
     text = inspect.getsource(module)
     lines, tree = text.splitlines(), ast.parse(text)
     blocks: dict[str, ast.stmt] = {}
-    compiled: dict[str, str] = {}  # Numba's meaning of a function: @overload(exp) def _exp
+    compiled: dict[str, str] = {}  # a function's version for Numba: @overload(exp) def _exp
     elsewhere: dict[str, str] = {}  # names imported from the same folder, and the file
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
@@ -102,7 +102,7 @@ def _names(node: ast.AST) -> set[str]:
 
 
 def _closure(start: str, names_in: Callable[[str], Iterable[str]]) -> set[str]:
-    """All names that a name's text uses, those that these use, and so on."""
+    """Return all names that a name's text uses, directly or through other names."""
     seen, todo = {start}, [start]
     while todo:
         for name in names_in(todo.pop()):
@@ -113,7 +113,7 @@ def _closure(start: str, names_in: Callable[[str], Iterable[str]]) -> set[str]:
 
 
 def _path(file: str | None) -> str:
-    """A file's path from the folder of the package on."""
+    """Return a file's path, beginning with the folder of the package."""
     parts = Path(file or "").parts
     return "/".join(parts[len(parts) - 1 - parts[::-1].index("minidl") :])
 
@@ -122,7 +122,7 @@ def _path(file: str | None) -> str:
 
 
 def _cuda(name: str, launcher: Source) -> list[Source]:
-    """The kernels of the .cu file beside the launching file that its strings name."""
+    """Return the kernels of the .cu file that the strings of its launching file name."""
     strings = " ".join(
         n.value for n in ast.walk(ast.parse(launcher.text))
         if isinstance(n, ast.Constant) and isinstance(n.value, str)
@@ -133,13 +133,13 @@ def _cuda(name: str, launcher: Source) -> list[Source]:
     used: set[str] = set()
     for kernel in named:
         used |= _closure(kernel, lambda n: _WORD.findall(_code(blocks.get(n, ""))))
-    # The kernel of this name first, then others that are launched, then what they use.
+    # First the kernel of this name, then other launched kernels, then the functions that they use.
     order = sorted(blocks, key=lambda n: (n != name, n not in named))
     parts = dict.fromkeys(blocks[n] for n in order if n in used)
     if not parts:
         return []
     goes_on = {}
-    for other in launch.FILES[: launch.FILES.index(stem)]:  # those compiled before it
+    for other in launch.FILES[: launch.FILES.index(stem)]:  # the files compiled before it
         there = sorted(used & cuda_blocks(CUDA[other].read_text("utf-8")).keys() - blocks.keys())
         if there:
             goes_on[CUDA[other].name] = there
@@ -147,7 +147,7 @@ def _cuda(name: str, launcher: Source) -> list[Source]:
 
 
 def cuda_blocks(text: str) -> dict[str, str]:
-    """Everything that a .cu file defines, by name, with the comment above it."""
+    """Return {name: definition} of a .cu file, each with the comment above it."""
     blocks: dict[str, str] = {}
     gathered: list[str] = []
     depth = 0
@@ -168,7 +168,7 @@ def cuda_blocks(text: str) -> dict[str, str]:
 
 
 def _code(block: str) -> str:
-    """Without comments, and without lines such as #pragma unroll: that is no kernel's name."""
+    """Remove comments, and lines such as #pragma unroll, which name no kernel."""
     return re.sub(r"//[^\n]*|^\s*#[^\n]*", "", block, flags=re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""What the book is about: every op, loss and layer, and how to call each of them."""
+"""The subjects of the book: every op, loss and layer, and a way to call each of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Shapes = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Subject:
-    """One page: a function or class, and the rows of the gradient check that are about it."""
+    """One page: a function or class, and its rows of the gradient check."""
 
     kind: str  # "op", "loss" or "layer"
     name: str
@@ -31,7 +31,7 @@ class Subject:
 
     @property
     def address(self) -> str:
-        """Of its page, from the book's folder on. A layer and an op may differ in case alone."""
+        """The page's path in the book. A layer and an op may differ in case alone."""
         return f"{FOLDERS[self.kind]}/{self.name}.html"
 
     @property
@@ -43,7 +43,7 @@ FOLDERS = {"op": "ops", "loss": "losses", "layer": "layers"}
 
 
 def subjects() -> list[Subject]:
-    """All of them, in the order in which the library lists them."""
+    """Return all subjects, in the order in which the library lists them."""
     of_library = {name for name, f in OPS.items() if f.__module__.startswith("minidl.ops")}
     listed = [name for name in ops.__all__ if name in of_library]
     layers = [
@@ -67,7 +67,7 @@ def _subject(kind: str, name: str, thing: Any, cases: list[Case]) -> Subject:
 
 
 def drawing(subject: Subject) -> str:
-    """The SVG of L = sum of r y, with random r, for the first case, with all gradients."""
+    """Return the SVG of L = sum of r y, with random r, for the first case, with all gradients."""
     case, rng = subject.cases[0], np.random.default_rng(0)
     function = case.build(np.float64)
     inputs = [Tensor(case.domain(rng, shape)) for shape in case.shapes]
@@ -99,7 +99,7 @@ def _input_names(subject: Subject, count: int) -> list[str]:
 
 @contextmanager
 def recorded() -> Iterator[dict[str, tuple[Any, ...]]]:
-    """Inside, {kernel: its first arguments} of all kernels that are called."""
+    """Record {kernel: its first arguments} of all kernels that are called inside."""
     calls: dict[str, tuple[Any, ...]] = {}
     before = {name: getattr(kernels, name) for name in kernels.NAMES}
 
@@ -120,7 +120,7 @@ def recorded() -> Iterator[dict[str, tuple[Any, ...]]]:
 
 
 def kernels_of(subject: Subject) -> list[str]:
-    """The kernels that the cases of an op call, forward and backward."""
+    """Return the kernels that the cases of an op call, forward and backward."""
     rng = np.random.default_rng(0)
     with recorded() as calls:
         for case in subject.cases:
@@ -131,7 +131,7 @@ def kernels_of(subject: Subject) -> list[str]:
 
 @functools.cache
 def ops_of(subject: Subject) -> list[str]:
-    """The ops that a loss or layer is made of."""
+    """Return the ops that a loss or layer consists of."""
     rng = np.random.default_rng(0)
     found: dict[str, None] = {}
     for case in subject.cases:
@@ -180,7 +180,7 @@ LARGE: dict[str, Callable[[np.random.Generator], nn.Module]] = {  # layers of th
 
 
 def timed_call(subject: Subject) -> tuple[Callable[..., Tensor], list[Tensor], list[Tensor]]:
-    """(function, float32 inputs of a size that is worth timing, tensors to differentiate by)."""
+    """Return (function, float32 inputs large enough for timing, tensors to differentiate by)."""
     case, rng = subject.cases[0], np.random.default_rng(0)
     shapes = SIZES.get(subject.name) or ((1000, 1000),) * len(case.shapes)
     function = LARGE[subject.name](rng) if subject.name in LARGE else case.build(np.float32)

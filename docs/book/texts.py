@@ -16,14 +16,14 @@ FOLDER = Path(__file__).parent / "derivations"
 
 
 def sections(file: Path) -> dict[str, str]:
-    """The text below each heading `## name`."""
+    """Return {name: text} for each heading `## name`."""
     _, *parts = re.split(r"^## +", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
     pairs = (part.partition("\n") for part in parts)
     return {name.strip(): text.strip() for name, _, text in pairs}
 
 
 def all_sections(folder: Path = FOLDER) -> dict[str, str]:
-    """The sections of all files. Raises ValueError if a name occurs twice."""
+    """Return the sections of all files. Raises ValueError if a name occurs twice."""
     found: dict[str, str] = {}
     for file in sorted(folder.glob("*.md")):
         for name, text in sections(file).items():
@@ -34,7 +34,7 @@ def all_sections(folder: Path = FOLDER) -> dict[str, str]:
 
 
 def paragraphs(markdown: str, links: dict[str, str] | None = None) -> str:
-    """HTML of a section. links: addresses of `names` that have a page."""
+    """Return the HTML of a section. links: addresses of `names` that have a page."""
     return "\n".join(
         _display(block) if block.startswith("$$") else f"<p>{inline(block, links or {})}</p>"
         for block in re.split(r"\n\s*\n", markdown)
@@ -42,7 +42,7 @@ def paragraphs(markdown: str, links: dict[str, str] | None = None) -> str:
 
 
 def _display(block: str) -> str:
-    """Formulas side by side, as far as the line has room for them."""
+    """Return formulas side by side, as many as fit on a line."""
     if not block.endswith("$$"):
         raise ValueError(f"texts: $$ is missing at the end of {block!r}")
     formulas = re.split(r"\\qquad(?![a-zA-Z])", block.strip("$"))
@@ -50,7 +50,7 @@ def _display(block: str) -> str:
 
 
 def inline(text: str, links: dict[str, str]) -> str:
-    """HTML of a paragraph."""
+    """Return the HTML of a paragraph."""
     done = []
     for piece in re.split(r"(`[^`]+`|\$[^$]+\$|\*\*[^*]+\*\*)", text):
         if piece.startswith("`"):

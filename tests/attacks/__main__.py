@@ -24,7 +24,7 @@ PARTS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Attack; returns 1 if anything failed."""
+    """Attack, and return 1 if anything failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.attacks", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0, help="in all (%(default)g)")
     parser.add_argument("--seed", type=int, help="of all chance (another one each time)")
@@ -43,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds = 60 * chosen.minutes * PARTS[part] / total
         print(f"{part}: {seconds:.0f} seconds", flush=True)
         began = time.monotonic()
-        if part == "kernels":  # which has guarded memory, and a loop, of its own
+        if part == "kernels":  # it has guarded memory and a loop of its own
             failures = attack.main(seconds, seed)
             tally = pool.Tally(part, failures=int(failures), slowest=time.monotonic() - began)
-        elif part == "faults":  # those that no test sees are told, not failures: tests are missing
+        elif part == "faults":  # unseen faults are printed, but are no failures: tests are missing
             seen = [seen for _, seen in attack.plant(250, seed, seconds=seconds)]
             tally = pool.Tally(part, cases=len(seen), slowest=time.monotonic() - began)
             tally.outcomes = {"seen": sum(seen), "not seen": len(seen) - sum(seen)}

@@ -1,4 +1,4 @@
-"""Mutated model files: loaded and used, or refused by CheckpointError."""
+"""Mutated model files: they load and work, or CheckpointError refuses them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PIXELS = np.random.default_rng(0).random((14, 15, 3), dtype=np.float32)
 
 
 def prepare(folder: Path) -> dict[str, bytes]:
-    """{kind: a good file's content}."""
+    """Return {kind: content of a good file}."""
     rng = np.random.default_rng(0)
     Restorer(SSDA(36, (8, 8), rng=rng), 6, Coding(), Noise(25)).save(folder / "noise")
     coding = TextCoding(inner=2)
@@ -48,7 +48,7 @@ def prepare(folder: Path) -> dict[str, bytes]:
     about |= {"rest": "../fill", "check": checksum(folder / "fill")}
     checkpoint.save(folder / "rest", {"generator": some}, about)
     made = {kind: (folder / kind).read_bytes() for kind in ("noise", "text", "fill", "rest")}
-    for content in list(made.values())[::2]:  # what is compiled is compiled once, before the forks
+    for content in list(made.values())[::2]:  # compile once, before the forks
         _use(folder, content, "noise" if content is made["noise"] else "fill")
     return made
 
@@ -79,7 +79,7 @@ def case(originals: dict[str, bytes], work: Path, random: random.Random) -> tupl
 
 
 def mutated(random: random.Random, content: bytes) -> bytes:
-    """A safetensors file with one kind of damage."""
+    """Return a safetensors file with one kind of damage."""
     data = bytearray(content)
     header, arrays = _split(content)
     length = 8 + len(content) - len(arrays) - 8
@@ -107,7 +107,7 @@ def mutated(random: random.Random, content: bytes) -> bytes:
 
 
 def _lie(random: random.Random, damage: str, header: dict[str, Any], arrays: bytes) -> bytes:
-    """Change the header in place; returns the arrays."""
+    """Change the header in place, and return the arrays."""
     metadata, names = header["__metadata__"], [n for n in header if n != "__metadata__"]
     name = random.choice(names)
     if damage == "about":
@@ -154,7 +154,7 @@ def _lie(random: random.Random, damage: str, header: dict[str, Any], arrays: byt
 
 
 def changed(random: random.Random, value: Any) -> Any:
-    """JSON's values with another one in a place of them, perhaps a name more or less."""
+    """Return JSON values with one of them replaced, perhaps with a name more or less."""
     value = _put(value, random.choice(list(_places(value))), random.choice(JUNK))
     if isinstance(value, dict) and value and random.random() < 0.2:
         value[random.choice(list(value)) + "x"] = 1

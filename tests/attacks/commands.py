@@ -51,7 +51,7 @@ SAFE = {
     "doctor": "",
 }
 REPAIRS = ("denoise", "remove-text", "fill")
-PICTURE_BY_PICTURE = (*REPAIRS, "evaluate")  # these may complain of each picture, then of all
+PICTURE_BY_PICTURE = (*REPAIRS, "evaluate")  # these may report each picture, then all
 SMALL_VALUES = {"steps": "3", "hidden": "8", "batch": "2", "minutes": "1e-9"}
 
 
@@ -62,7 +62,7 @@ class State:
 
 
 def prepare(folder: Path) -> State:
-    """A folder of good and odd things, and what every command takes."""
+    """Make a folder of good and odd files, and return the arguments of every command."""
     for name in ("filters", "curves", "side_by_side"):
         setattr(plots, name, lambda *_, **__: None)
     (folder / "photos/sub").mkdir(parents=True)
@@ -149,7 +149,7 @@ def case(state: State, work: Path, random: random.Random) -> tuple[str, list[str
 
 
 def command(state: State, random: random.Random) -> list[str]:
-    """A command line with one or two odd values."""
+    """Return a command line with one or two odd values."""
     name = random.choice(list(SAFE))
     words = SAFE[name].split()
     for _ in range(random.choice([1, 1, 1, 2])):
@@ -160,7 +160,7 @@ def command(state: State, random: random.Random) -> list[str]:
             continue
         value = random.choice(OUTPUTS if action.dest == "out" and random.random() < 0.7 else JUNK)
         if action.dest in SMALL_VALUES and value.strip().replace(".", "").isdigit():
-            value = SMALL_VALUES[action.dest]  # more would be valid, and take long
+            value = SMALL_VALUES[action.dest]  # more would be valid, but slow
         if option in words and random.random() < 0.8:
             words[words.index(option) + 1] = value
         elif option.startswith("--") and random.random() < 0.4:
@@ -173,7 +173,7 @@ def command(state: State, random: random.Random) -> list[str]:
 
 
 def _only(folder: Path) -> Callable[[Any, list[str]], list[str]]:
-    """For copytree: neither pipes, which cannot be copied, nor other cases' folders."""
+    """Skip pipes, which copytree cannot copy, and other cases' folders."""
 
     def passed_over(where: Any, names: list[str]) -> list[str]:
         return [n for n in names if n == "pipe.png" or (Path(where) == folder and n.isdigit())]
@@ -182,7 +182,7 @@ def _only(folder: Path) -> Callable[[Any, list[str]], list[str]]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """{name: what is there} of all below a folder."""
+    """Return {name: content} of everything below a folder."""
     found = {}
     for path in sorted(folder.rglob("*")):
         what = "other"

@@ -14,7 +14,7 @@ from typing import Any
 from .fault_tables import TESTS, UNSEEN
 
 ROOT = Path(__file__).resolve().parents[2]
-# how a figure looks: people judge that
+# the look of a figure, which people judge
 LOOKS = ("models/plots.py", "minidl/tools/drawing/picture.py")
 
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
@@ -42,7 +42,7 @@ class Fault:
 
     @property
     def source(self) -> str:
-        """The whole file with the change."""
+        """Return the whole file with the change."""
         return _replaced((ROOT / self.path).read_text(), self.node, self.after)
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class Fault:
 
 
 def faults_of(path: Path) -> list[Fault]:
-    """All faults that can be planted in a file."""
+    """Return all faults that can be planted in a file."""
     name = str(path.relative_to(ROOT))
     return [
         Fault(name, node.lineno, ast.unparse(node), after, node)
@@ -69,9 +69,8 @@ def faults_of(path: Path) -> list[Fault]:
 
 
 def _nodes(tree: ast.AST, constants: bool = False) -> Iterator[ast.expr | ast.stmt]:
-    """The expressions and statements below a node that decide what the code computes: no
-    annotations, decorators, documentation, messages or, where `constants` is set, module-level
-    tuning constants."""
+    """Yield the expressions and statements below a node that decide the result: no annotations,
+    decorators, documentation, messages or, if `constants` is set, module-level tuning constants."""
     for name, value in ast.iter_fields(tree):
         if name in ("annotation", "returns", "decorator_list", "type_params", "bases"):
             continue
@@ -100,13 +99,13 @@ def _is_reshape(tree: ast.AST) -> bool:
 
 
 def _changes(node: ast.expr | ast.stmt) -> Iterator[str]:
-    """The source of a node with one thing changed, for each thing that can be."""
+    """Yield the source of a node with one change, for each possible change."""
     new: Any = copy.deepcopy(node)
     match node:
         case ast.Compare(ops=[op]) if type(op) in SWAPS:
             new.ops = [SWAPS[type(op)]()]
         case ast.BinOp(left=ast.Constant(value=str()) | ast.JoinedStr()):
-            return  # a message that is put together
+            return  # a composed message
         case ast.BinOp(op=op) | ast.BoolOp(op=op) | ast.AugAssign(op=op) if type(op) in SWAPS:
             new.op = SWAPS[type(op)]()
         case ast.UnaryOp(op=ast.USub() | ast.Not()):
@@ -139,7 +138,7 @@ def _changes(node: ast.expr | ast.stmt) -> Iterator[str]:
 
 
 def _replaced(source: str, node: ast.expr | ast.stmt, after: str) -> str:
-    """The source with the text of a node replaced."""
+    """Return the source with the text of a node replaced."""
     lines = source.encode().splitlines(keepends=True)  # columns count bytes
     assert node.end_lineno is not None
     head = b"".join(lines[: node.lineno - 1]) + lines[node.lineno - 1][: node.col_offset]
@@ -151,7 +150,7 @@ def _replaced(source: str, node: ast.expr | ast.stmt, after: str) -> str:
 
 
 def drawn(count: int, seed: int, only: Sequence[str]) -> list[Fault]:
-    """`count` faults, as many from each folder, at random; at most one in each line."""
+    """Draw `count` random faults, equally many from each folder, at most one in each line."""
     chance = random.Random(seed)
     folders: dict[str, list[Fault]] = defaultdict(list)
     for folder in TESTS:

@@ -27,14 +27,14 @@ import pytest
 from .fault_drawing import ROOT, Fault, drawn
 from .fault_tables import NEAREST, TESTS
 
-SLOWEST = 180  # seconds; a fault with which a single test runs longer is seen: it would not end
+SLOWEST = 180  # seconds; a single test that runs longer sees the fault: it might never end
 HEAVY = ("numpy", "numba", "scipy.ndimage", "scipy.sparse.linalg", "skimage.metrics",
          "skimage.restoration", "matplotlib.pyplot", "PIL.Image", "safetensors.numpy", "tqdm",
          "pytest", "hypothesis")  # fmt: skip
 
 
 class Limit:
-    """A pytest plugin that ends the process where a test runs for longer than SLOWEST."""
+    """A pytest plugin that ends the process if a test runs for longer than SLOWEST."""
 
     def pytest_runtest_logstart(self) -> None:
         signal.alarm(SLOWEST)
@@ -67,7 +67,7 @@ class Copy:
                 os._exit(99)
 
     def _run(self, tests: list[str]) -> int:
-        os.setsid()  # so that all that the tests start ends with them
+        os.setsid()  # so that all processes of the tests end with them
         os.chdir(self.folder)
         quiet = os.open("out.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(quiet, 1)
@@ -77,17 +77,17 @@ class Copy:
         sys.path[:] = [str(self.folder), *(p for p in sys.path if Path(p or ".").resolve() != ROOT)]
         os.environ["PYTHONPATH"] = str(self.folder)
         os.environ["NUMBA_CACHE_DIR"] = str(self.folder / ".cache")
-        if "/kernels/" in self.fault.path:  # compiled code of the right source must not stand in
+        if "/kernels/" in self.fault.path:  # do not use compiled code of the right source
             shutil.rmtree(self.folder / ".cache", ignore_errors=True)
         options = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow and not exercise"]
         return int(pytest.main([*options, *tests], plugins=[Limit()]))
 
     def ended(self) -> int | None:
-        """The exit code of the tests, negative for a run that died; None before."""
+        """Return the exit code of the tests, negative for a crash, None while they run."""
         pid, status = os.waitpid(self.process, os.WNOHANG)
         if not pid:
             return None
-        with contextlib.suppress(ProcessLookupError):  # what the tests have left running
+        with contextlib.suppress(ProcessLookupError):  # processes that the tests have left
             os.killpg(self.process, signal.SIGKILL)
         self._write((ROOT / self.fault.path).read_text())
         self.process = 0
@@ -100,14 +100,14 @@ class Copy:
 
 
 def tests_of(path: str) -> list[str]:
-    """The test files of a file of the package, the nearest first."""
+    """Return the test files of a file of the package, the nearest first."""
     names = [*NEAREST.get(path, "").split(), *TESTS[str(Path(path).parent)].split()]
     files = [f"tests/test_{name}.py" for name in dict.fromkeys(names)]
     return [file for file in files if (ROOT / file).is_file()]
 
 
 def judged(faults: Sequence[Fault], workers: int) -> Iterator[tuple[Fault, bool, float]]:
-    """(fault, whether a test saw it, seconds), in the order in which they end."""
+    """Yield (fault, True if a test saw it, seconds), in the order in which they end."""
     for name in HEAVY:
         importlib.import_module(name)
     todo = list(reversed(faults))
@@ -124,7 +124,7 @@ def judged(faults: Sequence[Fault], workers: int) -> Iterator[tuple[Fault, bool,
 
 
 def table(results: Sequence[tuple[Fault, bool]]) -> str:
-    """The share of faults seen, by folder; what no test can see is not counted."""
+    """Return the share of faults seen, by folder; faults that no test can see do not count."""
     rows: dict[str, list[bool]] = {folder: [] for folder in TESTS}
     for fault, seen in results:
         if seen or not fault.reason:
@@ -140,7 +140,7 @@ def table(results: Sequence[tuple[Fault, bool]]) -> str:
 def plant(
     count: int, seed: int, *, seconds: float = math.inf, workers: int = 2, only: Sequence[str] = ()
 ) -> list[tuple[Fault, bool]]:
-    """Plant faults one after another, print each with its fate, and return whether it was seen."""
+    """Plant faults one after another and print each; return (fault, True if it was seen)."""
     end, results = time.monotonic() + seconds, []
     for fault, seen, spent in judged(drawn(count, seed, only), workers):
         results.append((fault, seen))
@@ -153,7 +153,7 @@ def plant(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Plant faults; returns 1 if one was not seen that could be."""
+    """Plant faults, and return 1 if tests missed a fault that they could see."""
     parser = argparse.ArgumentParser(prog="python -m tests.attacks.faults", description=__doc__)
     parser.add_argument("--count", type=int, default=250)
     parser.add_argument("--seed", type=int, default=0)

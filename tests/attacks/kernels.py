@@ -3,9 +3,10 @@
     python -m tests.attacks.kernels --seconds 60 --seed 1
     python -m tests.attacks.kernels --seed 1 --simd avx2 --dense blas --case 17
 
-Every tile and either way of products has a process of its own. A case is one of `shapes.KINDS`,
-in float32 or float64, with whole or small blocks, over 1 to 7 threads; its arrays end at, and then
-begin behind, a page that no one may touch. If that ends the process, its last case is told.
+Every tile and either kind of matrix product has a process of its own. A case is one of
+`shapes.KINDS`, in float32 or float64, with whole or small blocks, over 1 to 7 threads. Its arrays
+end at a forbidden page of memory, and then begin behind one. If an access ends the process, its
+last case is reported.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SIMD, DENSE = ("avx512", "avx2", "plain"), ("blas", "tiles")
 OWN = next(name for name, tile in TILES.items() if tile == TILE)
 LEAST = 25  # seconds of a setting, as much of which may be spent on compiling
-MOST = 16  # roundings of the bound that a kernel may be off
+MOST = 16  # allowed error, in roundings of the bound
 
 
 def main(seconds: float, seed: int) -> int:
-    """Attack for about so long; returns how many failures there were, after printing them."""
+    """Attack for about `seconds`, print the failures, and return their number."""
     others = [setting for setting in itertools.product(SIMD, DENSE) if setting[0] != OWN]
     random.Random(seed).shuffle(others)
     settings = [*((OWN, way) for way in DENSE), *others]
@@ -55,7 +56,7 @@ def main(seconds: float, seed: int) -> int:
 
 
 def _setting(simd: str, way: str, seconds: float, seed: int, *, emulated: bool) -> int:
-    """One tile and way of products; how many failures there were."""
+    """Attack with one tile and kind of product, and return the number of failures."""
     until, first, failures = time.monotonic() + seconds, 0, 0
     counts: collections.Counter[str] = collections.Counter()
     while first == 0 or time.monotonic() < until:
@@ -70,7 +71,7 @@ def _setting(simd: str, way: str, seconds: float, seed: int, *, emulated: bool) 
 
 
 def _child(simd: str, way: str, seed: int, *rest: str) -> tuple[int, int, dict[str, int]]:
-    """Cases in a process of their own: the last one, how many failures, and calls by kernel."""
+    """Run cases in a process; return the last one, the number of failures, calls by kernel."""
     command = [sys.executable, "-X", "faulthandler", "-m", "tests.attacks.kernels", "--inside",
                "--seed", str(seed), *rest]  # fmt: skip
     settings = {"MINIDL_DENSE": way} | ({} if simd == OWN else {"MINIDL_SIMD": simd})
@@ -93,7 +94,7 @@ def _child(simd: str, way: str, seed: int, *rest: str) -> tuple[int, int, dict[s
 
 
 def _inside(seed: int, cases: Iterable[int], seconds: float) -> None:
-    """The cases, in this process, told as lines of JSON."""
+    """Run the cases in this process, and print them as lines of JSON."""
     counts: collections.Counter[str] = collections.Counter()
     until = time.monotonic() + seconds
     for number in cases:
@@ -116,7 +117,7 @@ def _inside(seed: int, cases: Iterable[int], seconds: float) -> None:
 def _prepared(
     chance: random.Random, rng: np.random.Generator, dtype: str, at_end: bool
 ) -> shapes.Draw:
-    """A source of guarded arrays, for kernels that work in sizes of chance."""
+    """Return a source of guarded arrays, for kernels with blocks of random size."""
     guarded.clear()
     guarded.choose(small=chance.random() < 0.6)
     tuning.STRASSEN_MIN_SIDE = chance.choice([2, 64, 240])
@@ -127,7 +128,7 @@ def _prepared(
 
 
 def _wrong(found: np.ndarray, exact: np.ndarray, bound: Any) -> str:
-    """What is wrong, or nothing."""
+    """Return the fault in words, or nothing."""
     if found.shape != exact.shape:
         return f"the shape is {found.shape}, expected {exact.shape}"
     off = np.abs(found - exact)

@@ -1,6 +1,6 @@
-"""Killed at random moments by each signal: trainings that go on, repairs that are whole.
+"""Kill commands at random moments by each signal: trainings resume, repaired files are whole.
 
-A training that was killed and gone on with ends as the one that was not, bit for bit.
+A training that was killed and resumed ends like one that was not, bit for bit.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ REPAIR = "denoise photos -o out --sigma 25 --stride 5"
 @dataclass
 class State:
     folder: Path
-    models: dict[str, tuple[Any, int]]  # (arrays, steps) of the runs that nobody killed
-    seconds: dict[str, float]  # that they took
+    models: dict[str, tuple[Any, int]]  # (arrays, steps) of the runs that were not killed
+    seconds: dict[str, float]  # the time that these runs took
 
 
 def prepare(folder: Path) -> State:
-    """Photographs, and each run from start to end."""
+    """Make photographs, and each run from start to end."""
     chance = np.random.default_rng(0)
     (folder / "photos").mkdir()
     for i in range(5):
@@ -80,7 +80,7 @@ def case(state: State, work: Path, random: random.Random) -> tuple[str, list[str
 
 
 def _training(state: State, model: str, work: Path, random: random.Random) -> list[str]:
-    """A run that is killed a few times, and at last left alone."""
+    """Kill a run a few times, then let it end."""
     run, log, problems = work / "run", work / "log.txt", list[str]()
     for kill in range(KILLS + 1):
         go_on = (run / "checkpoint.safetensors").exists()
@@ -105,7 +105,7 @@ def _training(state: State, model: str, work: Path, random: random.Random) -> li
 
 
 def _repair(work: Path, random: random.Random) -> list[str]:
-    """A folder's repair that is killed, and begun again."""
+    """Kill the repair of a folder, and begin it again."""
     number, log = random.choice(SIGNALS), work / "log.txt"
     with started(REPAIR, work, log) as process:
         deadline = time.monotonic() + 30
@@ -146,7 +146,7 @@ def started(line: str, work: Path, log: Path) -> subprocess.Popen[bytes]:
 def _killed(
     process: subprocess.Popen[bytes], number: signal.Signals, patience: float, log: Path
 ) -> list[str]:
-    """Send the signal after so many seconds, and wait for the end."""
+    """Send the signal after some seconds, and wait for the end."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(patience)
     if process.poll() is None:
@@ -164,7 +164,7 @@ def _killed(
 
 
 def _half_files(folder: Path) -> list[str]:
-    """What can be seen in a folder and is not whole."""
+    """Return the visible files of a folder that are not whole."""
     problems = []
     for path in folder.glob("*") if folder.is_dir() else []:
         try:
@@ -184,7 +184,7 @@ def _half_files(folder: Path) -> list[str]:
 
 
 def _model(run: Path) -> tuple[Any, int]:
-    """The arrays and the steps of a finished run."""
+    """Return the arrays and the steps of a finished run."""
     groups, about = checkpoint.load(run / "model.safetensors")
     arrays = {g: {n: a.tobytes() for n, a in named.items()} for g, named in groups.items()}
     return arrays, about["config"]["steps"]

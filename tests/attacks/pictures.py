@@ -1,4 +1,4 @@
-"""Mutated pictures and masks: read, or refused in one line; what was read is written and read."""
+"""Mutated pictures and masks: they are refused in one line, or read, written and read again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Made = tuple[str, bytes]  # format, content
 
 
 def prepare(folder: Path) -> list[Made]:
-    """Good pictures of every kind that Pillow here can write."""
+    """Make good pictures of every kind that this Pillow can write."""
     for size in BOMBS:
         _zeros(size)
     return list(_originals())
@@ -131,8 +131,8 @@ def case(originals: list[Made], work: Path, random: random.Random) -> tuple[str,
 
 
 def refusal(error: Exception, path: Path) -> list[str]:
-    """What is wrong with the words of a refusal: one short line, without escape sequences of the
-    file's own, that starts with the path."""
+    """Return the fault of an error message: it must be one short line that starts with the path,
+    without escape sequences of the file."""
     said = str(error).removeprefix(str(path))
     if said == str(error):
         return [f"the refusal does not start with the path: {error}"]
@@ -142,7 +142,7 @@ def refusal(error: Exception, path: Path) -> list[str]:
 
 
 def mutated(random: random.Random, kind: str, content: bytes, originals: list[Made]) -> bytes:
-    """The file with one kind of damage."""
+    """Return the file with one kind of damage."""
     data = bytearray(content)
     at, end = random.randrange(len(data)), len(data)
     damages = [
@@ -194,7 +194,7 @@ def mutated(random: random.Random, kind: str, content: bytes, originals: list[Ma
 
 
 def _changed(random: random.Random, chunks: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The chunks of a PNG file, one of them changed, doubled, lost, moved, resized or foreign."""
+    """Return a PNG file with one chunk changed, doubled, lost, moved, resized or foreign."""
     at = random.randrange(len(chunks))
     name, content = chunks[at]
     change = random.randrange(6)
@@ -229,7 +229,7 @@ def _chunks(content: bytes) -> list[tuple[bytes, bytes]]:
 
 @functools.cache
 def _zeros(mebibytes: int) -> bytes:
-    """So many zeros, compressed."""
+    """Return some MiB of zeros, compressed."""
     packer = zlib.compressobj(1)
     return b"".join(packer.compress(bytes(1 << 20)) for _ in range(mebibytes)) + packer.flush()
 

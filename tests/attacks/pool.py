@@ -1,4 +1,4 @@
-"""Cases in forked processes, watched: what they return, how long they take, how much memory."""
+"""Run cases in forked processes, and watch their results, their time and their memory."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from typing import Any
 
 MOST_SECONDS, MOST_MEBIBYTES = 20.0, 2048.0
 PATIENCE = 10.0  # seconds beyond the limit, after which a case is ended
-KEPT = Path("attack-failures")  # where the files of failed cases are moved to
+KEPT = Path("attack-failures")  # for the files of failed cases
 
 
 @dataclass
 class Tally:
-    """What became of the cases of one attack."""
+    """The results of the cases of one attack."""
 
     name: str
     cases: int = 0
     failures: int = 0
     slowest: float = 0.0  # seconds
-    largest: float = 0.0  # MiB above what the process had before
+    largest: float = 0.0  # MiB above the memory of the process before
     outcomes: dict[str, int] = field(default_factory=dict)
 
 
@@ -40,7 +40,7 @@ class Tally:
 class _Worker:
     process: Any
     connection: Connection
-    next: int  # the number of its next case
+    next: int  # number of its next case
     since: float = 0.0  # when its case began
 
 
@@ -54,7 +54,7 @@ def run(
     jobs: int = 2,
     most: int | None = None,
 ) -> Tally:
-    """As many cases as fit into `seconds`, `most` at most, or one alone; failures are printed."""
+    """Run cases for `seconds`, `most` at most, or one alone, and print failures."""
     name = attack.__name__.rpartition(".")[2]
     tally = Tally(name)
     with contextlib.redirect_stdout(sys.stderr):
@@ -128,7 +128,7 @@ def _tell(name: str, seed: int, number: int, problems: list[str], folder: Path) 
 def _work(
     attack: ModuleType, state: Any, folder: Path, seed: int, first: int, step: int, to: Connection
 ) -> None:
-    """The cases first, first + step ..., each in a folder of its own, reported one by one."""
+    """Run the cases first, first + step ..., each in its own folder, and report each."""
     number = first
     while True:
         work = folder / str(number)
@@ -157,7 +157,7 @@ def _work(
 
 @contextlib.contextmanager
 def _quiet(path: Path) -> Iterator[None]:
-    """Within, what is written to the process's own stderr, by C code too, goes into a file."""
+    """Redirect the process's stderr, also that of C code, to a file."""
     saved = os.dup(2)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(handle, 2)
@@ -170,8 +170,8 @@ def _quiet(path: Path) -> Iterator[None]:
 
 
 def _most_memory(*, reset: bool = True) -> float:
-    """MiB: the most that this process has had at a time, since the last reset where there are
-    resets, on Linux."""
+    """Return the peak memory of this process in MiB, since the last reset (only Linux has
+    resets)."""
     with contextlib.suppress(OSError):
         if reset:
             Path("/proc/self/clear_refs").write_text("5")

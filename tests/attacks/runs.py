@@ -1,4 +1,4 @@
-"""Mutated run folders: gone on with, or refused in one line that changes nothing."""
+"""Mutated run folders: they resume, or one line refuses them and nothing changes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ CELLS = ["", "nan", "inf", "-1", "x", "1e999", "9" * 5000, "\0", '"', ",", "\n",
 
 
 def prepare(folder: Path) -> Path:
-    """Runs of both models in `folder`, stopped at their end, so that going on is quick."""
-    for name in ("filters", "curves", "side_by_side"):  # which would take most of the time
+    """Make runs of both models in `folder`, stopped at their end, so that resuming is quick."""
+    for name in ("filters", "curves", "side_by_side"):  # plots would take most of the time
         setattr(plots, name, lambda *_, **__: None)
     (folder / "photos").mkdir()
     chance = np.random.default_rng(0)

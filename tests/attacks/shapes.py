@@ -1,7 +1,8 @@
 """Random calls of every kernel of the CPU: arguments, and the exact values to compare with.
 
-A call gives (kernel, what it found, what is exact, bound): computed in float64 from the same
-numbers, and the largest sum of sizes that the kernel's roundings are parts of.
+A call returns (kernel, its result, the exact result, bound). The exact result is computed in
+float64 from the same numbers. The bound is the largest sum of absolute values behind the kernel's
+roundings.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def wide(a: Any) -> Any:
 
 
 def compared(name: str, *arguments: Any, bound: Any = None) -> Iterator[Result]:
-    """The kernel and its reference; the bound is that of the arguments' absolute values unless
-    another is given."""
+    """Call the kernel and its reference; the bound is the reference at the arguments' absolute
+    values, unless another is given."""
     exact = getattr(reference, name)(*map(wide, arguments))
     if bound is None:
         sizes = [np.abs(wide(a)) if isinstance(a, np.ndarray) else a for a in arguments]
@@ -39,7 +40,7 @@ def compared(name: str, *arguments: Any, bound: Any = None) -> Iterator[Result]:
 
 
 def convolution(chance: random.Random, draw: Draw) -> Iterator[Result]:
-    """Windows up to 7, strides up to 4, zeros up to 3 on each side."""
+    """Draw windows up to 7, strides up to 4, and up to 3 zeros on each side."""
     C, O, N = chance.randrange(1, 71), chance.randrange(1, 71), chance.randrange(1, 6)
     kernel_size, stride = (
         (chance.randrange(1, 8), chance.randrange(1, 8)),
@@ -82,7 +83,7 @@ def doubling(chance: random.Random, draw: Draw) -> Iterator[Result]:
 
 
 def product(chance: random.Random, draw: Draw) -> Iterator[Result]:
-    """By BLAS or the micro-kernel, as the process was told, and by the micro-kernel in any case."""
+    """Multiply by the library, with the process's choice of BLAS, and by the micro-kernel."""
     M, K, N = (chance.randrange(1, chance.choice([10, 80, 300])) for _ in range(3))
 
     def factor(*shape: int) -> np.ndarray:
@@ -91,7 +92,7 @@ def product(chance: random.Random, draw: Draw) -> Iterator[Result]:
         return np.swapaxes(draw(*shape[:-2], shape[-1], shape[-2]), -1, -2)
 
     a, b, bias = factor(M, K), factor(K, N), draw(N)
-    # Strassen's product rounds in parts of the largest number, not of each
+    # Strassen's product rounds relative to the largest number, not to each
     bound = 2 * (np.abs(wide(a)) @ np.abs(wide(b))).max() + np.abs(wide(bias))
     yield from compared("matmul", a, b, bias, bound=bound)
     yield from compared("matmul", a, b, bound=bound)

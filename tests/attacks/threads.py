@@ -2,7 +2,7 @@
 
     python -m tests.attacks.threads --seconds 20 --seed 1
 
-The same calls must give the same bits whoever makes them, and whatever was interrupted before.
+The same calls must give the same bits in every thread, and after every interrupt.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ time.sleep({:.3f})
 
 
 def work(number: int) -> int:
-    """The checksum of what several kernels make of the same numbers."""
+    """Return the checksum of several kernels' results for the same numbers."""
     rng, sum_ = np.random.default_rng(number), 0
 
     def draw(*shape: int) -> np.ndarray:
@@ -63,7 +63,7 @@ def work(number: int) -> int:
 
 
 def main(seconds: float, seed: int) -> int:
-    """Attack for about so long; returns how many failures there were, after printing them."""
+    """Attack for about `seconds`, print the failures, and return their number."""
     expected, chance, wrong = [work(n) for n in WORKS], random.Random(seed), list[str]()
     done = {
         "in four threads": _together(expected, seconds / 4, seed, wrong),
@@ -83,7 +83,7 @@ def main(seconds: float, seed: int) -> int:
 def _callers(
     count: int, expected: list[int], seconds: float, seed: int, wrong: list[str]
 ) -> tuple[list[threading.Thread], list[int]]:
-    """Threads that have begun to work, and the works that they have done."""
+    """Start threads; return them and the list of the works that they finish."""
     until, done = time.monotonic() + seconds, list[int]()
 
     def call(k: int) -> None:
@@ -116,7 +116,7 @@ def _child(queue: Any) -> None:
 
 
 def _forks(expected: list[int], seconds: float, seed: int, wrong: list[str]) -> int:
-    """While kernels run in other threads; and, once, processes of the other kinds."""
+    """Fork while kernels run in other threads; once, also start processes of other kinds."""
     until, count = time.monotonic() + seconds, 0
     callers, _ = _callers(2, expected, seconds, seed, wrong)
     for kind in ("spawn", *["fork"] * 10_000):
@@ -140,7 +140,7 @@ def _forks(expected: list[int], seconds: float, seed: int, wrong: list[str]) -> 
 def _interrupts(
     expected: list[int], seconds: float, chance: random.Random, wrong: list[str]
 ) -> int:
-    """Ctrl-C at any moment reaches the caller, and nothing is different afterwards."""
+    """Send Ctrl-C at any moment: it reaches the caller, and results stay the same."""
     armed, fired, until, count = False, 0, time.monotonic() + seconds, 0
 
     def interrupt(*_: Any) -> None:
@@ -176,7 +176,7 @@ def _interrupts(
 
 
 def _ends(seconds: float, chance: random.Random, wrong: list[str]) -> int:
-    """Programs that end while their daemon threads compute."""
+    """Run programs that end while their daemon threads compute."""
     until, count = time.monotonic() + seconds, 0
     while not count or time.monotonic() < until:
         run = subprocess.run(

@@ -1,8 +1,8 @@
-"""Every exercise is tested twice: with the solution, always, and with yours, when you ask.
+"""Test every exercise with the solution, always, and with your answers, when you ask.
 
-A test takes one argument, `answers`: the module that holds the functions. Yours is tested by
-`pytest -m lesson04`, or all of yours by `pytest -m exercise`; what still raises NotImplementedError
-is skipped as not solved yet.
+A test takes one argument, `answers`: the module that holds the functions. `pytest -m lesson04`
+tests your answers of lesson 4, `pytest -m exercise` all your answers. A function that still raises
+NotImplementedError is skipped as not solved yet.
 """
 
 from __future__ import annotations
@@ -40,5 +40,5 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         return (yield)
     except NotImplementedError:
         if not item.get_closest_marker("exercise"):
-            raise  # a solution has to be one
+            raise  # a solution must solve it
         pytest.skip("not solved yet")

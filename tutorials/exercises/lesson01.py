@@ -12,19 +12,19 @@ GradientFunction = Callable[[np.ndarray], np.ndarray]
 
 
 def divide(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, GradientFunction, GradientFunction]:
-    """The op a / b of two arrays of one shape: its value, and one gradient function for each input.
+    """Return the value of a / b, for two arrays of one shape, and a gradient function for each.
 
-    A gradient function takes g, how fast the loss changes with a / b, and returns how fast it
-    changes with its input.
+    A gradient function takes g, the slope of the loss along a / b, and returns the slope of the
+    loss along its input.
     """
     raise NotImplementedError
 
 
 def unbroadcast(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Sum g over the axes along which NumPy has repeated an array of `shape` to make g's shape.
+    """Sum g over the axes along which NumPy repeated an array of `shape` to give it g's shape.
 
-    Two things can have happened: axes were put in front, as from (4,) to (3, 4); and axes of
-    length 1 were stretched, as from (3, 1) to (3, 4). The result has the shape `shape`.
+    There are two cases: axes were put in front, as from (4,) to (3, 4), or axes of length 1 were
+    repeated, as from (3, 1) to (3, 4). Both can occur together. The result has the shape `shape`.
     """
     raise NotImplementedError
 
@@ -32,9 +32,9 @@ def unbroadcast(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def descend(
     loss_of: Callable[[], Tensor], parameters: list[Tensor], rate: float, steps: int
 ) -> list[float]:
-    """Gradient descent: `steps` times, move every parameter by -rate times its gradient.
+    """Descend: `steps` times, move every parameter by -rate times its gradient.
 
-    loss_of() computes the loss from what the parameters are now. Change their `.data`. Returns the
-    losses before each step. Use `minidl.gradients`.
+    loss_of() computes the loss from the current parameters. Change their `.data`. Return the losses
+    before each step. Use `minidl.gradients`.
     """
     raise NotImplementedError

@@ -11,9 +11,9 @@ from minidl.models.ssda import DenoisingAutoencoder
 
 
 def kl_sparsity(hidden: Tensor, rho: float) -> Tensor:
-    """KL of rho and the mean activation of each unit over the N samples, summed over the units.
+    """Return the KL of rho and each unit's mean activation over N samples, summed over the units.
 
-    hidden (N, units), in (0, 1). One number, of which gradients can be taken.
+    hidden (N, units), in (0, 1). The result is one number with gradients.
     """
     raise NotImplementedError
 
@@ -21,10 +21,10 @@ def kl_sparsity(hidden: Tensor, rho: float) -> Tensor:
 def pair_for_second(
     first: DenoisingAutoencoder, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(input, target) of the second auto-encoder, (N, units) both, from the trained first one.
+    """Return (input, target) of the second auto-encoder, both (N, units), from the trained first.
 
-    x, y: noisy and clean patches (N, P). `first.encode` and `first.decode` are there to be used.
-    Nothing is recorded for gradients: plain arrays.
+    x, y: noisy and clean patches (N, P). Use `first.encode` or `first.decode`. Return plain arrays,
+    without a record for gradients.
     """
     raise NotImplementedError
 
@@ -32,9 +32,9 @@ def pair_for_second(
 def loss_7(
     autoencoders: Sequence[DenoisingAutoencoder], x: np.ndarray, y: np.ndarray, decay: float
 ) -> Tensor:
-    """Equation 7 for K auto-encoders, the first of which sees the pixels.
+    """Return equation 7 for K auto-encoders, of which the first sees the pixels.
 
-    Half the squared error of the whole stack, summed over pixels and averaged over patches, plus
+    It is half the squared error of the whole stack, summed over pixels, averaged over patches, plus
     decay / 2 times the sum of the squares of all 2 K weight matrices: `autoencoder.encoder.w` and
     `autoencoder.decoder.w`. Biases are not counted.
     """

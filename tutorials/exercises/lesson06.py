@@ -6,18 +6,18 @@ import numpy as np
 
 
 def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
-    """(before, behind): the zeros along one side of a picture that 'same' asks for.
+    """Return (before, behind): the zeros along one side of a picture for 'same' padding.
 
-    The output shall have ceil(size / stride) pixels; an odd zero goes behind; never below 0.
+    The output has ceil(size / stride) pixels. An odd zero goes behind. Neither number is below 0.
     """
     raise NotImplementedError
 
 
 def im2col(x: np.ndarray, window: int, stride: int) -> np.ndarray:
-    """x (N, H, W, C) -> (N P Q, window * window * C): every window, a row; no padding.
+    """x (N, H, W, C) -> (N P Q, window * window * C): every window is a row; no padding.
 
-    Windows begin at every stride-th pixel, P = (H - window) // stride + 1. Within a row the order
-    is that of the window's rows, then its columns, then channels.
+    Windows begin at every stride-th pixel, P = (H - window) // stride + 1. Within a row come the
+    window's rows, then its columns, then channels.
     """
     raise NotImplementedError
 

@@ -10,19 +10,19 @@ from minidl import nn, optim
 
 
 def best_loss(p: np.ndarray, q: np.ndarray) -> float:
-    """The smallest value that the discriminator's loss can have, for two distributions.
+    """Return the smallest value of the discriminator's loss, for two distributions.
 
     p, q (K,): the probabilities of K outcomes among the real samples and among the drawn ones, each
-    adding up to 1; some may be 0. The loss is that of section 2, -1/2 sum p log s - 1/2 sum
-    q log(1 - s), and s may be chosen for each outcome. 0 log 0 counts as 0.
+    with sum 1; probabilities may be 0. The loss is that of section 2, -1/2 sum p log s - 1/2 sum
+    q log(1 - s), with the best s for each outcome. 0 log 0 counts as 0.
     """
     raise NotImplementedError
 
 
 def generator_slopes(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The slopes of log(1 - sigmoid(d)) and of -log sigmoid(d), for logits d of any size.
+    """Return the slopes of log(1 - sigmoid(d)) and of -log sigmoid(d), for logits d of any size.
 
-    Without a warning for an overflow at d = 1000 or d = -1000.
+    There must be no overflow warning at d = 1000 or d = -1000.
     """
     raise NotImplementedError
 
@@ -35,9 +35,9 @@ def turn(
     real: np.ndarray,
     z: np.ndarray,
 ) -> tuple[Any, Any]:
-    """One turn of the game: D learns, then G learns against the new D.
+    """Play one turn of the game: D learns, then G learns against the new D.
 
-    Returns both losses, as numbers: that of D, 1/2 of the cross-entropies of real and drawn, and
-    that of G, -log sigmoid(d) of what it has drawn, as the new D sees it.
+    Return both losses as numbers: D's loss, 1/2 of the sum of the cross-entropies of real and
+    drawn, and G's loss, -log sigmoid(d) of its drawings, as the new D sees them.
     """
     raise NotImplementedError

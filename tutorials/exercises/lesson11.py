@@ -10,12 +10,12 @@ import numpy as np
 def attainable(
     operations: float, moved: float, peak: float, bandwidth: float
 ) -> tuple[float, float, str]:
-    """What a kernel can reach under the roof.
+    """Return the limits of a kernel: (seconds, operations a second, "memory" or "arithmetic").
 
-    operations: how many it does; moved: the bytes that come and go; peak in operations a second,
-    bandwidth in bytes a second. Returns the least seconds it can take, the operations a second that
-    this means, and "memory" or "arithmetic", by which it is bound. If both take equally long, it is
-    bound by "arithmetic".
+    operations: the number of its operations; moved: the bytes that it moves; peak in operations a
+    second, bandwidth in bytes a second. The result is the shortest possible time, the operations a
+    second in this time, and the limit that decides. If both limits take equally long, it is
+    "arithmetic".
     """
     raise NotImplementedError
 
@@ -26,19 +26,19 @@ def blocked_matmul(
     tile: int,
     multiply: Callable[[np.ndarray, np.ndarray], np.ndarray] = np.matmul,
 ) -> np.ndarray:
-    """a (M, K) times b (K, N), tile by tile: a block of threads' work, one after the other.
+    """Return a (M, K) times b (K, N), computed tile by tile.
 
-    All products are made by calling multiply on tiles of at most tile x tile numbers, and added up.
+    Call multiply on tiles of at most tile x tile numbers, and add up the products.
     M, K and N need not be multiples of tile. The result has a's type.
     """
     raise NotImplementedError
 
 
 def share(n: int, grid: int, block: int, block_index: int, thread_index: int) -> list[int]:
-    """The numbers 0 <= i < n that one thread works on, in order.
+    """Return the numbers 0 <= i < n that one thread works on, in order.
 
     There are grid x block threads. Thread 0 of block 0 begins at 0, thread 1 at 1, and so on
-    through all blocks, so that neighbours work side by side; then each goes on by the number of
-    all threads.
+    through all blocks, so that neighbours work side by side. Then each thread moves on by the total
+    number of threads.
     """
     raise NotImplementedError

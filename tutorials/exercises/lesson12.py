@@ -11,28 +11,27 @@ from minidl.device import Device
 
 
 def swish(x: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """The op x sigmoid(x), element by element: its value, and its gradient function.
+    """Return the value of x sigmoid(x), element by element, and its gradient function.
 
-    The test lifts it with `minidl.op` and checks it as the library's own ops are checked.
+    The test makes it an op by `minidl.op`, and checks it like the library's own ops.
     """
     raise NotImplementedError
 
 
-def move(batch: Any, place: Device) -> Any:
-    """The same batch with all its arrays on a device, by place.put.
+def move(batch: Any, device: Device) -> Any:
+    """Return the same batch with all its arrays on a device, by device.put.
 
-    A batch is an array, or a list, a tuple or a dictionary of batches, as deep as one likes; None,
-    numbers and texts stay as they are. The batch given is not changed.
+    A batch is an array, or a list, a tuple or a dictionary of batches, nested to any depth. None,
+    numbers and texts stay as they are. Do not change `batch`.
     """
     raise NotImplementedError
 
 
 def finished(asks: Sequence[float], works: Sequence[float], graph: bool) -> float:
-    """When the last of some launches is done, in microseconds, as in the lesson's timelines.
+    """Return the time at which the last launch is done, in microseconds, as in the timelines.
 
-    asks: how long Python needs to ask for each, one after the other, without waiting for the GPU.
-    works: how long the GPU needs for each; it begins when it was asked for and all before it are
-    done. With a graph, Python asks once, for as long as the first launch takes, and all are asked
-    for then.
+    asks: the time that Python needs to request each launch, without waiting for the GPU. works: the
+    time that the GPU needs for each launch; it begins after its request and after the launches
+    before it. With a graph, Python makes one request, as long as the first of asks, for all.
     """
     raise NotImplementedError

@@ -26,7 +26,7 @@ def test_unbroadcast(answers: Any) -> None:
     for shape in [(2, 3, 4), (3, 4), (4,), (), (3, 1), (1, 3, 1), (2, 1, 4), (1, 1)]:
         summed = answers.unbroadcast(g, shape)
         assert summed.shape == shape
-        # Repeated again, it must count every element of g once for each place it came from.
+        # Repeated again, the result counts every element of g once for each position.
         other = np.arange(float(np.prod(shape))).reshape(shape)
         np.testing.assert_allclose((summed * other).sum(), (g * other).sum())
 

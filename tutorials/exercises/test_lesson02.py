@@ -11,7 +11,7 @@ from minidl.tensor import OPS
 
 
 def _op(forward: Any) -> Any:
-    """An op that is not added to the library's own."""
+    """Return an op that is not added to the table of the library's ops."""
     before = dict(OPS)
     lifted = op(forward)
     OPS.clear()

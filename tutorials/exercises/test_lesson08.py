@@ -33,7 +33,7 @@ def test_batch_norm_grad(answers: Any) -> None:
 
 
 def test_batch_norm_grad_has_nothing_in_two_directions(answers: Any) -> None:
-    """Moving or stretching a channel does not change what comes out, if eps is nothing."""
+    """Shifting or stretching a channel does not change the value, if eps is 0."""
     rng = np.random.default_rng(2)
     x, g = rng.normal(3, 0.5, (2, 4, 3, 5)), rng.normal(size=(2, 4, 3, 5))
     found = answers.batch_norm_grad(g, x, np.ones(5), 0.0)

@@ -24,7 +24,7 @@ def test_best_loss(answers: Any) -> None:
 
 
 def test_best_loss_at_the_ends(answers: Any) -> None:
-    """Equal distributions: half of all answers are wrong. Apart: none is."""
+    """With equal distributions half of all answers are wrong; with separate ones none is."""
     half = np.array([0.5, 0.5, 0, 0])
     np.testing.assert_allclose(answers.best_loss(half, half), np.log(2))
     np.testing.assert_allclose(answers.best_loss(half, half[::-1]), 0, atol=1e-12)
@@ -60,7 +60,7 @@ class Players:
 
 
 def test_turn(answers: Any) -> None:
-    """Against the same turn, taken with gradients of the whole game at once."""
+    """Compare with the same turn, in which the gradients go through the whole game."""
     a, b = Players(), Players()
     d_loss, g_loss = answers.turn(a.G, a.D, a.g_optimizer, a.d_optimizer, a.real, a.z)
 

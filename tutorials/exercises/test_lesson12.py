@@ -19,14 +19,14 @@ def test_swish(answers: Any) -> None:
     try:
         lifted = op(swish_of_yours)
     finally:
-        OPS.pop("swish_of_yours", None)  # the table of the library's ops is as it was
+        OPS.pop("swish_of_yours", None)  # restore the table of the library's ops
     x = Tensor(np.random.default_rng(0).normal(size=(3, 4)))
     np.testing.assert_allclose(lifted(x).data, (x * ops.sigmoid(x)).data)
     assert gradcheck.check(lifted, [x], rng=np.random.default_rng(1)) < gradcheck.TOLERANCE
 
 
 class Mark(Device):
-    """A device whose arrays are negative: so one sees what was moved."""
+    """A device that negates its arrays, which shows the arrays that were moved."""
 
     def __init__(self) -> None:
         super().__init__("cpu", np)

@@ -48,7 +48,7 @@ def _one_at_a_time(
     return losses
 
 
-# What the tests must not let pass.
+# Mistakes that the tests must see.
 MISTAKES: dict[str, list[Any]] = {
     "divide": [
         lambda a, b: (a / b, lambda g: g / b, lambda g: g * a / b**2),  # the sign
@@ -56,7 +56,7 @@ MISTAKES: dict[str, list[Any]] = {
     ],
     "unbroadcast": [
         lambda g, shape: g.sum(axis=tuple(range(g.ndim - len(shape)))),
-        lambda g, shape: g.reshape(-1, *shape)[0],  # one of the ways instead of their sum
+        lambda g, shape: g.reshape(-1, *shape)[0],  # one of the paths instead of their sum
         lambda g, shape: g.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1)),
     ],
     "descend": [

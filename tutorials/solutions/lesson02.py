@@ -27,7 +27,7 @@ def numeric_gradient(
 
 
 def is_right(function: Callable[..., Tensor], arrays: Sequence[np.ndarray]) -> bool:
-    """With random weights on the output, against small steps."""
+    """Compare with small steps, with random weights on the output."""
     tensors = [Tensor(array) for array in arrays]
     y = function(*tensors)
     weights = np.random.default_rng(0).normal(size=y.shape)
@@ -90,7 +90,7 @@ def _by_sum(function: Callable[..., Tensor], arrays: Sequence[np.ndarray]) -> bo
     return True
 
 
-# What the tests must not let pass.
+# Mistakes that the tests must see.
 MISTAKES: dict[str, list[Any]] = {
     "numeric_gradient": [_one_side, _forgets_to_put_back],
     "is_right": [_by_sum, lambda function, arrays: True, lambda function, arrays: False],

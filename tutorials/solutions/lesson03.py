@@ -10,13 +10,13 @@ from minidl import Tensor, ops
 
 
 def psnr(clean: np.ndarray, other: np.ndarray, peak: float = 1.0) -> float:
-    """In float64: differences of bytes would wrap around."""
+    """Compute in float64: differences of bytes would wrap around."""
     error = clean.astype(np.float64) - other.astype(np.float64)
     return float(10 * np.log10(peak**2 / (error**2).mean()))
 
 
 def merge(patches: np.ndarray, shape: tuple[int, int], size: int, stride: int) -> np.ndarray:
-    """The sum of all that was laid down, divided by how often."""
+    """Divide the sum of the patches by their number, at each pixel."""
     total, count = np.zeros(shape, patches.dtype), np.zeros(shape, patches.dtype)
     places = [
         (slice(row, row + size), slice(column, column + size))
@@ -32,7 +32,7 @@ def merge(patches: np.ndarray, shape: tuple[int, int], size: int, stride: int) -
 def denoising_loss(
     x: np.ndarray, y: np.ndarray, w: Tensor, b: Tensor, w2: Tensor, b2: Tensor
 ) -> Tensor:
-    """(3), (4), (5)."""
+    """Compute (3), (4) and (5)."""
     h = ops.sigmoid(x @ w + b)
     error = ops.sigmoid(h @ w2 + b2) - y
     return (error * error).sum() * (0.5 / len(x))
@@ -46,7 +46,7 @@ def _last_wins(patches: np.ndarray, shape: tuple[int, int], size: int, stride: i
     return picture
 
 
-# What the tests must not let pass.
+# Mistakes that the tests must see.
 MISTAKES: dict[str, list[Any]] = {
     "psnr": [
         lambda clean, other, peak=1.0: float(-10 * np.log10(np.mean((clean - other) ** 2))),

@@ -20,7 +20,7 @@ def kl_sparsity(hidden: Tensor, rho: float) -> Tensor:
 def pair_for_second(
     first: DenoisingAutoencoder, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both through the encoder."""
+    """Send both through the encoder."""
     with no_grad():
         return first.encode(x).data, first.encode(y).data
 
@@ -54,7 +54,7 @@ def _in_the_wrong_order(
     return loss_7(list(reversed(autoencoders)), x, y, decay)
 
 
-# What the tests must not let pass.
+# Mistakes that the tests must see.
 MISTAKES: dict[str, list[Any]] = {
     "kl_sparsity": [
         _of_everything,

@@ -14,7 +14,7 @@ def write_over(clean: np.ndarray, coverage: np.ndarray, colour: np.ndarray) -> n
 
 
 def diffuse(picture: np.ndarray, mask: np.ndarray, steps: int) -> np.ndarray:
-    """Sums and counts of the neighbours that are there: zeros around both."""
+    """Divide sums of neighbours by their number, with zeros around both."""
     u, there = picture.astype(np.float64), np.pad(np.ones(picture.shape), 1)
     for _ in range(steps):
         u = np.where(mask, _around(np.pad(u, 1)) / _around(there), u)
@@ -26,7 +26,7 @@ def _around(p: np.ndarray) -> np.ndarray:
 
 
 def found_and_missed(found: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
-    """Both count the same hits, in parts of different things."""
+    """Divide the same hits by two different numbers."""
     hits = float((found & mask).sum())
     precision = hits / float(found.sum()) if found.any() else 1.0
     recall = hits / float(mask.sum()) if mask.any() else 1.0
@@ -43,14 +43,14 @@ def _black_around(picture: np.ndarray, mask: np.ndarray, steps: int) -> np.ndarr
 def _one_after_another(picture: np.ndarray, mask: np.ndarray, steps: int) -> np.ndarray:
     u = picture.astype(np.float64)
     for _ in range(steps):
-        for i, j in np.argwhere(mask):  # the second already sees what the first has become
+        for i, j in np.argwhere(mask):  # the second already sees the new first
             around = [(i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)]
             inside = [at for at in around if 0 <= at[0] < len(u) and 0 <= at[1] < u.shape[1]]
             u[i, j] = np.mean([u[at] for at in inside])
     return u
 
 
-# What the tests must not let pass.
+# Mistakes that the tests must see.
 MISTAKES: dict[str, list[Any]] = {
     "write_over": [
         lambda clean, coverage, colour: clean + coverage[..., None] * colour,

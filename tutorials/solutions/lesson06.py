@@ -15,14 +15,14 @@ def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
 
 
 def im2col(x: np.ndarray, window: int, stride: int) -> np.ndarray:
-    """A view of all windows, every stride-th of it, and then a copy in rows."""
+    """Take a view of all windows, every stride-th of it, and copy it in rows."""
     views = np.lib.stride_tricks.sliding_window_view(x, (window, window), axis=(1, 2))
     views = views[:, ::stride, ::stride].transpose(0, 1, 2, 4, 5, 3)
     return views.reshape(-1, window * window * x.shape[3])
 
 
 def conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: int) -> np.ndarray:
-    """Zeros around, windows into rows, one product."""
+    """Pad with zeros, copy windows into rows, and multiply once."""
     (N, H, W, _), (K, _, _, O) = x.shape, w.shape
     padded = np.pad(x, [(0, 0), same_padding(H, K, stride), same_padding(W, K, stride), (0, 0)])
     y = im2col(padded, K, stride) @ w.reshape(-1, O) + b
@@ -43,7 +43,7 @@ def _mirrored(x: np.ndarray, w: np.ndarray, b: np.ndarray, stride: int) -> np.nd
     return conv2d(x, w[::-1, ::-1], b, stride)
 
 
-# What the tests must not let pass.
+# Mistakes that the tests must see.
 MISTAKES: dict[str, list[Any]] = {
     "same_padding": [
         _odd_zero_before,

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def upsample_grad(g: np.ndarray, factor: int) -> np.ndarray:
-    """What was copied is summed: the copies are brought side by side first."""
+    """Bring the copies side by side, and sum them."""
     N, H, W, C = g.shape
     return g.reshape(N, H // factor, factor, W // factor, factor, C).sum(axis=(2, 4))
 
@@ -41,7 +41,7 @@ def _wrong_sign(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     return upsample_conv1d(x, np.stack([-w[0], w[1] + 2 * w[0], w[2]]))
 
 
-# What the tests must not let pass.
+# Mistakes that the tests must see.
 MISTAKES: dict[str, list[Any]] = {
     "upsample_grad": [
         lambda g, factor: g[:, ::factor, ::factor],  # one of the copies

@@ -16,7 +16,7 @@ def leaky_relu(
 
 
 def batch_norm_grad(g: np.ndarray, x: np.ndarray, gamma: np.ndarray, eps: float) -> np.ndarray:
-    """g without its mean, and without its part along the normalised x; then the scale."""
+    """Subtract the mean of g and its component along the normalised x; then scale."""
     axes = (0, 1, 2)
     r = 1 / np.sqrt(x.var(axis=axes) + eps)
     normal = (x - x.mean(axis=axes)) * r
@@ -34,7 +34,7 @@ def adam_step(
     beta2: float = 0.999,
     eps: float = 1e-8,
 ) -> None:
-    """All three change in place: p -= ..., not p = p - ..., which would make a new array."""
+    """Change all three in place: p -= ..., because p = p - ... would make a new array."""
     m += (1 - beta1) * (g - m)
     s += (1 - beta2) * (g * g - s)
     p -= rate * (m / (1 - beta1**t)) / (np.sqrt(s / (1 - beta2**t)) + eps)
@@ -52,7 +52,7 @@ def _not_in_place(p: Any, g: Any, m: Any, s: Any, t: int, rate: float = 0.001, *
     adam_step(p.copy(), g, m, s, t, rate, **more)
 
 
-# What the tests must not let pass.
+# Mistakes that the tests must see.
 MISTAKES: dict[str, list[Any]] = {
     "leaky_relu": [
         lambda x, slope: (leaky_relu(x, slope)[0], lambda g: np.where(g > 0, g, slope * g)),

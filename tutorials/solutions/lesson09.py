@@ -11,7 +11,7 @@ from minidl.losses import binary_cross_entropy
 
 
 def best_loss(p: np.ndarray, q: np.ndarray) -> float:
-    """With s = p / (p + q). Outcomes of probability 0 are left out before the logarithm."""
+    """Take s = p / (p + q). Outcomes of probability 0 are left out before the logarithm."""
     total = p + q
     real = -sum(a * np.log(a / t) for a, t in zip(p, total, strict=True) if a > 0)
     drawn = -sum(b * np.log(b / t) for b, t in zip(q, total, strict=True) if b > 0)
@@ -19,7 +19,7 @@ def best_loss(p: np.ndarray, q: np.ndarray) -> float:
 
 
 def generator_slopes(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """-sigmoid(d) and -sigmoid(-d), with an exponential of what is never above 0."""
+    """Return -sigmoid(d) and -sigmoid(-d), by exponentials of numbers that are not above 0."""
     e = np.exp(-np.abs(d))
     small, large = e / (1 + e), 1 / (1 + e)
     return -np.where(d > 0, large, small), -np.where(d > 0, small, large)
@@ -81,10 +81,10 @@ def _generator_helps_the_judge(
     return d_loss, g_loss.item()
 
 
-# What the tests must not let pass.
+# Mistakes that the tests must see.
 MISTAKES: dict[str, list[Any]] = {
     "best_loss": [
-        lambda p, q: float(np.log(2)),  # what a blind judge has
+        lambda p, q: float(np.log(2)),  # the loss of a blind judge
         lambda p, q: 2 * best_loss(p, q),
         _without_zeros,
     ],

@@ -15,14 +15,14 @@ def hide(pictures: np.ndarray, masks: np.ndarray, colour: np.ndarray) -> np.ndar
 
 
 def reconstruction(prediction: Tensor, pictures: np.ndarray, masks: np.ndarray) -> Tensor:
-    """The squares times the mask, divided by how many numbers are hidden in all."""
+    """Divide the sum of the masked squares by the number of all hidden numbers."""
     hidden = masks[..., None].astype(pictures.dtype)
     error = (prediction - pictures) * hidden
     return ops.sum(error * error) * (1 / (masks.sum() * pictures.shape[-1]))
 
 
 def channelwise_linear(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """One product for each map, all at once: (C, N, n^2) times (C, n^2, n^2)."""
+    """Compute one product for each map, all at once: (C, N, n^2) times (C, n^2, n^2)."""
     N, n, _, C = x.shape
     maps = x.reshape(N, n * n, C).transpose(2, 0, 1)
     return (maps @ w + b[:, None]).transpose(1, 2, 0).reshape(N, n, n, C)
@@ -44,7 +44,7 @@ def _by_picture(prediction: Tensor, pictures: np.ndarray, masks: np.ndarray) -> 
     return ops.mean(ops.sum(error * error, axis=(1, 2, 3)) / counts.astype(pictures.dtype))
 
 
-# What the tests must not let pass.
+# Mistakes that the tests must see.
 MISTAKES: dict[str, list[Any]] = {
     "hide": [
         _in_place,

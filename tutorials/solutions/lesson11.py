@@ -35,7 +35,7 @@ def blocked_matmul(
 
 
 def share(n: int, grid: int, block: int, block_index: int, thread_index: int) -> list[int]:
-    """start() and stride() of the library's CUDA source."""
+    """Do the same as start() and stride() of the library's CUDA source."""
     return list(range(block_index * block + thread_index, n, grid * block))
 
 
@@ -51,7 +51,7 @@ def _one_run_each(n: int, grid: int, block: int, block_index: int, thread_index:
     return list(range(min(n, me * each), min(n, (me + 1) * each)))
 
 
-# What the tests must not let pass.
+# Mistakes that the tests must see.
 MISTAKES: dict[str, list[Any]] = {
     "attainable": [
         lambda o, m, peak, bandwidth: (o / peak + m / bandwidth, peak, "arithmetic"),

@@ -12,22 +12,22 @@ from minidl.device import Device
 
 
 def swish(x: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """By the product rule, s + x s (1 - s)."""
+    """The product rule gives s + x s (1 - s)."""
     s = kernels.sigmoid(x)
     return x * s, lambda g: g * s * (1 + x * (1 - s))
 
 
-def move(batch: Any, place: Device) -> Any:
-    """A container is one of moved parts; what is no array stays."""
+def move(batch: Any, device: Device) -> Any:
+    """Move the parts of a container; anything else but arrays stays."""
     if isinstance(batch, dict):
-        return {name: move(part, place) for name, part in batch.items()}
+        return {name: move(part, device) for name, part in batch.items()}
     if isinstance(batch, list | tuple):
-        return type(batch)(move(part, place) for part in batch)
-    return place.put(batch) if hasattr(batch, "dtype") else batch
+        return type(batch)(move(part, device) for part in batch)
+    return device.put(batch) if hasattr(batch, "dtype") else batch
 
 
 def finished(asks: Sequence[float], works: Sequence[float], graph: bool) -> float:
-    """Two clocks: Python's, and the GPU's."""
+    """Keep two clocks, Python's and the GPU's."""
     asked = free = 0.0
     for number, (ask, work) in enumerate(zip(asks, works, strict=True)):
         if number == 0 or not graph:
@@ -36,28 +36,28 @@ def finished(asks: Sequence[float], works: Sequence[float], graph: bool) -> floa
     return free
 
 
-def _in_place(batch: Any, place: Device) -> Any:
+def _in_place(batch: Any, device: Device) -> Any:
     if isinstance(batch, dict):
         for name, part in batch.items():
-            batch[name] = _in_place(part, place)
+            batch[name] = _in_place(part, device)
         return batch
-    return move(batch, place)
+    return move(batch, device)
 
 
-def _one_level(batch: Any, place: Device) -> Any:
+def _one_level(batch: Any, device: Device) -> Any:
     if isinstance(batch, dict):
-        return {name: place.put(part) for name, part in batch.items()}
-    return move(batch, place)
+        return {name: device.put(part) for name, part in batch.items()}
+    return move(batch, device)
 
 
-# What the tests must not let pass.
+# Mistakes that the tests must see.
 MISTAKES: dict[str, list[Any]] = {
     "swish": [
         lambda x: (swish(x)[0], lambda g: g * kernels.sigmoid(x)),
         lambda x: (swish(x)[0], lambda g: swish(x)[1](np.ones_like(g))),
         lambda x: (np.maximum(x, 0), lambda g: g * (x > 0)),
     ],
-    "move": [_in_place, _one_level, lambda batch, place: batch],
+    "move": [_in_place, _one_level, lambda batch, device: batch],
     "finished": [
         lambda asks, works, graph: sum(asks) + sum(works),
         lambda asks, works, graph: max(sum(asks[: 1 if graph else None]), sum(works)),
