@@ -1,4 +1,4 @@
-"""The benchmarks' results as pictures: bars of ratios, and lines of cost."""
+"""Charts of results: bars of ratios, and lines of cost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "ta
 
 
 def ratios(results: Sequence[Result], path: str | Path) -> None:
-    """A bar for the ratio of each compared result, gathered by group, with the spread over it."""
+    """Draw a bar for the ratio of each compared result, by group, with its spread."""
     groups = list(dict.fromkeys(r.group for r in results))
     rows = [r for r in results if r.ratio is not None]
     rows.sort(key=lambda r: (groups.index(r.group), r.ratio))
@@ -33,7 +33,7 @@ def ratios(results: Sequence[Result], path: str | Path) -> None:
             at, row.ratio, xerr=error, color=colour, ecolor="black", capsize=2, height=0.7,
             label=row.group if first else None,
         )  # fmt: skip
-        beside = max(high, 1.0)  # text that the line crosses is hard to read
+        beside = max(high, 1.0)  # not on the line at 1
         axes.text(beside, at, f"  {row.ratio:.2f}  {row.reference}", va="center", fontsize=8)
         most = max(most, beside)
     axes.axvline(1, color="black", linewidth=1)
@@ -47,8 +47,8 @@ def ratios(results: Sequence[Result], path: str | Path) -> None:
     save(figure, path)
 
 
-def together(runs: Sequence[Sequence[Result]], path: str | Path) -> None:
-    """A group of bars for each name: its ratio in each run, by the run's number of threads."""
+def ratios_of_runs(runs: Sequence[Sequence[Result]], path: str | Path) -> None:
+    """Draw a group of bars for each name: its ratio in each run, by number of threads."""
     names = [r.name for r in runs[0] if r.ratio is not None]
     height = 0.8 / len(runs)
     figure = Figure(figsize=(9, 1.4 + 0.5 * len(names)), layout="constrained")
@@ -77,7 +77,7 @@ Lines = Mapping[str, Sequence[tuple[float, float]]]  # name -> (x, y), (x, y), .
 def costs(
     panels: Sequence[Sequence[tuple[str, str, Lines]]], path: str | Path, *, y_label: str
 ) -> None:
-    """Rows of panels (title, x label, lines), both axes logarithmic. Dashed: names with "torch"."""
+    """Draw rows of panels (title, x label, lines), both axes logarithmic; "torch" is dashed."""
     down, across = len(panels), len(panels[0])
     figure = Figure(figsize=(4.6 * across, 3.4 * down), layout="constrained")
     grid = figure.subplots(down, across, squeeze=False)
@@ -94,7 +94,7 @@ def costs(
         at = sorted({x for points in lines.values() for x, _ in points})
         heights = [y for points in lines.values() for _, y in points]
         axes.set_xticks(at)
-        axes.set_ylim(min(heights) / 2, max(heights) * 2)  # so that some powers of 2 lie within
+        axes.set_ylim(min(heights) / 2, max(heights) * 2)  # so that the axis has some powers of 2
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(plain)
             axis.set_minor_formatter(NullFormatter())

@@ -1,10 +1,10 @@
-"""Every convolution of the models on a GPU, both ways: by our own kernels, and by cuBLAS.
+"""Every convolution of the models on a GPU, by our own kernels and by cuBLAS.
 
 python -m benchmarks.convolutions [--only NAME ...] [--quick] [--json FILE] ...
 
-Ours read the windows where they lie in the pictures; for cuBLAS they are laid out first. Which way
-is taken is decided by `minidl.kernels.gpu.convolution.unrolls`: where ratios are above 1, cuBLAS
-should be. With CUPY_TF32=1 it multiplies on tensor cores, which ours do not.
+Ours read the windows from the pictures directly; for cuBLAS they are unrolled first.
+`minidl.kernels.gpu.convolution.unrolls` chooses: it should choose cuBLAS where ratios are above 1.
+With CUPY_TF32=1 cuBLAS uses tensor cores, which ours do not.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from minidl.kernels.gpu import convolution
 from minidl.models.context_encoder import networks
 
 from . import harness, options
+from .report import report
 
 BATCH = 16
 Shape = tuple[tuple[int, int], tuple[int, int, int, int], int, Padding]  # size, w, ...
 
 
 def shapes(*, width: float = 1.0) -> dict[str, Shape]:
-    """{name: size, w.shape, stride, pad} of the convolutions in all networks, each once, without
-    those that are plain products."""
+    """Return {name: (size, w.shape, stride, pad)} of all networks' convolutions, each once, without
+    plain matrix products.
+    """
     found: dict[str, Shape] = {}
     forward, backward = kernels.conv2d, kernels.conv2d_grad_x
 
@@ -56,11 +58,12 @@ def shapes(*, width: float = 1.0) -> dict[str, Shape]:
     return found
 
 
-def calls(shape: Shape, place: Device, *, batch: int = BATCH) -> dict[str, tuple[Any, ...]]:
-    """{kernel: arguments}: the convolution and its two gradients, at random numbers."""
+def calls(shape: Shape, device: Device, *, batch: int = BATCH) -> dict[str, tuple[Any, ...]]:
+    """Return {kernel: arguments} of a convolution and its two gradients, with random numbers."""
     (size, of_w, stride, pad), rng = shape, np.random.default_rng(0)
     x, w = (
-        place.put(rng.standard_normal(s, dtype=np.float32)) for s in ((batch, *size, of_w[2]), of_w)
+        device.put(rng.standard_normal(s, dtype=np.float32))
+        for s in ((batch, *size, of_w[2]), of_w)
     )
     g = kernels.conv2d(x, w, None, stride, pad)
     return {
@@ -71,15 +74,15 @@ def calls(shape: Shape, place: Device, *, batch: int = BATCH) -> dict[str, tuple
 
 
 def measured(
-    name: str, shape: Shape, place: Device, *, clock: harness.Clock, rounds: int
+    name: str, shape: Shape, device: Device, *, clock: harness.Clock, rounds: int
 ) -> Iterator[harness.Result]:
-    """Our kernels beside cuBLAS, forward and for both gradients."""
+    """Yield results of our kernels beside cuBLAS, forward and for both gradients."""
 
     def call(kernel: str, arguments: tuple[Any, ...], unrolled: bool) -> Any:
         convolution.unrolls = lambda dtype: unrolled
         return getattr(kernels, kernel)(*arguments)
 
-    for kernel, arguments in calls(shape, place).items():
+    for kernel, arguments in calls(shape, device).items():
         with mock.patch.object(convolution, "unrolls"):  # puts back what `call` changes
             yield harness.compare(
                 f"{name}: {kernel.removeprefix('conv2d_')}",
@@ -90,7 +93,7 @@ def measured(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """A line for each convolution and each of its gradients."""
+    """Print a line for each convolution and each of its gradients."""
     parser = options.parser(__doc__)
     parser.set_defaults(device="gpu", against="none")
     chosen = options.begin(parser, arguments)
@@ -98,10 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     def results() -> Iterator[harness.Result]:
         for name in options.selected(table, chosen.only):
-            shape, place = table[name], chosen.place
-            yield from measured(name, shape, place, clock=chosen.clock, rounds=chosen.rounds)
+            shape, device = table[name], chosen.device
+            yield from measured(name, shape, device, clock=chosen.clock, rounds=chosen.rounds)
 
-    harness.report(results(), chosen.json, chosen.chart)
+    report(results(), chosen.json, chosen.chart)
 
 
 if __name__ == "__main__":

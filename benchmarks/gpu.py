@@ -1,7 +1,7 @@
 """Tools to measure on a GPU: a clock, limits, and a message where there is no GPU.
 
-Kernels are asked for, not waited for: a clock of the CPU would time the asking. PyTorch is run on
-the same GPU, in the same stream, and with the same precision: `minidl.device.tf32` tells which.
+Kernels run asynchronously: a clock of the CPU would time only their launch. PyTorch runs on the
+same GPU, in the same stream, and with the same precision, that of `minidl.device.tf32`.
 """
 
 from __future__ import annotations
@@ -10,27 +10,25 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from minidl import device, gpu_support, kernels
+from minidl import gpu_support, kernels
 from minidl.cuda_graph import captured
-from minidl.device import Device
+from minidl.device import Device, choose, tf32
 
 from . import harness
+from .work import Work
 
-if TYPE_CHECKING:
-    from .training import Work
-
-PRODUCT, COPY = 8192, 1 << 28  # side of the matrices, float32 numbers of the copy
+MATRIX_SIDE, COPY_NUMBERS = 8192, 1 << 28  # of the peaks' product and copy, float32
 
 
 class Clock:
-    """Seconds by the GPU's own events: reading it waits for all that was asked before."""
+    """A clock of the GPU's own events, in seconds: reading it waits for all earlier work."""
 
-    def __init__(self, place: Device) -> None:
-        self._cuda = place.xp.cuda
+    def __init__(self, device: Device) -> None:
+        self._cuda = device.xp.cuda
         self._now, self._last = 0.0, self._event()
 
     def __call__(self) -> float:
@@ -46,39 +44,43 @@ class Clock:
         return event
 
 
-def choose() -> Device:
-    """The GPU. Ends the program, which has then measured nothing and says why, without one."""
+def find_or_exit() -> Device:
+    """Return the GPU. Without one, print the reason and end the program."""
     missing = gpu_support.why_no_gpu()
     if missing:
         print(f"nothing is measured on a GPU: {missing}")
         raise SystemExit(0)
-    return device.choose("gpu")
+    return choose("gpu")
 
 
-def header(place: Device) -> str:
-    """The GPU, its CUDA, and the precision of products."""
-    runtime = place.xp.cuda.runtime
+def header(device: Device) -> str:
+    """Return a line on the GPU, its CUDA, and the precision of products."""
+    runtime = device.xp.cuda.runtime
     name = runtime.getDeviceProperties(0)["name"].decode()
-    versions = f"CuPy {place.xp.__version__}, CUDA {runtime.runtimeGetVersion()}"
-    return f"{name}, {versions}, products in {'TF32' if device.tf32() else 'float32'}"
+    versions = f"CuPy {device.xp.__version__}, CUDA {runtime.runtimeGetVersion()}"
+    return f"{name}, {versions}, products in {'TF32' if tf32() else 'float32'}"
 
 
 def same_precision() -> None:
-    """Let PyTorch's products and convolutions round as ours do, and choose their algorithms by
-    measuring."""
+    """Set PyTorch to our precision of products, and let it choose its algorithms by measuring."""
     import torch
 
-    torch.backends.cuda.matmul.allow_tf32 = device.tf32()
-    torch.backends.cudnn.allow_tf32 = device.tf32()
+    torch.backends.cuda.matmul.allow_tf32 = tf32()
+    torch.backends.cudnn.allow_tf32 = tf32()
     torch.backends.cudnn.benchmark = True
 
 
 def peaks(
-    place: Device, clock: harness.Clock, *, side: int = PRODUCT, count: int = COPY, rounds: int = 5
+    device: Device,
+    clock: harness.Clock,
+    *,
+    side: int = MATRIX_SIDE,
+    count: int = COPY_NUMBERS,
+    rounds: int = 5,
 ) -> dict[str, float]:
-    """The most that large work reaches here: GFLOP/s of a matrix product, GB/s of a copy."""
-    a, b = (place.put(m) for m in np.random.default_rng(0).random((2, side, side), np.float32))
-    source = place.put(np.ones(count, np.float32))
+    """Return the peaks of this GPU: GFLOP/s of a large product, GB/s of a large copy."""
+    a, b = (device.put(m) for m in np.random.default_rng(0).random((2, side, side), np.float32))
+    source = device.put(np.ones(count, np.float32))
     target = source.copy()
 
     def copy() -> None:
@@ -94,13 +96,13 @@ def timed(
     group: str,
     work: Work,
     *,
-    place: Device,
+    device: Device,
     clock: harness.Clock,
     torch: bool,
     compiled: bool,
     rounds: int,
 ) -> Iterator[harness.Result]:
-    """The work as it is written and, where a part of it can be recorded, as a CUDA graph."""
+    """Yield results of the work and, if a part of it can be recorded, of its CUDA graph."""
     references: dict[str, harness.Call] = {}
     if torch:
         from . import torch_models
@@ -108,9 +110,9 @@ def timed(
         references |= torch_models.modes(
             work.theirs, pictures=work.pictures, compiled=compiled, device="cuda"
         )
-    ours = {f"{name}, gpu": partial(work.ours, place)}
+    ours = {f"{name}, gpu": partial(work.ours, device)}
     if "record" in signature(work.ours).parameters:
-        ours[f"{name}, gpu graph"] = partial(work.ours, place, captured)
+        ours[f"{name}, gpu graph"] = partial(work.ours, device, captured)
     for title, make in ours.items():
         result = harness.compare(
             title, make(), references, threads=1, group=group, rounds=rounds, clock=clock

@@ -1,38 +1,34 @@
 """Timing a function beside its references: warm up, alternate in blocks, take medians.
 
-Machines drift and are shared: what is worth keeping is the ratio of times that were measured one
-right after the other, and of such ratios the median. Ratio = ours / the fastest reference's: below
-1, ours is faster.
+Machines drift and are shared, so absolute times mean little. The result is the median of ratios of
+times that were measured one right after the other. Ratio = ours / the fastest reference's: below 1,
+ours is faster.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from minidl.files import replacing
-
 Call = Callable[[], object]
-Clock = Callable[[], float]  # seconds, from any beginning
+Clock = Callable[[], float]  # seconds from an arbitrary start
 
-BLOCK_SECONDS = 0.05  # a function is called for about so long before it is another's turn
-SLOW_SECONDS = 1.0  # one call of a function that takes longer is a block
+BLOCK_SECONDS = 0.05  # a function is called for about this long before the next one
+SLOW_SECONDS = 1.0  # a longer call is a block by itself
 
 
 @dataclass(frozen=True)
 class Result:
-    """Medians in milliseconds, and ours in parts of the fastest reference's.
+    """Medians in milliseconds, and the ratio of ours to the fastest reference's.
 
-    ratio: the median of the ratios, round by round; spread: their middle half. modes: the medians
-    of all references. figures: what else was measured, by names that tell the unit. Without a
-    reference all that compares is None.
+    ratio: the median of the ratios of all rounds; spread: their middle half. modes: the medians of
+    all references. figures: other measurements, by name and unit. The fields that compare are None
+    without a reference.
     """
 
     name: str
@@ -68,10 +64,10 @@ def compare(
     block_seconds: float = BLOCK_SECONDS,
     clock: Clock = time.perf_counter,
 ) -> Result:
-    """Time all in alternate blocks of calls. The clock has to wait for what they leave behind.
+    """Time all functions in alternating blocks of calls. The clock must wait for asynchronous work.
 
-    With several threads the first call of a block is not counted: for a while the workers of the
-    library before it spin, and take a core each.
+    With several threads the first call of a block does not count: the other library's workers still
+    spin for a while, and take a core each.
     """
     functions = [ours, *references.values()]
     calls = [_calls_in_a_block(f, block_seconds, threads, clock) for f in functions]
@@ -93,7 +89,7 @@ def summary(
     threads: int,
     group: str = "",
 ) -> Result:
-    """The result of seconds by round: ours, and those of every reference in the same rounds."""
+    """Return the result of seconds by round, ours and every reference's."""
     own = 1e3 * statistics.median(ours)
     if not references:
         return Result(name, threads, own, group=group)
@@ -123,7 +119,7 @@ def _calls_in_a_block(function: Call, block_seconds: float, threads: int, clock:
 
 
 def _block(function: Call, calls: int, warm: bool, clock: Clock) -> float:
-    """Seconds per call; warm: one call more goes before them."""
+    """Return seconds per call; warm: make another call first, which does not count."""
     if warm:
         function()
     began = clock()
@@ -138,36 +134,13 @@ def seconds(function: Call, clock: Clock = time.perf_counter) -> float:
 
 
 def best(call: Call, rounds: int, clock: Clock = time.perf_counter) -> float:
-    """Seconds of the fastest of so many calls, the first one apart."""
+    """Return the seconds of the fastest of `rounds` calls, after a first one."""
     call()
     return min(seconds(call, clock) for _ in range(rounds))
 
 
 def copied(value: Any, put: Callable[[np.ndarray], Any] = np.copy) -> Any:
-    """Copies of the arrays in a tuple or list, whatever else is in it as it is."""
+    """Return a tuple or list with copies of its arrays and the same other values."""
     if isinstance(value, tuple | list):
         return type(value)(copied(v, put) for v in value)
     return put(value) if isinstance(value, np.ndarray) else value
-
-
-def report(results: Iterable[Result], json_path: Path | None, chart: Path | None) -> None:
-    """Print every result as soon as it is there; then write the JSON file and the chart, if any."""
-    done = []
-    for result in results:
-        print(result, flush=True)
-        done.append(result)
-    write(done, json_path)
-    if chart:
-        from .charts import ratios
-
-        if any(r.ratio is not None for r in done):
-            ratios(done, chart)
-        else:
-            print(f"no {chart}: nothing was compared")
-
-
-def write(results: Sequence[Result], path: Path | None) -> None:
-    """The results as a list of JSON objects."""
-    if path:
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps([asdict(r) for r in results], indent=1) + "\n")

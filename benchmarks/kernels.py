@@ -1,10 +1,11 @@
-"""Every kernel beside its meaning in NumPy and, where it has the operation, PyTorch.
+"""Every kernel beside its NumPy reference and, if it has the operation, PyTorch.
 
 python -m benchmarks.kernels [--threads N | --device gpu] [--only NAME ...] [--quick] ...
 
-Products and convolutions are told in GFLOP/s of the sum that defines them, all else in GB/s of the
-arrays that come and go, both also as a share of the largest rate seen in the same run: of a large
-matrix product, of a large copy. What stays in a cache, or saves multiplications, can exceed 1.
+Products and convolutions are measured in GFLOP/s of the sum that defines them, all others in GB/s
+of their inputs and outputs. Both are also given as a share of the peak in the same run, that of a
+large matrix product or copy. The share can exceed 1 for arrays in a cache, and for algorithms that
+save multiplications.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ from minidl.kernels import reference
 
 from . import gpu, harness, options
 from .harness import copied
+from .report import report
 
 ELEMENTS, CHANNELS = "element by element", "sums and channels"
 PRODUCTS, CONVOLUTIONS, PATCHES = "products", "convolutions", "patches"
-PRODUCT, COPY = 2048, 1 << 26  # side of the matrices, float32 numbers of the copy
+MATRIX_SIDE, COPY_NUMBERS = 2048, 1 << 26  # of the peaks' product and copy, float32
 
 
 class Row(NamedTuple):
-    """A kernel's arguments; flops: multiplications and additions, 0 where bytes are what counts."""
+    """A kernel's arguments; flops: multiplications and additions, 0 if bytes are measured."""
 
     group: str
     arguments: tuple[Any, ...]
@@ -40,7 +42,7 @@ class Row(NamedTuple):
 
 
 def rows(scale: int = 1) -> dict[str, Row]:
-    """kernel -> its row, at the sizes of the papers' networks divided by `scale`."""
+    """Return {kernel: its row}, at the sizes of the papers' networks divided by `scale`."""
     rng = np.random.default_rng(0)
 
     def numbers(*shape: int) -> np.ndarray:
@@ -56,9 +58,9 @@ def rows(scale: int = 1) -> dict[str, Row]:
     pictures, w, b = numbers(N, S, S, C), numbers(3, 3, C, O), numbers(O)
     half, pad = numbers(N, S // 2, S // 2, O), (1, 1, 1, 1)
     up_w, c, more = numbers(3, 3, O, C), numbers(C), numbers(N, S, S, C)
-    side, places = 1280 // scale, np.arange(0, 512 - 16, 3 * scale)
+    side, positions = 1280 // scale, np.arange(0, 512 - 16, 3 * scale)
     picture = np.zeros((2, 512, 512))
-    cut = numbers(len(places) ** 2, 16, 16)
+    overlapping = numbers(len(positions) ** 2, 16, 16)
     window = positive(16, 16)
     flops = 2.0 * 9 * C * O * half[..., 0].size
     doubled = 4 * flops
@@ -72,7 +74,7 @@ def rows(scale: int = 1) -> dict[str, Row]:
         "squared_distance_grad": Row(ELEMENTS, (numbers(), x, g)),
         "adam": Row(ELEMENTS, ([p], [dp], [m], [v], 1e-3, 0.9, 0.999, 1e-8)),
         "matmul": Row(PRODUCTS, (numbers(500, side), numbers(side, side)), 1000.0 * side * side),
-        "fold": Row(PATCHES, (*picture, cut, places, places, window)),
+        "fold": Row(PATCHES, (*picture, overlapping, positions, positions, window)),
         "conv2d": Row(CONVOLUTIONS, (pictures, w, b, 2, pad), flops),
         "conv2d_grad_x": Row(CONVOLUTIONS, (half, w, (S, S), 2, pad), flops),
         "conv2d_grad_w": Row(CONVOLUTIONS, (pictures, half, (3, 3), 2, pad), flops),
@@ -89,20 +91,20 @@ def rows(scale: int = 1) -> dict[str, Row]:
 
 
 def references(
-    name: str, arguments: tuple[Any, ...], *, torch: bool, place: Device = CPU
+    name: str, arguments: tuple[Any, ...], *, torch: bool, device: Device = CPU
 ) -> dict[str, harness.Call]:
     """Return the functions that are timed beside a kernel.
 
     Each has arrays of its own, since some kernels work in place.
     """
     found: dict[str, harness.Call] = {}
-    if place is CPU:
+    if device is CPU:
         found["NumPy's meaning"] = partial(getattr(reference, name), *copied(arguments))
     if torch:
         from .torch_kernels import KERNELS
 
         if name in KERNELS:
-            on = "cpu" if place is CPU else "cuda"
+            on = "cpu" if device is CPU else "cuda"
             found |= KERNELS[name](*copied(arguments), device=on)
     return found
 
@@ -122,17 +124,17 @@ def measured(
     torch: bool,
     rounds: int,
     peaks: dict[str, float],
-    place: Device = CPU,
+    device: Device = CPU,
     clock: harness.Clock = time.perf_counter,
 ) -> harness.Result:
-    """The kernel beside its references, and what it makes of the machine."""
-    arguments = copied(row.arguments, place.put) if place is not CPU else row.arguments
+    """Time the kernel beside its references, and compute its share of the peak."""
+    arguments = copied(row.arguments, device.put) if device is not CPU else row.arguments
     ours = partial(getattr(kernels, name), *arguments)
     moved = _bytes(row.arguments) + _bytes(ours())
     if name == "adam":  # writes what it has read, but for the gradient
         moved *= 7 / 4
     result = harness.compare(
-        name, ours, references(name, row.arguments, torch=torch, place=place),
+        name, ours, references(name, row.arguments, torch=torch, device=device),
         threads=threads, group=row.group, rounds=rounds, clock=clock,
     )  # fmt: skip
     unit = "GFLOP/s" if row.flops else "GB/s"
@@ -141,9 +143,9 @@ def measured(
 
 
 def measure_peaks(
-    threads: int, *, side: int = PRODUCT, count: int = COPY, rounds: int = 5
+    threads: int, *, side: int = MATRIX_SIDE, count: int = COPY_NUMBERS, rounds: int = 5
 ) -> dict[str, float]:
-    """The most that large work reaches here: GFLOP/s of a matrix product, GB/s of a copy."""
+    """Return the peaks of this CPU: GFLOP/s of a large product, GB/s of a large copy."""
     a = np.random.default_rng(0).random((2, side, side), dtype=np.float32)
     source = np.ones(count, np.float32)
     target, out = source.copy(), np.empty_like(a[0])
@@ -155,10 +157,10 @@ def measure_peaks(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """A line for each kernel."""
+    """Print a line for each kernel."""
     chosen = options.begin(options.parser(__doc__, on_gpu=True), arguments)
-    on_cpu = chosen.place is CPU
-    peaks = measure_peaks(chosen.threads) if on_cpu else gpu.peaks(chosen.place, chosen.clock)
+    on_cpu = chosen.device is CPU
+    peaks = measure_peaks(chosen.threads) if on_cpu else gpu.peaks(chosen.device, chosen.clock)
     table = rows()
     print("the peak: " + ", ".join(f"{rate:.0f} {unit}" for unit, rate in peaks.items()))
 
@@ -167,10 +169,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             yield measured(
                 name, table[name],
                 threads=chosen.threads, torch=chosen.torch, rounds=chosen.rounds, peaks=peaks,
-                place=chosen.place, clock=chosen.clock,
+                device=chosen.device, clock=chosen.clock,
             )  # fmt: skip
 
-    harness.report(results(), chosen.json, chosen.chart)
+    report(results(), chosen.json, chosen.chart)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Peak memory of one piece of work, in a process of its own, over what its imports take.
+"""Peak memory of a piece of work in its own process, less the memory of its imports.
 
-`peak("benchmarks.training:alone", "ours", ...)` starts a Python process, which imports that module,
-notes its memory, calls alone("ours", ...) and notes the peak.
+`peak("benchmarks.training:run_few_steps", "ours", ...)` starts a Python process. It imports that
+module, notes its memory, calls run_few_steps("ours", ...) and notes the peak.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-RUNS = 2  # the first may have to compile kernels, which takes memory once and for all
+RUNS = 2  # the first may have to compile kernels, which takes memory
 
 
 def peak(work: str, *arguments: str) -> float:
-    """MiB. work: "module:function"; the function takes texts, of which the first is "torch" or
-    "ours" and says what is imported beforehand. Raises RuntimeError if it fails."""
+    """Return the peak in MiB of work, given as "module:function".
+
+    arguments: texts; the first is "torch" or "ours", the library that is imported beforehand.
+    Raises RuntimeError if the process fails.
+    """
     command = [sys.executable, "-m", "benchmarks.memory", work, *arguments]
     found = []
     for _ in range(RUNS):
@@ -30,7 +33,7 @@ def peak(work: str, *arguments: str) -> float:
 
 
 def peaks(work: str, *arguments: str, threads: int, modes: Sequence[str] = ()) -> dict[str, float]:
-    """{"ours, MiB": the peak, and so for each of PyTorch's modes}: figures of a result.
+    """Return the peaks of ours and of each of PyTorch's modes, {"ours, MiB": ...}.
 
     The function is called with "ours" or "torch", the arguments, the mode and the threads.
     """
@@ -41,7 +44,7 @@ def peaks(work: str, *arguments: str, threads: int, modes: Sequence[str] = ()) -
 
 
 def _resident_peak() -> float:
-    """The largest resident set of this process so far, in MiB.
+    """Return the largest resident set of this process so far, in MiB.
 
     Linux counts in ru_maxrss the process that started this one, which may be larger; its VmHWM does
     not.
@@ -57,7 +60,7 @@ def _resident_peak() -> float:
 
 
 def main() -> None:
-    """The process of its own."""
+    """Run the work, and print its peak."""
     (module, _, name), arguments = sys.argv[1].partition(":"), sys.argv[2:]
     work = getattr(importlib.import_module(module), name)
     importlib.import_module("torch" if arguments[0] == "torch" else "minidl.kernels.cpu")

@@ -1,4 +1,4 @@
-"""The command line that all benchmarks share, and what the figures were measured on."""
+"""The command line that all benchmarks share, and a description of the machine."""
 
 from __future__ import annotations
 
@@ -22,18 +22,22 @@ QUICK_ROUNDS, ROUNDS = 3, 9
 
 
 def parser(description: str | None, *, on_gpu: bool = False) -> argparse.ArgumentParser:
-    """The shared options; a benchmark adds its own and calls `begin`. on_gpu: with --device."""
+    """Return a parser of the shared options. on_gpu: with --device."""
     made = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
     made.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N")
     made.add_argument(
         "--against",
         choices=("torch", "none"),
-        help="what is timed beside ours; by default PyTorch, where it is installed",
+        help="the reference beside ours; by default PyTorch, if it is installed",
     )
     if on_gpu:
         made.add_argument("--device", choices=("cpu", "gpu"), default="cpu", help="(%(default)s)")
     made.add_argument(
-        "--only", nargs="+", default=[], metavar="NAME", help="rows whose name holds one of these"
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="only rows whose name contains one of these",
     )
     made.add_argument(
         "--quick", action="store_true", help="fewer rounds, and PyTorch without torch.compile"
@@ -47,8 +51,8 @@ def parser(description: str | None, *, on_gpu: bool = False) -> argparse.Argumen
 def begin(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse, set the number of threads and print the header.
 
-    The namespace has more names: torch, whether it is timed too; rounds; the place of the arrays;
-    and its clock.
+    The namespace has more names: torch (time PyTorch, too), rounds, and clock. Its device is the
+    Device itself.
     """
     chosen = parser.parse_args(arguments)
     if chosen.threads < 1:
@@ -65,13 +69,14 @@ def begin(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
                 check_absent(path, force=chosen.force)
             except OSError as error:
                 parser.error(str(error))
-    chosen.place, chosen.clock = CPU, time.perf_counter
+    on_gpu = getattr(chosen, "device", "cpu") == "gpu"
+    chosen.device, chosen.clock = CPU, time.perf_counter
     use_threads(chosen.threads, torch=chosen.torch)
     print(header(chosen.threads, torch=chosen.torch))
-    if getattr(chosen, "device", "cpu") == "gpu":
-        chosen.place = gpu.choose()
-        chosen.clock, chosen.threads = gpu.Clock(chosen.place), 1
-        print(gpu.header(chosen.place))
+    if on_gpu:
+        chosen.device = gpu.find_or_exit()
+        chosen.clock, chosen.threads = gpu.Clock(chosen.device), 1
+        print(gpu.header(chosen.device))
         if chosen.torch:
             gpu.same_precision()
     if chosen.against is None and not installed:
@@ -82,7 +87,7 @@ def begin(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
 
 
 def use_threads(count: int, *, torch: bool) -> None:
-    """Let our kernels, BLAS and, if it is wanted, PyTorch compute with so many threads."""
+    """Let our kernels, BLAS and, if `torch`, PyTorch compute with `count` threads."""
     from threadpoolctl import threadpool_limits
 
     if torch:
@@ -103,7 +108,7 @@ def header(threads: int, *, torch: bool) -> str:
 
 
 def selected(names: Iterable[str], only: Sequence[str]) -> list[str]:
-    """The names that hold one of `only`, or all. Ends the program where one of `only` fits none."""
+    """Return the names that contain one of `only`, or all. Exits if one of `only` fits none."""
     names = list(names)
     for part in only:
         if not any(part in name for name in names):

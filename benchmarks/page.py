@@ -1,4 +1,4 @@
-"""Results of several runs as Markdown tables and one chart: what the README shows.
+"""Results of several runs as Markdown tables and one chart, for the documentation.
 
 python -m benchmarks.page RESULTS.json ... [--chart FILE.png]
 """
@@ -16,13 +16,13 @@ from .harness import Result
 
 
 def read(path: Path) -> list[Result]:
-    """The results of a JSON file that a benchmark wrote."""
+    """Read the results of a benchmark's JSON file."""
     rows = json.loads(path.read_text())
     return [Result(**{**row, "spread": row["spread"] and tuple(row["spread"])}) for row in rows]
 
 
 def table(runs: Sequence[Sequence[Result]]) -> str:
-    """A row for each name; for each run its time, the fastest reference's and their ratio."""
+    """Return a row for each name: in each run our time, the fastest reference's, their ratio."""
     threads = [run[0].threads for run in runs]
     heads = [f"{n} thread{'s' if n > 1 else ''}: ours, PyTorch's best, ms | ratio" for n in threads]
     lines = ["| step | " + " | ".join(heads) + " |", "|---|" + "---|---|" * len(runs)]
@@ -40,7 +40,7 @@ def table(runs: Sequence[Sequence[Result]]) -> str:
 
 
 def memory_table(runs: Sequence[Sequence[Result]]) -> str:
-    """A row for each result whose memory was measured; empty if none was."""
+    """Return a row for each result with measured memory; an empty text without any."""
     lines = ["| peak memory, MiB | threads | ours | PyTorch's least |", "|---|---|---|---|"]
     for row in (row for run in runs for row in run):
         found = {k.removesuffix(", MiB"): v for k, v in row.figures.items() if k.endswith(", MiB")}
@@ -59,7 +59,7 @@ def _mode(reference: str | None) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the tables, and draw the chart if it is asked for."""
+    """Print the tables, and draw the chart if `--chart` is given."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS.json")
     parser.add_argument("--chart", type=Path, metavar="FILE")
@@ -75,9 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if memory := memory_table(runs):
         print(f"\n{memory}")
     if chosen.chart:
-        from .charts import together
+        from .charts import ratios_of_runs
 
-        together(runs, chosen.chart)
+        ratios_of_runs(runs, chosen.chart)
 
 
 if __name__ == "__main__":

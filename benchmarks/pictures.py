@@ -1,12 +1,12 @@
-"""Whole pictures: taking noise out, and filling a hole; seconds and peak memory by size.
+"""Pictures: denoising and inpainting, in seconds and peak memory by size.
 
 python -m benchmarks.pictures [--sizes 256 512] [--threads N | --device gpu] [--only NAME ...] ...
 
-The chart has lines over the size, or bars where there is a single one.
+The chart has lines over the size, or bars for a single size.
 
 Noise: 16x16 patches, two auto-encoders of 1280 units, stride 3. Hole: the compact net, a square of
-a quarter of each side. The weights are random, which costs what trained ones cost. PyTorch takes
-the same patches in strips; for the hole it has the network's part, and shares the rest with ours.
+a quarter of each side. The weights are random; trained ones take the same time. PyTorch repairs the
+same patches in strips; for the hole it computes the network, and the rest is ours.
 """
 
 from __future__ import annotations
@@ -19,38 +19,39 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minidl.device import CPU, Device
-from minidl.models.context_encoder.inpainter import Filler
+from minidl.models.context_encoder.inpainter import Inpainter
 from minidl.models.ssda.degradation import Noise
 from minidl.models.ssda.network import SSDA
 from minidl.models.ssda.patch_coding import Coding
 from minidl.models.ssda.restorer import STRIDE, Restorer
 
 from . import charts, gpu, harness, memory, options
-from .training import Step, Work, timed
+from .report import report
+from .work import Step, Work, timed
 
 if TYPE_CHECKING:
     from .torch_models import Mode
 
 SIZES = (256, 512, 1024, 2048)
-LARGE, LARGE_ROUNDS = 1024, 3  # pictures of so many pixels to a side take long enough
+LARGE_SIDE, LARGE_ROUNDS = 1024, 3  # pixels; larger pictures need fewer rounds
 
 
 def picture(size: int, channels: int) -> np.ndarray:
-    """Random pixels (size, size, channels)."""
+    """Return random pixels (size, size, channels)."""
     return np.random.default_rng(1).random((size, size, channels), dtype=np.float32)
 
 
 def denoising(size: int, *, patch: int = 16, hidden: int = 1280) -> Work:
-    """A grey picture, size x size."""
+    """Return the denoising of a grey picture, size x size."""
     image = picture(size, 1)[..., 0]
 
     def restorer() -> Restorer:
         network = SSDA(patch * patch, (hidden, hidden), rng=np.random.default_rng(0))
         return Restorer(network, patch, Coding(), Noise(25))
 
-    def ours(place: Device = CPU) -> Step:
+    def ours(device: Device = CPU) -> Step:
         made = restorer()
-        made.network.to(place).freeze_weights()
+        made.network.to(device).freeze_weights()
         return lambda: made.repair_channel(image)
 
     def theirs(mode: Mode) -> Step:
@@ -62,41 +63,40 @@ def denoising(size: int, *, patch: int = 16, hidden: int = 1280) -> Work:
     return Work(ours, theirs, pictures=False, batch=1)
 
 
-def filling(size: int, *, width: float = 1.0) -> Work:
-    """A picture in colour, size x size, with one hole."""
+def inpainting(size: int, *, width: float = 1.0) -> Work:
+    """Return the inpainting of one hole in a colour picture, size x size."""
     pixels, mask = picture(size, 3), np.zeros((size, size), bool)
     middle = slice(size * 3 // 8, size * 5 // 8)
     mask[middle, middle] = True
 
-    def filler() -> Filler:
-        made, _ = Filler.new(
-            "compact", "centre", overlap=4, rng=np.random.default_rng(0), width=width
-        )
-        return made
+    def untrained() -> Inpainter:
+        rng = np.random.default_rng(0)
+        return Inpainter.new("compact", "centre", overlap=4, rng=rng, width=width)[0]
 
-    def ours(place: Device = CPU) -> Step:
-        made = filler()
-        made.generator.to(place)
-        return lambda: made.fill(pixels, mask)
+    def ours(device: Device = CPU) -> Step:
+        inpainter = untrained()
+        inpainter.generator.to(device)
+        return lambda: inpainter.inpaint(pixels, mask)
 
     def theirs(mode: Mode) -> Step:
         from .torch_pictures import Generator
 
-        made = filler()
-        made.generator = Generator(mode, made.generator)
-        return lambda: made.fill(pixels, mask)
+        inpainter = untrained()
+        generator = Generator(mode, inpainter.generator)
+        theirs = Inpainter("compact", generator, inpainter.holes, width=width)
+        return lambda: theirs.inpaint(pixels, mask)
 
     return Work(ours, theirs, batch=1)
 
 
-KINDS: dict[str, Callable[[int], Work]] = {"denoise": denoising, "fill": filling}
+KINDS: dict[str, Callable[[int], Work]] = {"denoise": denoising, "fill": inpainting}
 
 
-def alone(who: str, kind: str, size: str, mode: str, threads: str) -> None:
-    """One picture, for `memory`: by ours, or by PyTorch in a mode."""
-    options.use_threads(int(threads), torch=who == "torch")
+def run_one(library: str, kind: str, size: str, mode: str, threads: str) -> None:
+    """Repair one picture, for `memory`, by ours or by PyTorch in a mode."""
+    options.use_threads(int(threads), torch=library == "torch")
     work = KINDS[kind](int(size))
-    if who == "torch":
+    if library == "torch":
         from .torch_models import MODES
 
         work.theirs(next(m for m in MODES if m.name == mode))()
@@ -105,14 +105,14 @@ def alone(who: str, kind: str, size: str, mode: str, threads: str) -> None:
 
 
 def peaks(kind: str, size: int, *, threads: int, torch: bool) -> dict[str, float]:
-    """Peak memory of ours, and of PyTorch in its plain mode."""
+    """Return the peak memory of ours, and of PyTorch in its eager mode."""
     modes = ["PyTorch"] if torch else []
-    place = "benchmarks.pictures:alone"
-    return memory.peaks(place, kind, str(size), threads=threads, modes=modes)
+    work = "benchmarks.pictures:run_one"
+    return memory.peaks(work, kind, str(size), threads=threads, modes=modes)
 
 
 def lines(results: Sequence[harness.Result], path: Path) -> None:
-    """Seconds and peak memory over the size, a row for each kind of work."""
+    """Draw seconds and peak memory over the size, a row for each kind of work."""
     panels = []
     for kind in dict.fromkeys(r.group for r in results):
         rows = [(float(r.name.split()[-1]), r) for r in results if r.group == kind]
@@ -134,7 +134,7 @@ def lines(results: Sequence[harness.Result], path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Time every kind at every size, with peak memory beside."""
+    """Time every kind at every size, and measure its peak memory."""
     parser = options.parser(__doc__, on_gpu=True)
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, metavar="PIXELS")
     chosen = options.begin(parser, arguments)
@@ -145,10 +145,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in options.selected(names, chosen.only):
             kind, size = names[name]
             work, compiled = KINDS[kind](size), not chosen.quick
-            rounds = min(chosen.rounds, LARGE_ROUNDS) if size >= LARGE else chosen.rounds
-            if chosen.place is not CPU:
+            rounds = min(chosen.rounds, LARGE_ROUNDS) if size >= LARGE_SIDE else chosen.rounds
+            if chosen.device is not CPU:
                 yield from gpu.timed(
-                    name, kind, work, place=chosen.place, clock=chosen.clock,
+                    name, kind, work, device=chosen.device, clock=chosen.clock,
                     torch=chosen.torch, compiled=compiled, rounds=rounds,
                 )  # fmt: skip
                 continue
@@ -160,8 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             done.append(replace(result, figures=found))
             yield done[-1]
 
-    several = len(set(chosen.sizes)) > 1 and chosen.place is CPU
-    harness.report(results(), chosen.json, None if several else chosen.chart)
+    several = len(set(chosen.sizes)) > 1 and chosen.device is CPU
+    report(results(), chosen.json, None if several else chosen.chart)
     if several and chosen.chart:
         lines(done, chosen.chart)
 

@@ -3,7 +3,7 @@
 python -m benchmarks.scaling [--threads N] [--only NAME ...] [--quick] ...
 
 --threads is the number for the first two, and the largest for the third. PyTorch runs without
-torch.compile, whose code is made anew for every size and number of threads.
+torch.compile, which would compile again for every size and number of threads.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from minidl.models.context_encoder import networks
 from minidl.models.context_encoder.trainer import Settings
 
 from . import charts, harness, options
-from .training import Work, both_players, fine_tuning, timed
+from .report import report
+from .training import both_players, fine_tuning
+from .work import Work, timed
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 AXES = {"batch": "samples in a batch", "side": "pixels to a side", "threads": "threads"}
@@ -25,7 +27,7 @@ AXES = {"batch": "samples in a batch", "side": "pixels to a side", "threads": "t
 
 @dataclass(frozen=True)
 class Kind:
-    """A step as a function of batch and side; what it is at when the other grows."""
+    """A step as a function of batch and side; the value of each while the other grows."""
 
     work: Callable[[int, int], Work]
     batch: int
@@ -33,26 +35,22 @@ class Kind:
     sides: Sequence[int]
 
 
-def compact(side: int) -> str:
-    """The name of the compact net for pictures of another size, which it is given here: some of
-    the generator's layers know the size."""
-    name = f"compact {side}"
-
+def compact(side: int) -> networks.Architecture:
+    """Return the compact architecture for pictures of another size."""
     generator = partial(networks.CompactGenerator, size=side)
-    discriminator = networks.compact_discriminator
-    architecture = networks.Architecture(side, side // 2, generator, discriminator, bridged=True)
-    networks.ARCHITECTURES[name] = architecture
-    return name
+    return replace(
+        networks.COMPACT, name=f"compact {side}", size=side, hole=side // 2, generator=generator
+    )
 
 
 def kinds(*, units: int = 5, width: float = 1.0) -> dict[str, Kind]:
-    """The two steps; units: of a hidden layer, in parts of a patch's pixels."""
+    """Return the two steps; units: of a hidden layer, as a multiple of a patch's pixels."""
 
     def ssda(batch: int, side: int) -> Work:
         return fine_tuning(pixels=side * side, hidden=units * side * side, batch=batch)
 
     def encoder(batch: int, side: int) -> Work:
-        return both_players(Settings(net=compact(side), batch=batch, width=width))
+        return both_players(Settings(batch=batch, width=width), compact(side))
 
     return {
         "ssda fine-tuning": Kind(ssda, 64, 16, (8, 12, 16, 24)),
@@ -68,7 +66,7 @@ def results(
     rounds: int,
     batches: Sequence[int] = BATCHES,
 ) -> Iterator[harness.Result]:
-    """A result for every point of every axis; its figures tell where it stands."""
+    """Yield a result for every point of every axis; its figures hold the point."""
     for name, kind in kinds.items():
         points = [("batch", n, n, kind.side, threads) for n in batches]
         points += [("side", s, kind.batch, s, threads) for s in kind.sides]
@@ -83,7 +81,7 @@ def results(
 
 
 def lines(results: Sequence[harness.Result], path: Path) -> None:
-    """Milliseconds per step over each axis, a row of panels for each step."""
+    """Draw milliseconds per step over each axis, a row of panels for each step."""
     panels = []
     for name in dict.fromkeys(r.group for r in results):
         row = []
@@ -99,7 +97,7 @@ def lines(results: Sequence[harness.Result], path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Time all points; the chart is one of lines."""
+    """Time all points; the chart has lines."""
     chosen = options.begin(options.parser(__doc__), arguments)
     wanted = kinds()
     wanted = {name: wanted[name] for name in options.selected(wanted, chosen.only)}
@@ -112,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             done.append(result)
             yield result
 
-    harness.report(kept(), chosen.json, None)
+    report(kept(), chosen.json, None)
     if chosen.chart:
         lines(done, chosen.chart)
 

@@ -1,7 +1,7 @@
 """PyTorch's counterparts of our kernels: functions of our arguments that return {mode: call}.
 
-A call returns what our kernel would, in its shape; a change of shape is a view and costs nothing.
-Kernels without an operation of the same meaning are not named.
+A call returns the result of our kernel, in its shape; a change of shape is a view, which costs
+nothing. Kernels without a PyTorch operation are not listed.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _upsample_conv2d_grad_w(mode: Mode, x: Any, g: Any) -> Call:
 
 
 def _moments(x: Any, slope: float, device: str = "cpu") -> dict[str, Call]:
-    """By the function of that name, and by batch norm, which does more and is faster."""
+    """Return calls of `var_mean` and of batch norm, which does more and is faster."""
     mode = replace(MODES[1], device=device)
     x, pictures = mode.array(x), mode.pictures(x)
 

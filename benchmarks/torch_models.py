@@ -1,6 +1,6 @@
-"""Our networks in PyTorch, layer by layer, with the same weights; and the modes it can run them in.
+"""Our networks in PyTorch, layer by layer, with the same weights; and PyTorch's modes.
 
-The counterparts are what a PyTorch user would write: up-sampling and then a convolution, pictures
+The counterparts are written as a PyTorch user would: up-sampling and then a convolution, pictures
 (N, C, H, W), fused Adam.
 """
 
@@ -20,17 +20,17 @@ from minidl.models.context_encoder import networks
 from minidl.ops.convolution import pads_of
 
 Step = Callable[[], Any]
-COMPILATIONS = 64  # of one function; beyond it, PyTorch would silently run it uncompiled
+MAX_COMPILATIONS = 64  # of one function; beyond it, PyTorch silently runs it uncompiled
 GRAPH_CALLS = 3  # the first compiles, the second records a CUDA graph, the third replays it
-EVEN = (2, 2)  # every picture in these networks has even sides: that decides how 'same' pads
+EVEN_SIZE = (2, 2)  # all pictures here have even sides, on which the padding 'same' depends
 
 
 @dataclass(frozen=True)
 class Mode:
     """A way to run a network.
 
-    exact: pads a 'same' convolution of stride 2 as ours does, at the bottom and on the right, for
-    which PyTorch needs a copy. Timed is symmetric padding, which gives as many pixels without one.
+    exact: pad a 'same' convolution of stride 2 as ours, at the bottom and on the right. PyTorch
+    needs a copy for this. What is timed pads symmetrically: the same size without a copy.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Mode:
     device: str = "cpu"
 
     def put(self, module: tn.Module) -> tn.Module:
-        """The module with its weights laid out for this mode; its parameters are those to train."""
+        """Return the module with its weights laid out for this mode."""
         module.to(self.device)
         if self.channels_last:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -59,7 +59,7 @@ class Mode:
             torch.compiler.cudagraph_mark_step_begin()
 
     def array(self, array: np.ndarray) -> torch.Tensor:
-        """The same numbers on this mode's device."""
+        """Return the array on this mode's device."""
         return torch.from_numpy(array).to(self.device)
 
     def pictures(self, array: np.ndarray) -> torch.Tensor:
@@ -85,14 +85,14 @@ def modes(
     compiled: bool = True,
     device: str = "cpu",
 ) -> dict[str, Step]:
-    """{name: what `build` makes} for all modes that work here.
+    """Return {name: `build(mode)`} of all modes that work here.
 
-    pictures: whether there is an order of channels to choose. A compiled mode that fails, mostly
-    for want of a C++ compiler, is left out, and said to be.
+    pictures: include modes of another order of channels. A compiled mode that fails, mostly without
+    a C++ compiler, is left out with a message.
     """
-    # Code that is compiled for one network must neither count nor be re-used for the next.
+    # Code compiled for one network must not count or be reused for the next one.
     torch.compiler.reset()
-    torch._dynamo.config.recompile_limit = COMPILATIONS
+    torch._dynamo.config.recompile_limit = MAX_COMPILATIONS
     torch._inductor.config.compile_threads = 1  # processes of the compiler would keep a core busy
     steps: dict[str, Step] = {}
     for mode in MODES:
@@ -113,7 +113,7 @@ def modes(
 
 
 class ChannelwiseLinear(tn.Module):
-    """(N, C, H, W) -> the same: each of the C maps through a linear layer of its own."""
+    """(N, C, H, W) -> the same: a linear layer for each of the C maps."""
 
     def __init__(self, channels: int, pixels: int) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class Flatten(tn.Module):
 
 
 class Mixing(tn.Module):
-    """x, and what the layers of `added` add to it."""
+    """x plus the output of the layers of `added`."""
 
     def __init__(self, added: tn.Module, slope: float) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class Mixing(tn.Module):
 
 
 class CompactGenerator(tn.Module):
-    """The same U, around the same layers."""
+    """The same U-net, with the same layers."""
 
     def __init__(self, ours: networks.CompactGenerator, mode: Mode) -> None:
         super().__init__()
@@ -156,7 +156,11 @@ class CompactGenerator(tn.Module):
         self.downs, self.ups, self.links = (
             tn.ModuleList(map(both, layers)) for layers in (ours.downs, ours.ups, ours.links)
         )
-        self.mixing, self.last, self.whole = both(ours.mixing), both(ours.last), ours.whole
+        self.mixing, self.last, self.full_image = (
+            both(ours.mixing),
+            both(ours.last),
+            ours.full_image,
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y, seen = x, []
@@ -168,13 +172,13 @@ class CompactGenerator(tn.Module):
         return self._middle(x) + self.last(self._middle(y))
 
     def _middle(self, x: torch.Tensor) -> torch.Tensor:
-        quarter = 0 if self.whole else x.shape[2] // 4
+        quarter = 0 if self.full_image else x.shape[2] // 4
         half = slice(quarter, x.shape[2] - quarter)
         return x[:, :, half, half]
 
 
 def counterpart(network: nn.Module, mode: Mode) -> tn.Module:
-    """The same layers in the same order, with copies of the weights."""
+    """Return the same layers in the same order, with copies of the weights."""
     return mode.put(tn.Sequential(*_layers(network, mode)))
 
 
@@ -225,7 +229,8 @@ def _layers(layer: nn.Module, mode: Mode) -> list[tn.Module]:
 
 def _convolution(layer: nn.Conv2D, mode: Mode) -> list[tn.Module]:
     window, _, inputs, outputs = layer.w.shape
-    pads = top, bottom, left, right = pads_of(layer.padding, EVEN, (window, window), layer.stride)
+    size = (window, window)
+    pads = top, bottom, left, right = pads_of(layer.padding, EVEN_SIZE, size, layer.stride)
     before: list[tn.Module] = []
     pad = max(pads)
     if mode.exact and min(pads) != pad:

@@ -1,4 +1,4 @@
-"""The work of `benchmarks.pictures` in PyTorch: a picture in patches, and our filler's network."""
+"""The work of `benchmarks.pictures` in PyTorch: patches of a picture, a generator."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from minidl.models.ssda.restorer import WINDOW_SPREAD, Restorer
 from .torch_models import Mode, counterpart
 from .torch_steps import layers
 
-TOGETHER = 4096  # patches, about, that go through the network at a time; as ours
+BATCH = 4096  # patches, about, that go through the network at a time; as ours
 
 
 def denoiser(mode: Mode, restorer: Restorer, stride: int) -> Callable[[np.ndarray], np.ndarray]:
-    """A function of a picture (H, W): strips of it unfolded, repaired and folded together.
+    """Return a function of a picture (H, W) that unfolds, repairs and folds strips of it.
 
-    Where the stride does not divide a side, the picture is mirrored to the next place at which a
-    patch ends: as many patches as ours, whose last one is moved to the border instead.
+    If the stride does not divide a side, the picture is mirrored up to the end of the next patch.
+    Ours has as many patches, but moves the last one to the border.
     """
     run, size = mode.runner(counterpart(layers(restorer.network), mode)), restorer.patch
     coding, bell = restorer.coding, gaussian_window(size, spread=WINDOW_SPREAD)
@@ -38,18 +38,18 @@ def denoiser(mode: Mode, restorer: Restorer, stride: int) -> Callable[[np.ndarra
         return (output - 0.5) / coding.contrast + centres
 
     def weight(count: int) -> torch.Tensor:
-        """The sum of the windows along a side, of which their sum over the picture is a product."""
+        """Return the sum of the windows along a side; that of the picture is a product of two."""
         return F.conv_transpose1d(side.new_ones(1, 1, count), side, stride=stride).flatten()
 
     def denoise(image: np.ndarray) -> np.ndarray:
         height, width = image.shape
         pad = (0, -(width - size) % stride, 0, -(height - size) % stride)
         whole = F.pad(mode.array(image)[None], pad, mode="reflect")[0]
-        places = whole.unfold(0, size, stride).unfold(1, size, stride)  # (R, C, size, size), a view
-        rows, columns = places.shape[:2]
-        total, step = torch.zeros_like(whole), max(1, TOGETHER // columns)
+        views = whole.unfold(0, size, stride).unfold(1, size, stride)  # (R, C, size, size)
+        rows, columns = views.shape[:2]
+        total, step = torch.zeros_like(whole), max(1, BATCH // columns)
         for start in range(0, rows, step):
-            patches = places[start : start + step].reshape(-1, size * size)
+            patches = views[start : start + step].reshape(-1, size * size)
             weighted = repaired(patches) * window.flatten()
             high = (len(patches) // columns - 1) * stride + size
             strip = F.fold(weighted.T[None], (high, whole.shape[1]), size, stride=stride)
@@ -65,7 +65,7 @@ def denoiser(mode: Mode, restorer: Restorer, stride: int) -> Callable[[np.ndarra
 
 
 class Generator:
-    """A generator in PyTorch in the place of ours: all else of the filler stays what it is."""
+    """A generator in PyTorch, in place of our inpainter's own."""
 
     training = False
 
@@ -79,8 +79,8 @@ class Generator:
         return SimpleNamespace(data=y.cpu().numpy())
 
     def train(self, on: bool) -> None:
-        """It is always in use."""
+        """Do nothing: this generator is always at inference."""
 
     def parameters(self) -> list[Any]:
-        """Yield an array of the device and the type that the filler asks for."""
+        """Return an array with the device and the type that the inpainter needs."""
         return [SimpleNamespace(data=np.zeros(0, np.float32))]

@@ -1,7 +1,7 @@
 """The training steps of `benchmarks.training` in PyTorch: the same losses, the same order.
 
-Every function makes a step for one mode. A step returns its losses; a network in use, what it
-gives, as (N, H, W, C).
+Every function returns a step for one mode. A step returns its losses; a network at inference
+returns its output as (N, H, W, C).
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def pre_training(
     penalty: Penalty,
     rate: float,
 ) -> Step:
-    """Eq. 6 of an auto-encoder, without decay."""
+    """Return a step of eq. 6 of an auto-encoder, without decay."""
     halves = [nn.Sequential(a, nn.Sigmoid()) for a in (autoencoder.encoder, autoencoder.decoder)]
     module = torch.nn.Sequential(*(counterpart(half, mode) for half in halves))
     adam, rho = _adam(module, rate, 0.9), penalty.rho
 
     class Loss(torch.nn.Module):
-        """Inside what is compiled."""
+        """The loss, which is compiled with the network."""
 
         def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
             h = module[0](x)
@@ -53,11 +53,11 @@ def pre_training(
 
 
 def fine_tuning(mode: Mode, network: SSDA, x: np.ndarray, y: np.ndarray, rate: float) -> Step:
-    """Eq. 7 of an SSDA, without decay."""
+    """Return a step of eq. 7 of an SSDA, without decay."""
     module = counterpart(layers(network), mode)
 
     class Loss(torch.nn.Module):
-        """Inside what is compiled."""
+        """The loss, which is compiled with the network."""
 
         def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
             return _half_squared_error(module(x), y)
@@ -66,7 +66,7 @@ def fine_tuning(mode: Mode, network: SSDA, x: np.ndarray, y: np.ndarray, rate: f
 
 
 def layers(network: SSDA) -> nn.Sequential:
-    """The encoders, then the decoders, which an SSDA runs through."""
+    """Return the encoders, then the decoders of an SSDA."""
     linear = [a.encoder for a in network.autoencoders]
     linear += [a.decoder for a in reversed(network.autoencoders)]
     return nn.Sequential(*(layer for one in linear for layer in (one, nn.Sigmoid())))
@@ -96,7 +96,7 @@ def both_players(
     rates: tuple[float, float],
     share: float,
 ) -> Step:
-    """`take_step` of models/context_encoder/trainer.py, for the hole in the centre."""
+    """Return `take_step` of models/context_encoder/trainer.py, for a hole in the centre."""
     modules = [counterpart(network, mode) for network in networks]
     g, d = (mode.runner(module) for module in modules)
     g_adam, d_adam = (_adam(m, rate, 0.5) for m, rate in zip(modules, rates, strict=True))
@@ -117,7 +117,7 @@ def both_players(
         d_loss.backward()
         d_adam.step()
 
-        for parameter in judges:  # spares PyTorch gradients that nobody wants
+        for parameter in judges:  # saves gradients that are not needed
             parameter.requires_grad_(False)
         g_adam.zero_grad(set_to_none=True)
         adversarial = entropy(d(prediction), 1.0)
@@ -131,7 +131,7 @@ def both_players(
 
 
 def in_use(mode: Mode, network: nn.Module, pictures: np.ndarray) -> Step:
-    """A generator at inference."""
+    """Return a generator at inference."""
     run = mode.runner(counterpart(network, mode).train(False))
     x = mode.pictures(pictures)
 

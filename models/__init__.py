@@ -3,7 +3,7 @@
 ssda             paper 1: stacked sparse denoising auto-encoders
 context_encoder  paper 2: context encoders
 images           pictures: files, patches, degradations, noise, scores
-training         the folder of a training: settings, log, checkpoint
-zoo              the weights that ship with the package
+training         a training run: its loop, and its folder with configuration, log, checkpoint
+zoo              the weights of the package
 cli              the command `minidl`
 """

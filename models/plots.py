@@ -1,6 +1,6 @@
-"""Plots that people look at: curves of a run, learned filters, pictures side by side.
+"""Plots: curves of a run, learned filters, pictures side by side.
 
-Every function writes one PNG file, whole or not at all, and opens no window.
+Every function writes one PNG file, atomically, and opens no window.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from minidl.files import replacing
 
 
 def save(figure: Figure, path: str | Path, *, dpi: int = 110) -> None:
-    """Write a figure; an existing file is replaced only by a whole one."""
+    """Write a figure; an existing file is replaced only by a complete one."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=dpi, bbox_inches="tight")
 
@@ -28,7 +28,7 @@ def curves(
     x_label: str,
     logarithmic: Sequence[str] = (),
 ) -> None:
-    """One panel for each entry of `panels`, {y label: {name: values at x}}, side by side."""
+    """Plot a panel for each entry of `panels`, {y label: {name: values at x}}, side by side."""
     figure = Figure(figsize=(5 * len(panels), 3.4), layout="constrained")
     for axes, (y_label, lines) in zip(
         np.atleast_1d(np.array(figure.subplots(1, len(panels)))), panels.items(), strict=True
@@ -45,7 +45,7 @@ def curves(
 
 
 def filters(path: str | Path, weights: np.ndarray, *, count: int = 160) -> None:
-    """The strongest columns of weights (P, H), each as a square patch, from dark to bright."""
+    """Draw the strongest columns of weights (P, H), each as a square patch."""
     size = round(weights.shape[0] ** 0.5)
     strongest = np.argsort(-np.linalg.norm(weights, axis=0), kind="stable")[:count]
     across = min(20, len(strongest))
@@ -67,7 +67,7 @@ def filters(path: str | Path, weights: np.ndarray, *, count: int = 160) -> None:
 def side_by_side(
     path: str | Path, rows: Sequence[Mapping[str, np.ndarray]], *, width: float = 3.2
 ) -> None:
-    """Rows of pictures (H, W, C) in [0, 1], each under its caption, at equal widths."""
+    """Draw rows of pictures (H, W, C) in [0, 1], each under its caption, at equal widths."""
     columns = max(len(row) for row in rows)
     heights = [max(p.shape[0] / p.shape[1] for p in row.values()) + 0.12 for row in rows]
     figure = Figure(figsize=(width * columns, width * sum(heights)), layout="constrained")

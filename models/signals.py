@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-ASKING = [
+STOP_SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
 _OUTPUTS = (1, 2)  # file descriptors
@@ -18,23 +18,18 @@ _OUTPUTS = (1, 2)  # file descriptors
 class Stopped(KeyboardInterrupt):
     """One of the signals has arrived. It behaves as Ctrl-C's own KeyboardInterrupt."""
 
-    number: int = signal.SIGINT
-
-    @classmethod
-    def by(cls, number: int) -> Stopped:
-        """By the signal of this number."""
-        stopped = cls()
-        stopped.number = number
-        return stopped
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__()
+        self.number = number
 
 
 def exit_code(interrupt: KeyboardInterrupt) -> int:
-    """128 and the signal's number, as shells have it."""
+    """Return 128 and the signal's number, as shells do."""
     return 128 + getattr(interrupt, "number", signal.SIGINT)
 
 
-class Asked:
-    """A flag: has a signal asked to stop?"""
+class StopRequest:
+    """A flag that a signal sets."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -43,51 +38,52 @@ class Asked:
         return self.number > 0
 
     def stop(self) -> None:
-        """Raise Stopped if a signal has asked for it."""
+        """Raise Stopped if a signal has set the flag."""
         if self.number:
-            raise Stopped.by(self.number)
+            raise Stopped(self.number)
 
 
 @contextlib.contextmanager
-def heeded() -> Iterator[None]:
-    """Within, each of the signals raises Stopped where it would have ended the process at once.
+def stop_on_signals() -> Iterator[None]:
+    """Let each of the signals raise Stopped within the block, instead of ending the process.
 
-    A signal that is ignored, as SIGHUP is under nohup, or is another's business, stays so. Code
-    that was interrupted may report an error of its own, as NumPy's import does: that, too, ends
-    as Stopped.
+    A signal that is ignored, as SIGHUP is under nohup, or that has another handler, is left alone.
+    Interrupted code may raise an error of its own, as NumPy's import does; it becomes Stopped, too.
     """
-    asked = Asked()
+    request = StopRequest()
 
-    def strike(number: int, _: Any) -> None:
-        asked.number = number
-        raise Stopped.by(number)
+    def raise_stopped(number: int, _: Any) -> None:
+        request.number = number
+        raise Stopped(number)
 
-    with _handled(strike):
+    with _handled(raise_stopped):
         try:
             yield
         except Exception:
-            asked.stop()
+            request.stop()
             raise
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[Asked]:
-    """Within, a signal only notes that it has come, so that a step ends whole; a second one raises
-    Stopped at once. The same signals as in `heeded`."""
-    asked = Asked()
+def stop_after_step() -> Iterator[StopRequest]:
+    """Let a signal within the block only set a flag, so that the current step can finish.
 
-    def ask(number: int, _: Any) -> None:
-        if asked.is_set():
-            raise Stopped.by(number)
-        asked.number = number
+    A second one raises Stopped at once. The signals are those of `stop_on_signals`.
+    """
+    request = StopRequest()
 
-    with _handled(ask):
-        yield asked
+    def request_stop(number: int, _: Any) -> None:
+        if request.is_set():
+            raise Stopped(number)
+        request.number = number
+
+    with _handled(request_stop):
+        yield request
 
 
 @contextlib.contextmanager
 def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """Within, the handler serves the signals that are ours to handle; only in the main thread."""
+    """Install the handler within the block, in the main thread, for signals that are free."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -95,12 +91,12 @@ def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
 
     def handle(number: int, frame: Any) -> None:
         for output in terminals:
-            if not _is_terminal(output):  # it was closed, and to write there would be an error
+            if not _is_terminal(output):  # it was closed: writing there would be an error
                 os.dup2(os.open(os.devnull, os.O_WRONLY), output)
         handler(number, frame)
 
     handle.minidl = True  # type: ignore[attr-defined]
-    before = {number: signal.getsignal(number) for number in ASKING}
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     ours = [number for number, current in before.items() if _may_be_replaced(current)]
     try:
         for number in ours:
@@ -112,7 +108,7 @@ def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
 
 
 def _may_be_replaced(handler: Any) -> bool:
-    """Python's and the system's own may be, and that of an enclosing `heeded`."""
+    """Return whether a handler is Python's, the system's, or an enclosing block's."""
     own = handler in (signal.SIG_DFL, signal.default_int_handler)
     return own or hasattr(handler, "minidl")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 
-def shown(text: object) -> str:
-    """The text for a terminal: line breaks, escape sequences and all else that cannot be printed
-    are shown as Python writes them, such as \\x1b."""
+def printable(text: object) -> str:
+    """Return the text for a terminal: characters that cannot be printed, line breaks and escape
+    sequences among them, become Python's escapes, such as \\x1b."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)
     )

@@ -10,7 +10,7 @@ from minidl.models.ssda.degradation import Damage, Noise, Text
 from minidl.models.ssda.restorer import Description
 
 FOLDER = Path(__file__).parent / "weights"
-ABOVE = 1.1  # weights for up to 1.1 sigma are used: the best choice on held-out pictures
+MAX_SIGMA_RATIO = 1.1  # of the weights' noise to the picture's: the best on held-out pictures
 
 
 class NoWeightsError(RuntimeError):
@@ -42,12 +42,13 @@ def _damages() -> dict[Path, Damage]:
 def denoiser(sigma: float) -> Path:
     """Return the weights for noise of level sigma (grey levels of 255).
 
-    A picture with more noise than a network knows has its contrast scaled; this costs less than a
-    network for too much noise. So the file with the highest level up to ABOVE * sigma is returned,
-    or the file with the lowest level of all.
+    If a picture has more noise than a network was trained on, its contrast is scaled down, which
+    costs less than a network for too much noise. So this is the file with the highest level up to
+    MAX_SIGMA_RATIO * sigma, or else the file with the lowest level.
     """
     known = denoisers()
-    return known[max([level for level in known if level <= ABOVE * sigma], default=min(known))]
+    fitting = [level for level in known if level <= MAX_SIGMA_RATIO * sigma]
+    return known[max(fitting, default=min(known))]
 
 
 def text_remover() -> Path:
@@ -58,7 +59,7 @@ def text_remover() -> Path:
     raise NoWeightsError("the package has no weights for text; give --weights FILE")
 
 
-def filler(kind: str = "region") -> Path:
+def inpainter(kind: str = "region") -> Path:
     """Return the weights for holes of a kind ("centre", "random", "region"), or else any weights.
 
     A file that is complete is preferred to one that needs another file. "region" is the default:
@@ -72,7 +73,7 @@ def filler(kind: str = "region") -> Path:
     return min(found, key=lambda path: (found[path].get("mask") != kind, "rest" in found[path]))
 
 
-def chosen(weights: str) -> Path:
+def resolve(weights: str) -> Path:
     """Return the file that a user names: a path, or the name of weights of the package.
 
     Raises NoWeightsError if the name can be neither.
@@ -86,7 +87,7 @@ def chosen(weights: str) -> Path:
     return Path(weights)
 
 
-def named(name: str) -> Path:
+def by_name(name: str) -> Path:
     """Return the file of weights of the package. Raises NoWeightsError if there is none."""
     path = FOLDER / f"{name}.safetensors"
     if not path.is_file():

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 from benchmarks import harness, kernels, memory, options, page, pictures, scaling, training
+from benchmarks.report import report, write
+from benchmarks.work import Work, timed
 from minidl import kernels as library
 from minidl import nn
-from minidl.models.context_encoder import networks
 from minidl.models.context_encoder.trainer import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,8 +53,8 @@ class Clock:
         return function
 
 
-def tiny_work() -> dict[str, training.Work]:
-    """Return every kind of work that computes the same in both libraries, at a small size."""
+def tiny_work() -> dict[str, Work]:
+    """Every kind of work that has a counterpart of the same numbers, small."""
     found = {
         "pre-training": training.pre_training(pixels=16, hidden=24, batch=10),
         "fine-tuning": training.fine_tuning(pixels=16, hidden=24, batch=10),
@@ -119,7 +120,7 @@ def test_with_threads_the_first_call_of_a_block_is_not_counted():
 
 def test_results_are_written_as_json_and_as_a_chart(tmp_path: Path):
     results = [tiny_result("one", "x"), tiny_result("two", "y")]
-    harness.report(results, tmp_path / "r.json", tmp_path / "r.png")
+    report(results, tmp_path / "r.json", tmp_path / "r.png")
     written = json.loads((tmp_path / "r.json").read_text())
     assert [set(row) for row in written] == [FIELDS, FIELDS]
     assert written[0]["ratio"] == pytest.approx(0.75)
@@ -129,7 +130,7 @@ def test_results_are_written_as_json_and_as_a_chart(tmp_path: Path):
 def test_runs_make_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     paths = [tmp_path / "1.json", tmp_path / "2.json"]
     for path in paths:
-        harness.write([tiny_result("one"), tiny_result("two")], path)
+        write([tiny_result("one"), tiny_result("two")], path)
     page.main([*map(str, paths), "--chart", str(tmp_path / "page.png")])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4 and len({line.count("|") for line in lines}) == 1
@@ -141,7 +142,7 @@ def test_memory_has_a_table_of_its_own(tmp_path: Path, capsys: pytest.CaptureFix
     figures = {"ours, MiB": 120.4, "PyTorch, MiB": 150.0, "PyTorch channels_last, MiB": 140.0}
     rows = [replace(tiny_result("one"), figures=figures), tiny_result("two")]
     rows.append(replace(tiny_result("three"), figures={"ours, MiB": 7.0}))
-    harness.write(rows, tmp_path / "r.json")
+    write(rows, tmp_path / "r.json")
     page.main([str(tmp_path / "r.json")])
     assert capsys.readouterr().out.splitlines()[-3:] == [
         "|---|---|---|---|",
@@ -151,7 +152,7 @@ def test_memory_has_a_table_of_its_own(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_nothing_compared_is_no_chart(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    harness.report([harness.Result("f", 1, 2.0)], None, tmp_path / "r.png")
+    report([harness.Result("f", 1, 2.0)], None, tmp_path / "r.png")
     assert not (tmp_path / "r.png").exists() and "nothing was compared" in capsys.readouterr().out
 
 
@@ -206,12 +207,10 @@ def test_training_runs_alone(name: str):
 def test_pictures_run_alone(tmp_path: Path):
     works = {
         "denoise 20": pictures.denoising(20, patch=4, hidden=8),
-        "fill 64": pictures.filling(64, width=0.1),
+        "fill 64": pictures.inpainting(64, width=0.1),
     }
     results = [
-        training.timed(
-            name, name.split()[0], work, threads=1, torch=False, compiled=False, rounds=1
-        )
+        timed(name, name.split()[0], work, threads=1, torch=False, compiled=False, rounds=1)
         for name, work in works.items()
     ]
     pictures.lines(results, tmp_path / "p.png")
@@ -219,7 +218,7 @@ def test_pictures_run_alone(tmp_path: Path):
 
 
 def test_scaling_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(networks, "ARCHITECTURES", dict(networks.ARCHITECTURES))
+
     monkeypatch.setattr(options, "use_threads", lambda count, torch: None)
     kinds = {
         name: scaling.Kind(kind.work, 2, kind.sides[0], kind.sides[:2])
@@ -294,9 +293,9 @@ def test_the_counterparts_compute_the_same(name: str, no_dropout: None):
 def test_pictures_come_out_the_same():
     from benchmarks.torch_models import EXACT
 
-    works: list[training.Work] = [
+    works: list[Work] = [
         pictures.denoising(64, hidden=20),  # 16 + 16 * 3 pixels: no patch is moved to the border
-        pictures.filling(96, width=0.1),
+        pictures.inpainting(96, width=0.1),
     ]
     for work in works:
         np.testing.assert_allclose(work.ours()(), work.theirs(EXACT)(), rtol=0, atol=1e-5)

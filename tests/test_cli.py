@@ -269,7 +269,7 @@ def test_evaluate(damage: str, here: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_gradcheck(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [("op", "add", 1e-9), ("loss", "mean", 1e-8)]
-    monkeypatch.setattr("minidl.gradcheck_cases.errors", lambda place: rows)
+    monkeypatch.setattr("minidl.gradcheck_cases.errors", lambda device: rows)
     assert minidl("gradcheck --device cpu") == 0
     assert "2 checked, 0 above" in capsys.readouterr().out
     rows.append(("op", "bad", float("nan")))
@@ -308,7 +308,7 @@ def test_a_gradcheck_in_columns(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [("op", "add", 1e-9), ("layer", "Conv2D", 0.5)]
-    monkeypatch.setattr("minidl.gradcheck_cases.errors", lambda place: rows)
+    monkeypatch.setattr("minidl.gradcheck_cases.errors", lambda device: rows)
     assert minidl("gradcheck --device cpu") == 1
     gap = " " * 39
     assert capsys.readouterr().out == (

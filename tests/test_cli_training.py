@@ -22,7 +22,7 @@ from minidl.models import cli
 from minidl.models.cli import train
 from minidl.models.cli.arguments import complain
 from minidl.models.images.samples import photograph
-from minidl.models.signals import ASKING
+from minidl.models.signals import STOP_SIGNALS
 from minidl.models.ssda import (
     RECIPES,
     SSDA,
@@ -108,7 +108,7 @@ def test_train_then_denoise(here: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_train_against_text(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(degradation, "SHEETS", 4)
+    monkeypatch.setattr(degradation, "SHEET_COUNT", 4)
     line = f"train ssda --data photos/0.png --text 18-24 --out a --minutes 0.001 --json {SMALL}"
     assert minidl(line) == 0
     answer = json.loads(capsys.readouterr().out)
@@ -125,12 +125,12 @@ def test_recipes_are_changed_as_asked() -> None:
     assert asked("") == RECIPES["working"] and asked("--text 18-24") == RECIPES["text"]
     assert asked("--sigma 100").coding.gain == 3.0
     assert asked("--patch 9 --hidden 50").hidden == (50, 50) and asked("--patch 9").patch == 9
-    assert asked("--lr 0.002").rates == (1e-3, 1e-3, 2e-3)
+    assert asked("--lr 0.002").learning_rates == (1e-3, 1e-3, 2e-3)
     lbfgs = asked("--optimizer lbfgs")
-    assert (lbfgs.optimizer, lbfgs.batch, lbfgs.renew) == ("lbfgs", 10_000, 20)
+    assert (lbfgs.optimizer, lbfgs.batch, lbfgs.steps_per_batch) == ("lbfgs", 10_000, 20)
     assert asked("--optimizer lbfgs --batch 99").batch == 99
     adam = asked("--recipe paper --optimizer adam")
-    assert (adam.optimizer, adam.batch, adam.renew) == ("adam", 256, 1)
+    assert (adam.optimizer, adam.batch, adam.steps_per_batch) == ("adam", 256, 1)
     assert asked("--recipe paper --optimizer lbfgs") == RECIPES["paper"]
 
 
@@ -212,9 +212,9 @@ def test_ctrl_c_while_training(
     monkeypatch.setattr(Trainer, "_take_step", interrupted)
     assert minidl(f"{line} --out 'the other'") == 130
     said = capsys.readouterr().err.strip()
-    assert said == "minidl: stopped; go on with: minidl train ssda --resume 'the other'"
+    assert said == "minidl: stopped; continue with: minidl train ssda --resume 'the other'"
     assert not Path("the other/model.safetensors").exists()
-    assert minidl(said.partition("go on with: minidl ")[2]) == 0
+    assert minidl(said.partition("continue with: minidl ")[2]) == 0
     assert_same_model("whole", "the other")
 
 
@@ -224,7 +224,7 @@ def started(
     """Start a training in a process, and return it after its first report."""
 
     def fresh() -> None:
-        for number in ASKING:
+        for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN if number == ignored else signal.SIG_DFL)
 
     code = (
@@ -260,12 +260,12 @@ def test_signals_save_and_stop(here: Path) -> None:
         "train ssda --json --every 0.05 --resume stopped",
     ]
     steps = [0]
-    for number, line in zip(ASKING[1:], commands, strict=True):
+    for number, line in zip(STOP_SIGNALS[1:], commands, strict=True):
         with started(line) as process:
             process.send_signal(number)
             error = process.communicate(timeout=60)[1]
         assert process.returncode == 128 + number and "Traceback" not in error
-        assert error.strip().endswith("go on with: minidl train ssda --resume stopped")
+        assert error.strip().endswith("continue with: minidl train ssda --resume stopped")
         assert not [p for p in Path("stopped").iterdir() if p.name.startswith(".")]
         steps.append(Run.open("stopped").rows[-1]["step"])
     assert steps == sorted(set(steps)) and steps[-1] < 1000

@@ -94,7 +94,9 @@ def test_layers_of_the_report():
 @pytest.mark.parametrize("net", ARCHITECTURES)
 def test_whole_networks_give_pictures_of_their_inputs_size(net: str):
     size = ARCHITECTURES[net].size
-    generator, discriminator = build(net, whole=True, rng=np.random.default_rng(0), width=1 / 64)
+    generator, discriminator = build(
+        net, full_image=True, rng=np.random.default_rng(0), width=1 / 64
+    )
     assert shapes(generator, size)[-1] == f"{size}x{size}x3"
     if net == "compact":  # a logit for every patch
         assert shapes(discriminator, size)[-1] == "8x8x1"
@@ -171,7 +173,7 @@ def test_both_players_gradients(net: str, whole: bool):
     """Check each player's gradients along a random direction of its parameters, in float64."""
     rng = np.random.default_rng(0)
     width = {"compact": 1 / 8, "report": 1 / 32, "authors": 1 / 32}[net]
-    G, D = build(net, rng=rng, whole=whole, width=width)
+    G, D = build(net, rng=rng, full_image=whole, width=width)
     for layer in G.modules():
         if isinstance(layer, nn.Dropout):
             layer.p = 0.0  # its random masks would differ between the two sides
@@ -228,7 +230,7 @@ def test_a_compact_generator_begins_as_the_membrane(rng: np.random.Generator):
 def test_links_may_be_left_out_and_change_nothing_else():
     def made(linked: bool) -> networks.CompactGenerator:
         rng = np.random.default_rng(0)
-        return networks.CompactGenerator(channels(1 / 12), rng, False, linked=linked)
+        return networks.CompactGenerator(channels(1 / 12), rng, False, skip_connections=linked)
 
     with_links, without = made(True).state(), made(False).state()
     assert (
@@ -245,8 +247,8 @@ def test_links_and_four_blocks_are_the_default():
         rng = np.random.default_rng(0)
         return set(networks.CompactGenerator(channels(1 / 12), rng, False, **options).state())
 
-    assert names() == names(size=128, blocks=4, linked=True)
-    assert names() not in (names(blocks=3), names(blocks=5), names(linked=False))
+    assert names() == names(size=128, blocks=4, skip_connections=True)
+    assert names() not in (names(blocks=3), names(blocks=5), names(skip_connections=False))
 
 
 # (net, True if it is whole): the numbers of parameters of generator and discriminator
@@ -262,15 +264,15 @@ PARAMETERS = {
 
 @pytest.mark.parametrize(("net", "whole"), PARAMETERS)
 def test_networks_are_as_large_as_they_were(net: str, whole: bool):
-    pair = build(net, rng=Zeros(10**9), whole=whole)
+    pair = build(net, rng=Zeros(10**9), full_image=whole)
     counts = [sum(p.data.size for p in player.parameters()) for player in pair]
     assert counts == PARAMETERS[net, whole]
 
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_layers_of_the_authors(whole: bool, rng: np.random.Generator):
-    """4x4 convolutions of deviation 0.02, batch norm, LeakyReLU(0.2) in the encoder, else ReLU."""
-    generator, discriminator = build("authors", rng=rng, whole=whole, width=1 / 4)
+    """4x4 convolutions of deviation 0.02, batch norm, LeakyReLU(0.2) on the way down, ReLU up."""
+    generator, discriminator = build("authors", rng=rng, full_image=whole, width=1 / 4)
     assert isinstance(generator, nn.Sequential)
     norm, leaky, up = ["BatchNorm"], ["LeakyReLU"], ["ConvTranspose2D", "BatchNorm", "ReLU"]
     down = ["Conv2D", *norm, *leaky]

@@ -15,9 +15,9 @@ from minidl.device import CPU
 from minidl.models.context_encoder import Settings
 from minidl.models.context_encoder.data import Photographs
 from minidl.models.context_encoder.global_local import GlobalLocal, GlobalLocalTrainer, framed
-from minidl.models.context_encoder.texture_transfer import textured
+from minidl.models.context_encoder.texture_transfer import transfer_texture
 
-TINY = Settings(width=1 / 12, batch=2, alone=0.0, adversarial=0.5)
+TINY = Settings(width=1 / 12, batch=2, warmup_share=0.0, adversarial=0.5)
 
 
 class Noise(Photographs):
@@ -87,7 +87,10 @@ def test_a_training_with_both_critics_moves_both_players():
     ("change", "words"),
     [
         ({"mask": "region"}, "mask 'region', expected 'centre'"),
-        ({"net": "report", "width": 1 / 64}, "global and local critics: not for the net 'report'"),
+        (
+            {"net": "report", "width": 1 / 64},
+            "global and local discriminators: not for the net 'report'",
+        ),
     ],
 )
 def test_both_critics_are_for_squares_of_half_a_side(change: dict[str, Any], words: str):
@@ -126,7 +129,7 @@ def test_texture_comes_from_what_is_alike():
     hole = np.zeros((96, 96), bool)
     hole[32:64, 12:84] = True
     picture = np.where(hole[..., None], smooth, truth).astype(np.float32)
-    result = textured(picture, hole, ~hole)
+    result = transfer_texture(picture, hole, ~hole)
     np.testing.assert_array_equal(result[~hole], picture[~hole])
     assert result.dtype == np.float32 and result.min() >= 0 and result.max() <= 1
     left, right = result[36:60, 16:40, 0], result[36:60, 58:80, 0]
@@ -169,7 +172,7 @@ def test_texture_is_what_it_is_by_hand(scale: float, side: int, rng: np.random.G
     hole[12:19, 5:25] = True  # its last patch has a single pixel
     known = ~hole
     known[:, 40:] = False
-    found = textured(picture, hole, known, scale=scale)
+    found = transfer_texture(picture, hole, known, scale=scale)
     expected = by_hand(picture, hole, known, side, scale)
     np.testing.assert_allclose(found, expected, atol=2e-5)
     np.testing.assert_array_equal(found[~hole], picture[~hole])
@@ -180,4 +183,4 @@ def test_without_a_valid_patch_nothing_changes():
     picture = stripes(20)
     hole = np.zeros((20, 20), bool)
     hole[4:16, 4:16] = True
-    np.testing.assert_array_equal(textured(picture, hole, ~hole), picture)
+    np.testing.assert_array_equal(transfer_texture(picture, hole, ~hole), picture)

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +15,14 @@ from benchmarks.papers.__main__ import main
 from benchmarks.papers.context_encoder import ablation
 from benchmarks.papers.context_encoder import features as labels
 from benchmarks.papers.context_encoder import sections as paper_2
-from benchmarks.papers.context_encoder.features import classified
+from benchmarks.papers.context_encoder.features import accuracy
 from benchmarks.papers.context_encoder.figures import gradient_energy
 from benchmarks.papers.context_encoder.neighbours import FEATURES, hog_features, nearest
 from benchmarks.papers.context_encoder.plan import Photographs, Plan
 from benchmarks.papers.context_encoder.table1 import ADVERSARIAL, PLAIN, QUOTED, REGION
-from benchmarks.papers.report.cache import Parts
+from benchmarks.papers.report.cache import ResultCache
 from minidl.models import zoo
-from minidl.models.context_encoder import Filler
+from minidl.models.context_encoder import Inpainter
 from minidl.models.context_encoder.masks import Holes
 from minidl.models.context_encoder.scores import METHODS
 from minidl.models.images.files import read, write
@@ -43,8 +44,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for stem, mask in {ADVERSARIAL: "centre", PLAIN: "centre", REGION: "region"}.items():
         overlap = 4 if mask == "centre" else 0
         rng = np.random.default_rng(len(stem))
-        filler, _ = Filler.new("compact", mask, overlap=overlap, rng=rng, width=1 / 12)
-        filler.save(root / "weights" / f"{stem}.safetensors")
+        inpainter, _ = Inpainter.new("compact", mask, overlap=overlap, rng=rng, width=1 / 12)
+        inpainter.save(root / "weights" / f"{stem}.safetensors")
     return root
 
 
@@ -98,7 +99,7 @@ def test_what_is_not_there_is_left_out_by_name(
     folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
     monkeypatch.setattr(zoo, "FOLDER", tmp_path / "none")
-    page = paper_2.build(Plan(data=folders / "test", quick=True), Parts(tmp_path, quiet=True))
+    page = paper_2.build(Plan(data=folders / "test", quick=True), ResultCache(tmp_path, quiet=True))
     text = page.markdown(tmp_path)
     assert "mean colour" in text
     assert "fill-centre-128: the package has no weights of this name" in text
@@ -108,8 +109,8 @@ def test_what_is_not_there_is_left_out_by_name(
 
 
 def test_neighbours_are_those_that_look_alike(plan: Plan, tmp_path: Path):
-    """A picture's nearest neighbour is itself, for any content of the hole."""
-    known = plan.known
+    """Whatever lies under the hole, a picture's nearest neighbour is itself."""
+    known = plan.training
     covered = known.pixels.copy()
     covered[:, 36:92, 36:92] = 255 - covered[:, 36:92, 36:92]
     changed = Photographs(known.names, covered)
@@ -118,7 +119,7 @@ def test_neighbours_are_those_that_look_alike(plan: Plan, tmp_path: Path):
         np.testing.assert_allclose(np.linalg.norm(keys, axis=1), 1, rtol=1e-5)
         assert (np.argmax(queries @ keys.T, axis=1) == np.arange(len(known))).all(), name
     assert hog_features(plan, known).shape == (len(known), 48 * 9)  # 8 x 8 cells less 4 x 4
-    found = nearest(plan, Parts(tmp_path, quiet=True), "HOG")
+    found = nearest(plan, ResultCache(tmp_path, quiet=True), "HOG")
     assert set(found) == set(plan.test.names)
 
 
@@ -136,13 +137,15 @@ def test_a_linear_classifier_learns_what_is_linear():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((300, 20)).astype(np.float32)
     y = np.where(x[:, 3] > 0, "up", "down")
-    assert classified(x[:200], y[:200], x[200:], y[200:]) > 90
+    assert accuracy(x[:200], y[:200], x[200:], y[200:]) > 90
 
 
 def test_variants_differ_from_the_base_in_one_thing():
-    base = ablation.VARIANTS["base"].settings.as_dict()
+    def parts(variant: ablation.Variant) -> dict[str, Any]:
+        others = {"trainer": variant.trainer, "architecture": variant.architecture.name}
+        return variant.settings.as_dict() | others
+
+    base = parts(ablation.VARIANTS["base"])
     for name, variant in ablation.VARIANTS.items():
-        own = variant.settings.as_dict()
-        differing = [k for k in base if base[k] != own[k]]
-        another = variant.trainer is not ablation.VARIANTS["base"].trainer
-        assert len(differing) + another == (name != "base"), name
+        own = parts(variant)
+        assert len([k for k in base if base[k] != own[k]]) == (name != "base"), name

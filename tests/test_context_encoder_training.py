@@ -19,8 +19,8 @@ from minidl.device import CPU
 from minidl.models.cli import context_encoder, main
 from minidl.models.context_encoder import (
     REPORT,
-    Filler,
     Holes,
+    Inpainter,
     Settings,
     Trainer,
     data,
@@ -37,7 +37,7 @@ from minidl.models.images.samples import NAMES, photograph
 from minidl.models.signals import Stopped
 from minidl.models.training.run_folder import Run, TrainingError
 
-TINY = Settings(width=1 / 12, batch=4, alone=0.0)
+TINY = Settings(width=1 / 12, batch=4, warmup_share=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +89,13 @@ def test_without_an_adversary_the_discriminator_rests(folder: Path):
 
 
 def test_the_adversary_comes_in_late_and_nothing_before_it_differs(folder: Path):
-    """Until then the steps equal those of a training without it, bit for bit."""
-    late = new_trainer(folder, replace(TINY, alone=2 / 3))
+    """Up to then the steps are those of a training without it, bit for bit."""
+    late = new_trainer(folder, replace(TINY, warmup_share=2 / 3))
     never = new_trainer(folder, replace(TINY, adversarial=0.0))
     for a, b in zip(late.run(), never.run(), strict=True):
         pairs = zip(late.generator.parameters(), never.generator.parameters(), strict=True)
         assert a == b and all((p.data == q.data).all() for p, q in pairs) == (a <= 4)
-    losses = [measured.adversarial for measured in late._seen]
+    losses = [measured.adversarial for measured in late._synced_losses]
     assert np.isnan(losses).tolist() == [True] * 4 + [False] * 2
     assert late.mean_losses().adversarial == pytest.approx(np.mean(losses[4:]))
     assert np.isnan(late.mean_losses()).all()
@@ -110,7 +110,7 @@ def test_a_training_can_begin_with_a_model(folder: Path, tmp_path: Path):
     both = {name: groups[name] for name in ("generator", "discriminator")}
     checkpoint.save(path, both, about)
     second = new_trainer(folder, TINY, seed=9)
-    second.begin_with(path)
+    second.load_networks(path)
     for name in both:
         for key, array in second.state()[0][name].items():
             np.testing.assert_array_equal(array, both[name][key])
@@ -118,7 +118,7 @@ def test_a_training_can_begin_with_a_model(folder: Path, tmp_path: Path):
     other = new_trainer(folder, replace(TINY, mask="region"))
     words = r"not networks to begin this training with \(its mask is centre, expected region\)"
     with pytest.raises(checkpoint.CheckpointError, match=words):
-        other.begin_with(path)
+        other.load_networks(path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
@@ -128,7 +128,7 @@ def test_a_frozen_encoder_stays_and_the_rest_learns(folder: Path, tmp_path: Path
     before = {name: array.copy() for name, array in t.generator.state().items()}
     for step in t.run():
         if step == 2:
-            t.filler.predict(t.batches.next().context)
+            t.inpainter.generate(t.batches.next().context)
     after = t.generator.state()
     for name, array in before.items():
         frozen = name.startswith(("downs", "mixing"))
@@ -157,13 +157,13 @@ def test_mean_losses_are_of_all_steps_so_far(folder: Path):
     steps = t.run()
     next(steps)
     assert np.isfinite(t.mean_losses().reconstruction)
-    t._unseen.append(trainer.Losses(reconstruction=np.float32(np.nan)))
+    t._pending_losses.append(trainer.Losses(reconstruction=np.float32(np.nan)))
     with pytest.raises(TrainingError, match="no longer a number, near step 1 of 3"):
         t.mean_losses()
 
 
 def test_rates_are_constant_then_fall(folder: Path):
-    t = new_trainer(folder, replace(TINY, falling=1 / 3), steps=30)
+    t = new_trainer(folder, replace(TINY, decay_share=1 / 3), steps=30)
     shares = []
     while t.done < 30:
         shares.append(t.rate_share())
@@ -182,7 +182,7 @@ def test_a_small_batch_is_over_fitted(folder: Path):
     rng = np.random.default_rng(0)
     settings = Settings(width=0.75, generator_rate=4e-3, adversarial=0.0)
     t = Trainer(settings, photographs, steps=400, rng=rng, device=CPU)
-    holes = t.filler.holes
+    holes = t.inpainter.holes
     crops = [photographs[i][4 * (i // 8) :][:128, :128] for i in range(16)]
     pixels = np.stack([c[:, ::-1] if i < 8 else c for i, c in enumerate(crops)])
     masks, corners = holes.draw(16, rng)
@@ -191,7 +191,7 @@ def test_a_small_batch_is_over_fitted(folder: Path):
         t.g_optimizer.lr = settings.generator_rate * t.rate_share()
         t.take_step(batch, 0.0)
         t.done += 1
-    filled = t.filler.complete(pixels, masks, corners)
+    filled = t.inpainter.inpaint_batch(pixels, masks, corners)
     assert hole_scores(pixels / np.float32(255), filled, masks)["psnr"] > 30
 
 
@@ -204,7 +204,7 @@ def test_batches_are_the_same_for_the_same_seed_and_go_on(folder: Path):
     a = [first.next() for _ in range(4)]
     b = [second.next() for _ in range(2)]
     third = Batches(photographs, holes, 5, np.random.default_rng(9))
-    third.go_on(second.state)
+    third.resume_at(second.state)
     for one, other in zip(a, [*b, third.next(), third.next()], strict=True):
         np.testing.assert_array_equal(one.context, other.context)
         np.testing.assert_array_equal(one.target, other.target)
@@ -241,8 +241,8 @@ def test_pictures_of_any_kind_become_squares(tmp_path: Path, capsys: pytest.Capt
 def test_one_that_cannot_be_read_late_gives_way_to_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    """This happens if there are too many photographs to decode them beforehand."""
-    monkeypatch.setattr(data, "KEPT", 1)
+    """This holds for too many photographs to be decoded beforehand, too."""
+    monkeypatch.setattr(data, "MAX_KEPT_BYTES", 1)
     for name, level in (("a", 0.2), ("c", 0.8)):
         write(tmp_path / f"{name}.png", np.full((40, 40, 3), level, np.float32))
     (tmp_path / "b.png").write_bytes(b"garbage")
@@ -257,7 +257,7 @@ def test_one_that_cannot_be_read_late_gives_way_to_the_next(
 
 def test_a_batch_goes_to_a_device_whole(as_if_on_gpu: Any):
     sent = [np.full((1, 2, 2, n), n, np.float32) for n in (3, 2, 1)]
-    there = data.Batch(*sent).on(SimpleNamespace(put=as_if_on_gpu))  # type: ignore[arg-type]
+    there = data.Batch(*sent).to(SimpleNamespace(put=as_if_on_gpu))  # type: ignore[arg-type]
     for array, found in zip(sent, (there.context, there.target, there.weight), strict=True):
         assert type(found).__module__ == "cupy" and found.shape == array.shape
 
@@ -268,20 +268,20 @@ def test_a_fingerprint_is_of_all_pictures(tmp_path: Path, monkeypatch: pytest.Mo
         write(tmp_path / f"{name}.png", np.full((4, 4, 3), level, np.float32))
     paths = sorted(tmp_path.iterdir())
     assert Photographs(paths, 4).fingerprint() == "2 pictures, 46f28f29"
-    monkeypatch.setattr(data, "KEPT", 95)
+    monkeypatch.setattr(data, "MAX_KEPT_BYTES", 95)
     assert Photographs(paths, 4).fingerprint() == "2 pictures, ae47cd84"
-    monkeypatch.setattr(data, "KEPT", 96)
+    monkeypatch.setattr(data, "MAX_KEPT_BYTES", 96)
     assert Photographs(paths, 4).pixels is not None
 
 
 def test_validation_has_the_same_holes_each_time(folder: Path):
-    filler = new_trainer(folder, replace(TINY, mask="random")).filler
-    photographs, holes = Photographs(sorted(folder.iterdir()), 128), filler.holes
+    inpainter = new_trainer(folder, replace(TINY, mask="random")).inpainter
+    photographs, holes = Photographs(sorted(folder.iterdir()), 128), inpainter.holes
     validation = training.Validation.of(photographs, holes)
     masks, corners = holes.draw(len(photographs), np.random.default_rng(0))
     np.testing.assert_array_equal(validation.masks, masks)
     np.testing.assert_array_equal(validation.corners, corners)
-    sheet = validation.samples(filler)
+    sheet = validation.samples(inpainter)
     assert sheet.shape == (3 * 132 - 4, 6 * 132 - 4, 3)
     chosen = np.linspace(0, len(photographs) - 1, 6).astype(int)
     for c, i in enumerate(chosen):
@@ -350,11 +350,12 @@ def test_a_run_and_its_evaluation(folder: Path, tmp_path: Path, capsys: pytest.C
     grid, weights = str(tmp_path / "grid.png"), str(out / "model.safetensors")
     begun = [*train, "--data", str(folder), "--out", f"{out}-2", "--begin", weights]
     assert main([*begun, "--steps", "1", *SMALL, "--lr", "1e-9"]) == 0
-    first, second = (Filler.load(f"{out}{end}/model.safetensors") for end in ("", "-2"))
+    first, second = (Inpainter.load(f"{out}{end}/model.safetensors") for end in ("", "-2"))
     for one, other in zip(first.generator.parameters(), second.generator.parameters(), strict=True):
         np.testing.assert_allclose(other.data, one.data, atol=1e-6)
-    for run, alone in ((out, 2 / 3), (Path(f"{out}-2"), 0)):
-        assert json.loads((run / "config.json").read_text())["settings"]["alone"] == alone
+    for run, share in ((out, 2 / 3), (Path(f"{out}-2"), 0)):
+        config = json.loads((run / "config.json").read_text())
+        assert config["settings"]["warmup_share"] == share
     arguments = ["--data", str(folder), "--weights", weights, "--limit", "4", "--grid", grid]
     assert main(["evaluate", "context-encoder", *arguments[:-1], "grid.xyz"]) == 2
     assert "cannot write '.xyz' files" in capsys.readouterr().err
@@ -393,7 +394,7 @@ def test_a_filler_is_evaluated(
     place, weights = tmp_path / "data", str(tmp_path / "m.safetensors")
     place.mkdir()
     (place / "0.png").write_bytes(b"garbage")
-    new_trainer(folder, TINY).filler.save(weights)
+    new_trainer(folder, TINY).inpainter.save(weights)
     line = ["evaluate", "context-encoder", "--data", str(place), "--weights", weights]
     assert main(line) == 2
     said = capsys.readouterr().err.splitlines()
@@ -406,7 +407,7 @@ def test_a_filler_is_evaluated(
         {"mean colour": scores.mean_colour, "membrane": scores.membrane,
          "biharmonic": lambda x, mask: x},
     )  # fmt: skip
-    monkeypatch.setattr(context_encoder, "SLOW", {"biharmonic": 2})
+    monkeypatch.setattr(context_encoder, "MAX_PICTURES", {"biharmonic": 2})
     for name in ("a", "b", "c"):
         shutil.copy(folder / "coffee.png", place / f"{name}.png")
     grid = tmp_path / "grid.png"
@@ -426,7 +427,7 @@ def test_a_filler_is_evaluated(
     ((path, sheet),) = written
     assert path == str(grid) and sheet.shape == (3 * 132 - 4, 3 * 132 - 4, 3)
     np.testing.assert_array_equal(
-        sheet[:128, :128], data.square(folder / "coffee.png", 128) / np.float32(255)
+        sheet[:128, :128], data.read_square(folder / "coffee.png", 128) / np.float32(255)
     )
     (place / "0.png").unlink()
     assert main([*line, "--device", "cpu"]) == 0
@@ -589,7 +590,7 @@ def test_contrast_and_colours_leave_grey_where_it_is(monkeypatch: pytest.MonkeyP
     batches = Batches(photographs, Holes("random", 128, 64, 4), 1, np.random.default_rng(0))  # type: ignore[arg-type]
     which, places = np.zeros(1, np.int64), np.linspace(3, 130, 128)[None]
     light = np.array([[1.25, 0.0, 0.0625, -0.125]], np.float32)
-    holes = batches.holes.choose(1, np.random.default_rng(0))
+    holes = batches.holes.draw_rectangles(1, np.random.default_rng(0))
     batch = batches._make(which, places, places, light, *holes)
     clean = np.array([51, 153, 204]) / 255
     expected = 0.5 + 1.25 * (clean - 0.5) + [0.0, 0.0625, -0.125]
@@ -600,7 +601,7 @@ def test_contrast_and_colours_leave_grey_where_it_is(monkeypatch: pytest.MonkeyP
 def test_at_most_so_many_photographs_are_held_out(folder: Path):
     paths = sorted(folder.iterdir())
     for share, most in ((2, 3), (3, 128), (1, 2)):
-        training, held_out = split(folder, share=share, most=most)
+        training, held_out = split(folder, share=share, limit=most)
         assert held_out and len(held_out) <= most and paths[-1] in held_out
         assert sorted([*training, *held_out]) == paths
 
@@ -608,7 +609,7 @@ def test_at_most_so_many_photographs_are_held_out(folder: Path):
 def test_the_middle_of_a_photograph_is_kept():
     wide = np.broadcast_to(np.arange(90, dtype=np.float32) / 255, (40, 90))[..., None]
     for picture in (wide, wide.transpose(1, 0, 2)):
-        middle = data.squared(picture, 40)
+        middle = data.crop_square(picture, 40)
         assert middle.shape == (40, 40, 3) and middle.min() == 25 and middle.max() == 64
 
 
@@ -627,7 +628,7 @@ def test_as_many_steps_as_fit_into_the_time(monkeypatch: pytest.MonkeyPatch):
 
         def run(self) -> Any:
             nonlocal now
-            for step in range(training.TRIAL):
+            for step in range(training.TRIAL_STEPS):
                 now += 60.0 if step < 2 else 2.0
                 yield step
 
@@ -636,7 +637,7 @@ def test_as_many_steps_as_fit_into_the_time(monkeypatch: pytest.MonkeyPatch):
         return Trial()
 
     monkeypatch.setattr(training.time, "perf_counter", lambda: now)
-    assert training.steps_in(10.0, make) == int(0.97 * 600 / 2) and made == [training.TRIAL]
+    assert training.steps_in(10.0, make) == int(0.97 * 600 / 2) and made == [training.TRIAL_STEPS]
     assert training.steps_in(1e-6, make) == 1
 
 

@@ -28,7 +28,7 @@ def test_it_trains_repairs_and_shows(
         for name, task in demo.TASKS.items()
     }
     monkeypatch.setattr(demo, "TASKS", small)
-    monkeypatch.setattr(ssda.degradation, "SHEETS", 6)
+    monkeypatch.setattr(ssda.degradation, "SHEET_COUNT", 6)
     assert main(["demo", "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     tables = re.findall(r"damaged +([\d.]+) dB.*\n +ours, trained just now +([\d.]+) dB", said)
@@ -44,7 +44,7 @@ def test_it_trains_repairs_and_shows(
 
 def test_what_it_shows_is_not_trained_on() -> None:
     assert not set(demo.HELD_OUT.values()) - set(demo.NAMES)
-    assert min(photograph(demo.HELD_OUT["hole"]).shape[:2]) > 2 * demo.HOLE
+    assert min(photograph(demo.HELD_OUT["hole"]).shape[:2]) > 2 * demo.HOLE_SIDE
 
 
 # --- its parts, without the training --------------------------------------------------------------
@@ -56,8 +56,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     seen: dict[str, Any] = {"drawn": [], "written": [], "asked": []}
     monkeypatch.setattr(demo, "photograph", lambda name: photograph(name)[100:220, 100:240])
 
-    def untrained(task: demo.Task, images: list[np.ndarray], seed: int, place: Any) -> Restorer:
-        seen["asked"].append((task.title, len(images), seed, place.name))
+    def untrained(task: demo.Task, images: list[np.ndarray], seed: int, device: Any) -> Restorer:
+        seen["asked"].append((task.title, len(images), seed, device.name))
         seen["images"] = images
         small = replace(task.recipe, patch=8, hidden=(8, 8))
         return small.untrained(task.damage, np.random.default_rng(0))
@@ -155,10 +155,10 @@ def test_nothing_is_replaced_unasked(
 
 def test_text_of_the_demo_is_less_dense() -> None:
     clean = np.full((200, 200, 1), 0.5, np.float32)
-    sparse = demo._spoil(clean, Text(18, 24), 0)
+    sparse = demo._degrade(clean, Text(18, 24), 0)
     expected = add_text(clean, np.random.default_rng(0), sizes=(18, 24), spacing=2.0)[0]
     np.testing.assert_array_equal(sparse, expected)
-    noisy = demo._spoil(clean, Noise(25), 3)
+    noisy = demo._degrade(clean, Noise(25), 3)
     assert (noisy - clean).std() * 255 == pytest.approx(25, rel=0.03)
 
 

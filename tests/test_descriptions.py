@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from minidl import checkpoint
 from minidl.checkpoint import CheckpointError
-from minidl.models.context_encoder import Filler
+from minidl.models.context_encoder import Inpainter
 from minidl.models.context_encoder.inpainter import checksum
 from minidl.models.ssda import SSDA, Coding, Noise, Restorer, TextCoding
 
@@ -30,7 +30,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make good files, once."""
     here, rng = tmp_path_factory.mktemp("good"), np.random.default_rng(0)
     Restorer(SSDA(36, (8, 8), rng=rng), 6, Coding(), Noise(25)).save(here / "ssda")
-    Filler.new("compact", "region", overlap=0, rng=rng, width=0.05)[0].save(here / "filler")
+    Inpainter.new("compact", "region", overlap=0, rng=rng, width=0.05)[0].save(here / "filler")
     return here
 
 
@@ -101,7 +101,7 @@ LIES: dict[str, list[dict[str, Any]]] = {
         *({"rest": value} for value in of(None, 3, "", "/", "../../etc/passwd", [], "filler")),
     ],
 }  # fmt: skip
-LOADERS: dict[str, Load] = {"ssda": Restorer.load, "filler": Filler.load}
+LOADERS: dict[str, Load] = {"ssda": Restorer.load, "filler": Inpainter.load}
 
 
 @pytest.mark.parametrize("kind", LOADERS)
@@ -173,14 +173,14 @@ def test_a_rest_without_a_generator(kept: Path, tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "other", {"critic": groups["generator"]}, about)
     rest = {"rest": "other", "check": checksum(tmp_path / "other")}
     checkpoint.save(tmp_path / "file", groups, {**about, **rest})
-    assert "no group 'generator'" in refused(Filler.load, tmp_path / "file")
+    assert "no group 'generator'" in refused(Inpainter.load, tmp_path / "file")
 
 
 def test_what_is_small_stays_what_it_was(kept: Path) -> None:
-    """Networks are built from zeros and get the numbers of the file."""
-    restorer, filler = Restorer.load(kept / "ssda"), Filler.load(kept / "filler")
+    """Networks that were built of zeros are those of the file."""
+    restorer, inpainter = Restorer.load(kept / "ssda"), Inpainter.load(kept / "filler")
     models: list[tuple[str, str, Any]] = [
-        ("ssda", "model", restorer.network), ("filler", "generator", filler.generator),
+        ("ssda", "model", restorer.network), ("filler", "generator", inpainter.generator),
     ]  # fmt: skip
     for kind, group, network in models:
         arrays = checkpoint.load(kept / kind)[0][group]

@@ -15,16 +15,17 @@ import pytest
 from minidl import checkpoint
 from minidl.device import Device
 from minidl.models.cli import context_encoder, evaluate, main
-from minidl.models.context_encoder import Filler, inpainter, scores
-from minidl.models.context_encoder.windows import _part, fitted, mirrored, scaled, windows
+from minidl.models.context_encoder import Inpainter, inpainter, scores
+from minidl.models.context_encoder.blending import blend_seam
+from minidl.models.context_encoder.windows import _share, mirrored_indices, resize, windows_of
 from minidl.models.images.files import read, write
 from minidl.models.images.samples import photograph
 
 
-def filler(mask: str = "centre", overlap: int = 4) -> Filler:
-    return Filler.new("compact", mask, overlap=overlap, rng=np.random.default_rng(0), width=1 / 12)[
-        0
-    ]
+def filler(mask: str = "centre", overlap: int = 4) -> Inpainter:
+    return Inpainter.new(
+        "compact", mask, overlap=overlap, rng=np.random.default_rng(0), width=1 / 12
+    )[0]
 
 
 def speckled(shape: tuple[int, int]) -> np.ndarray:
@@ -43,7 +44,7 @@ def speckled(shape: tuple[int, int]) -> np.ndarray:
 def test_pixels_outside_the_mask_stay_bit_for_bit(kind: str, shape: tuple[int, int, int]):
     pixels = np.random.default_rng(0).random(shape, dtype=np.float32)
     before, mask = pixels.copy(), speckled(shape[:2])
-    filled = filler(kind).fill(pixels, mask)
+    filled = filler(kind).inpaint(pixels, mask)
     np.testing.assert_array_equal(pixels, before)
     np.testing.assert_array_equal(filled[~mask], pixels[~mask])
     assert filled.shape == shape and filled.dtype == np.float32
@@ -54,15 +55,15 @@ def test_pixels_outside_the_mask_stay_bit_for_bit(kind: str, shape: tuple[int, i
 def test_on_every_device(device: Device):
     pixels, mask = photograph("chelsea")[:120, :150], speckled((120, 150))
     model = filler()
-    expected = model.fill(pixels, mask)
+    expected = model.inpaint(pixels, mask)
     model.generator.to(device)
-    np.testing.assert_allclose(model.fill(pixels, mask), expected, atol=1e-4)
+    np.testing.assert_allclose(model.inpaint(pixels, mask), expected, atol=1e-4)
 
 
 def test_every_hole_pixel_belongs_to_one_window():
     mask = speckled((128, 160))
     seen = np.zeros(mask.shape, int)
-    for window in windows(mask, filler().holes):
+    for window in windows_of(mask, filler().holes):
         seen[window.rows, window.columns] += 1
         reach = max(np.ptp(window.rows), np.ptp(window.columns)) + 1
         assert window.side >= 128 / 56 * reach
@@ -76,7 +77,7 @@ def test_a_hole_takes_up_what_is_predicted(overlap: int, seen: int, reach: int):
     """A hole takes the predicted square but for the overlap, at least two network pixels."""
     mask = np.zeros((200, 200), bool)
     mask[60 : 60 + reach, 90 : 90 + reach] = True
-    (window,) = windows(mask, filler(overlap=overlap).holes)
+    (window,) = windows_of(mask, filler(overlap=overlap).holes)
     least = int(np.ceil(reach * 128 / seen))
     assert window.side == least + (least - reach) % 2
     around = (window.side - reach) // 2
@@ -89,15 +90,15 @@ def test_a_hole_takes_up_what_is_predicted(overlap: int, seen: int, reach: int):
     ids=["not enlarged", "as thick as in training", "all there is", "twice the hole"],
 )
 def test_a_region_is_seen_as_in_training(reach: int, largest: int, side: float):
-    assert reach / _part(np.ones((reach, reach), bool), 128, largest) == pytest.approx(side)
+    assert reach / _share(np.ones((reach, reach), bool), 128, largest) == pytest.approx(side)
 
 
 def test_bytes_are_completed_as_numbers_are():
     model, pixels = filler(), photograph("coffee")[None, :128, :128]
     whole = np.round(255 * pixels).astype(np.uint8)
     mask, corners = model.holes.draw(1, np.random.default_rng(0))
-    found = model.complete(whole, mask, corners)
-    expected = model.complete(whole / np.float32(255), mask, corners)
+    found = model.inpaint_batch(whole, mask, corners)
+    expected = model.inpaint_batch(whole / np.float32(255), mask, corners)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     np.testing.assert_array_equal(found[~mask], (whole / np.float32(255))[~mask])
 
@@ -145,16 +146,16 @@ def test_the_seam_closes():
     hole[20:24, 20:24] = False
     wrong = truth + 0.2 - rows[..., None] / 640
     texture = np.where(hole, 0.1 * np.sin(rows), 0)[..., None]
-    corrected = fitted(wrong + texture, truth, hole, ~hole)
-    np.testing.assert_allclose(corrected[hole], (truth + texture)[hole], atol=0.005)
-    np.testing.assert_array_equal(corrected[~hole], (wrong + texture)[~hole])
-    nothing = fitted(wrong, truth, hole, np.zeros_like(hole))
+    blended = blend_seam(wrong + texture, truth, hole, ~hole)
+    np.testing.assert_allclose(blended[hole], (truth + texture)[hole], atol=0.005)
+    np.testing.assert_array_equal(blended[~hole], (wrong + texture)[~hole])
+    nothing = blend_seam(wrong, truth, hole, np.zeros_like(hole))
     np.testing.assert_array_equal(nothing, wrong)
 
 
 def test_mirrored_indices():
-    assert mirrored(-3, 5, 4).tolist() == [2, 1, 0, 0, 1]
-    assert mirrored(2, 8, 3).tolist() == [2, 2, 1, 0, 0, 1, 2, 2]
+    assert mirrored_indices(-3, 5, 4).tolist() == [2, 1, 0, 0, 1]
+    assert mirrored_indices(2, 8, 3).tolist() == [2, 2, 1, 0, 0, 1, 2, 2]
 
 
 @pytest.mark.parametrize("side", [8, 32])
@@ -162,38 +163,38 @@ def test_a_scaled_picture_has_the_same_shapes(side: int):
     """A ramp stays a ramp, at the new pixels' centres, inside the border, in every channel."""
     ramp = np.broadcast_to((np.arange(16, dtype=np.float32) + 0.5) / 16, (16, 16))
     picture = np.stack([ramp, 0.5 * ramp.T, 1 - ramp], axis=-1)
-    result = scaled(picture, side)
+    result = resize(picture, side)
     expected = np.broadcast_to((np.arange(side, dtype=np.float32) + 0.5) / side, (side, side))
     inner = (slice(side // 4, -side // 4), slice(side // 4, -side // 4))
     expected = np.stack([expected, 0.5 * expected.T, 1 - expected], axis=-1)
     assert result.shape == (side, side, 3) and result.dtype == np.float32
     np.testing.assert_allclose(result[inner], expected[inner], atol=1e-5)
-    np.testing.assert_array_equal(scaled(picture, 16), picture)
+    np.testing.assert_array_equal(resize(picture, 16), picture)
 
 
 @pytest.mark.parametrize("kind", ["centre", "region"])
 def test_with_the_mirror_a_filling_is_the_mean_of_both(kind: str, tmp_path: Path):
     """A mirrored picture therefore has the mirrored filling."""
     filler(kind).save(tmp_path / "model.safetensors")
-    once = Filler.load(tmp_path / "model.safetensors")
-    both = Filler.load(tmp_path / "model.safetensors", mirror=True)
+    once = Inpainter.load(tmp_path / "model.safetensors")
+    both = Inpainter.load(tmp_path / "model.safetensors", flip_average=True)
     x = np.random.default_rng(0).uniform(-1, 1, (2, 128, 128, 3)).astype(np.float32)
     turned = x[:, :, ::-1].copy()
-    expected = (once.predict(x) + once.predict(turned)[:, :, ::-1]) / 2
-    np.testing.assert_array_equal(both.predict(x), expected)
-    np.testing.assert_allclose(both.predict(turned)[:, :, ::-1], expected, atol=1e-6)
-    assert np.abs(once.predict(x) - expected).max() > 1e-3
+    expected = (once.generate(x) + once.generate(turned)[:, :, ::-1]) / 2
+    np.testing.assert_array_equal(both.generate(x), expected)
+    np.testing.assert_allclose(both.generate(turned)[:, :, ::-1], expected, atol=1e-6)
+    assert np.abs(once.generate(x) - expected).max() > 1e-3
 
 
 def test_texture_is_added_in_the_hole_alone(tmp_path: Path):
     """A filling with texture is rougher than one without, in rough surroundings."""
     filler().save(tmp_path / "model.safetensors")
-    smooth = Filler.load(tmp_path / "model.safetensors")
-    rough = Filler.load(tmp_path / "model.safetensors", texture=True)
+    smooth = Inpainter.load(tmp_path / "model.safetensors")
+    rough = Inpainter.load(tmp_path / "model.safetensors", texture=True)
     pixels = np.random.default_rng(0).random((200, 220, 3), dtype=np.float32)
     mask = np.zeros((200, 220), bool)
     mask[60:140, 60:140] = True
-    before, after = smooth.fill(pixels, mask), rough.fill(pixels, mask)
+    before, after = smooth.inpaint(pixels, mask), rough.inpaint(pixels, mask)
     np.testing.assert_array_equal(after[~mask], pixels[~mask])
     assert after[70:130, 70:130].std() > 3 * before[70:130, 70:130].std()
     assert after.min() >= 0 and after.max() <= 1
@@ -202,16 +203,16 @@ def test_texture_is_added_in_the_hole_alone(tmp_path: Path):
 def test_a_file_holds_the_model(tmp_path: Path):
     model, path = filler("region", 0), tmp_path / "model.safetensors"
     model.save(path)
-    again = Filler.load(path)
+    again = Inpainter.load(path)
     assert again.about() == model.about()
     pixels, mask = photograph("coffee")[:100, :100], speckled((100, 100))
-    np.testing.assert_array_equal(again.fill(pixels, mask), model.fill(pixels, mask))
+    np.testing.assert_array_equal(again.inpaint(pixels, mask), model.inpaint(pixels, mask))
     checkpoint.save(path, {"generator": {}}, {"model": "ssda"})
     with pytest.raises(checkpoint.CheckpointError, match="expected 'context-encoder'"):
-        Filler.load(path)
+        Inpainter.load(path)
     checkpoint.save(path, {"generator": {}}, model.about())
     with pytest.raises(checkpoint.CheckpointError, match="a damaged context-encoder checkpoint"):
-        Filler.load(path)
+        Inpainter.load(path)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +226,7 @@ def test_a_file_holds_the_model(tmp_path: Path):
 )
 def test_masks_that_cannot_be_used(mask: np.ndarray, message: str):
     with pytest.raises(ValueError, match=message):
-        filler().fill(np.zeros((20, 30, 3), np.float32), mask)
+        filler().inpaint(np.zeros((20, 30, 3), np.float32), mask)
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -325,20 +326,20 @@ def test_files_of_damaged_numbers_are_refused(tmp_path: Path):
     name = next(iter(state))
     checkpoint.save(path, {"generator": {name: state[name] * np.nan}}, model.about())
     with pytest.raises(checkpoint.CheckpointError, match=r"model\.safetensors: a damaged context"):
-        Filler.load(path)
+        Inpainter.load(path)
     checkpoint.save(rest, {"generator": {k: v for k, v in state.items() if k != name}}, {})
     shared = {**model.about(), "rest": rest.name, "check": inpainter.checksum(rest)}
     checkpoint.save(path, {"generator": {name: state[name]}}, shared)
-    again = Filler.load(path).generator.state()
+    again = Inpainter.load(path).generator.state()
     for key, array in state.items():
         np.testing.assert_array_equal(again[key], array)
     checkpoint.save(path, {"generator": {name: state[name] * np.nan}}, shared)
     with pytest.raises(checkpoint.CheckpointError, match=r"model\.safetensors: a damaged context"):
-        Filler.load(path)
+        Inpainter.load(path)
     rest.unlink()
     words = r"the rest of its parameters are those of rest\.safetensors; expected that file"
     with pytest.raises(checkpoint.CheckpointError, match=words):
-        Filler.load(path)
+        Inpainter.load(path)
 
 
 @pytest.mark.parametrize("method", ["Telea", "Navier-Stokes"])
@@ -363,6 +364,6 @@ def test_methods_of_opencv(method: str, monkeypatch: pytest.MonkeyPatch):
 def test_the_least_hole_is_still_one_where_it_shrinks():
     mask = np.zeros((256, 256), bool)
     mask[100, 60] = True
-    small = inpainter._shrunk(mask, 128)
+    small = inpainter._shrink(mask, 128)
     assert small[50, 30] and small.sum() < 30
-    assert not inpainter._shrunk(np.zeros((256, 256), bool), 128).any()
+    assert not inpainter._shrink(np.zeros((256, 256), bool), 128).any()

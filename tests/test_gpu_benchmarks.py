@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import convolutions, gpu, harness, kernels, options, pictures, training
+from benchmarks.work import Work
 from minidl import device as devices
 from minidl import gpu_support
 from minidl.device import CPU, Device
@@ -70,24 +71,24 @@ def test_without_a_gpu_it_says_so(
 
 
 @pytest.fixture
-def works() -> dict[str, training.Work]:
+def works() -> dict[str, Work]:
     return {
         "da": training.pre_training(pixels=16, hidden=24, batch=10),
         "ssda": training.fine_tuning(pixels=16, hidden=24, batch=10),
         "players": training.both_players(Settings(batch=2, width=0.05)),
         "in use": training.in_use(Settings(batch=2, width=0.05)),
         "denoise": pictures.denoising(20, patch=4, hidden=8),
-        "fill": pictures.filling(64, width=0.1),
+        "fill": pictures.inpainting(64, width=0.1),
     }
 
 
-def test_rows_as_written_and_as_a_graph(works: dict[str, training.Work]) -> None:
-    """Check the rows and the samples a second on a CPU that claims to be a GPU."""
+def test_rows_as_written_and_as_a_graph(works: dict[str, Work]) -> None:
+    """The rows of the table and their samples per second, on a CPU that stands in for a GPU."""
     now = iter(range(10**6))
     graphs_of = {"da": 2, "ssda": 2, "players": 1, "in use": 2, "denoise": 1, "fill": 1}
     for name, graphs in graphs_of.items():
         results = list(gpu.timed(
-            name, "", works[name], place=CPU, clock=lambda: next(now) * 0.25,
+            name, "", works[name], device=CPU, clock=lambda: next(now) * 0.25,
             torch=False, compiled=False, rounds=1,
         ))  # fmt: skip
         assert [r.name for r in results] == [f"{name}, gpu", f"{name}, gpu graph"][:graphs]
@@ -110,7 +111,7 @@ def test_both_ways_to_every_convolution(monkeypatch: pytest.MonkeyPatch) -> None
         return np.zeros(1, np.float32)
 
     given = {"conv2d": (), "conv2d_grad_x": (), "conv2d_grad_w": ()}
-    monkeypatch.setattr(convolutions, "calls", lambda shape, place: given)
+    monkeypatch.setattr(convolutions, "calls", lambda shape, device: given)
     for kernel in given:
         monkeypatch.setattr(convolutions.kernels, kernel, conv2d)
     now = iter(range(10**6))
@@ -132,18 +133,18 @@ def test_arguments_of_a_convolution_and_its_gradients() -> None:
 
 @pytest.mark.gpu
 def test_peaks_of_this_gpu() -> None:
-    place = devices.choose("gpu")
-    found = gpu.peaks(place, gpu.Clock(place), side=512, count=1 << 20, rounds=2)
+    device = devices.choose("gpu")
+    found = gpu.peaks(device, gpu.Clock(device), side=512, count=1 << 20, rounds=2)
     assert min(found.values()) > 0
-    assert gpu.header(place)
+    assert gpu.header(device)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["da", "ssda", "players", "in use", "denoise", "fill"])
-def test_rows_on_this_gpu(name: str, works: dict[str, training.Work]) -> None:
-    place = devices.choose("gpu")
+def test_rows_on_this_gpu(name: str, works: dict[str, Work]) -> None:
+    device = devices.choose("gpu")
     for result in gpu.timed(
-        name, "", works[name], place=place, clock=gpu.Clock(place),
+        name, "", works[name], device=device, clock=gpu.Clock(device),
         torch=False, compiled=False, rounds=1,
     ):  # fmt: skip
         assert result.ours_ms > 0

@@ -40,7 +40,7 @@ def test_doctor_with_a_gpu(
     monkeypatch.setattr(command.gpu_support, "why_no_gpu", lambda: "")
     monkeypatch.setenv("CUPY_TF32", tf32)
     gpu = Device("gpu", FakeGpu(compiles=compiles))
-    monkeypatch.setattr(command.device, "choose", lambda name: gpu)
+    monkeypatch.setattr(command, "choose", lambda name: gpu)
     assert main(["doctor", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["gpu"] == {

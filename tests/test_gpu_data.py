@@ -16,7 +16,7 @@ from minidl.device import CPU, Device
 from minidl.kernels.gpu import philox
 from minidl.models.context_encoder import KINDS, REPORT, Holes, Trainer
 from minidl.models.context_encoder.data import Batches, Photographs
-from minidl.models.context_encoder.masks import MEAN_COLOUR, RIM_WEIGHT, _pattern
+from minidl.models.context_encoder.masks import MEAN_COLOUR, PAPER_OVERLAP_WEIGHT, _pattern
 from minidl.models.context_encoder.trainer import Settings
 from minidl.models.ssda.degradation import Noise, Text
 from tests import emulated_gpu
@@ -104,12 +104,15 @@ def plain_batch(kind: str, n: int, rng: np.random.Generator) -> list[np.ndarray]
         if kind in ("block", "region"):
             mask = plain_mask(kind, rng)
             near = ndimage.binary_dilation(mask, np.ones((5, 5)))
-            target, weight = x, np.where(mask, 1, RIM_WEIGHT * near)[..., None].astype(np.float32)
+            target, weight = (
+                x,
+                np.where(mask, 1, PAPER_OVERLAP_WEIGHT * near)[..., None].astype(np.float32),
+            )
         else:
             mask = np.zeros((SIZE, SIZE), bool)
             mask[top + 2 : top + HOLE - 2, left + 2 : left + HOLE - 2] = True
             target = x[top : top + HOLE, left : left + HOLE]
-            weight = np.full((HOLE, HOLE, 1), RIM_WEIGHT, np.float32)
+            weight = np.full((HOLE, HOLE, 1), PAPER_OVERLAP_WEIGHT, np.float32)
             weight[2:-2, 2:-2] = 1
         context = x.copy()
         context[mask] = 2 * MEAN_COLOUR - 1
@@ -133,10 +136,10 @@ PLACES = {
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_batches(kind: str, name: str, kept: bool) -> None:
-    """Every number of every batch is right, and each device gives the same bits."""
-    place = PLACES[name]()
+    """Every number of every batch, and the same bits on each device."""
+    device = PLACES[name]()
     on_cpu = Batches(Few(), holes_of(kind), 5, np.random.default_rng(3))
-    batches = Batches(Few(kept=kept), holes_of(kind), 5, np.random.default_rng(3), place)
+    batches = Batches(Few(kept=kept), holes_of(kind), 5, np.random.default_rng(3), device)
     assert (batches._kept is not None) == (kept and "no room" not in name)
     rng = np.random.default_rng(3)
     for _ in range(4):
@@ -167,8 +170,8 @@ def drawing(emulator: emulated_gpu.Emulator, monkeypatch: pytest.MonkeyPatch) ->
 def test_patches_and_their_damage(
     damage: Any, drawing: Device, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Patches are pieces of the pictures, all different, with damage of the right strength."""
-    monkeypatch.setattr("minidl.models.ssda.degradation.SHEETS", 4)
+    """Pieces of the pictures, each another one, under damage of the right strength."""
+    monkeypatch.setattr("minidl.models.ssda.degradation.SHEET_COUNT", 4)
     images = [rng.random(shape, dtype=np.float32) for shape in ((40, 50), (9, 90), (33, 31))]
     draw = damage.draw_from(images, 12, rng, drawing)
     source = random.generator(7, drawing)
@@ -211,7 +214,7 @@ def test_dropout_is_drawn_on_the_device(
         if step == 2:
             checkpoint.save(tmp_path / "c.safetensors", *first.state())
     second.load_state(*checkpoint.load(tmp_path / "c.safetensors"))
-    for layer in second.filler.generator.modules():
+    for layer in second.inpainter.generator.modules():
         assert not isinstance(layer, nn.Dropout) or isinstance(layer.rng, philox.Generator)
     for _ in second.run():
         pass

@@ -383,7 +383,7 @@ def test_find(tmp_path: Path) -> None:
      (3, [0, 3, 6]), (2, [0, 6]), (1, [0])],
 )  # fmt: skip
 def test_some_of_many_are_spread_evenly(most: int | None, expected: list[int]) -> None:
-    assert files.evenly(range(7), most) == expected
+    assert files.subsample(range(7), most) == expected
 
 
 def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
@@ -537,7 +537,7 @@ def test_restoring_by_doing_nothing_is_exact(shape: tuple[int, int], size: int) 
     image = random_picture(*shape)
     for stride in range(1, size + 1):
         for window in (None, np.ones((size, size)), random_picture(size, size) + 0.01):
-            same = patches.restore(
+            same = patches.map_patches(
                 image, lambda x: x, size=size, stride=stride, window=window, batch=7
             )
             assert same.dtype == np.float32
@@ -561,8 +561,8 @@ def test_restore_works_in_batches_and_tells_progress() -> None:
         return x + 1
 
     options: dict[str, Any] = {"size": 6, "stride": 2}
-    whole = patches.restore(image, brighten, **options)
-    parts = patches.restore(
+    whole = patches.map_patches(image, brighten, **options)
+    parts = patches.map_patches(
         image, brighten, batch=40, progress=lambda *done: calls.append(done), **options
     )
     np.testing.assert_array_equal(whole, parts)
@@ -570,7 +570,7 @@ def test_restore_works_in_batches_and_tells_progress() -> None:
     assert sizes == [13 * 18] + [36] * 6 + [18]
     assert calls[0] == (36, 234) and calls[-1] == (234, 234)
     with pytest.raises(ValueError, match=r"expected \(\d+, 36\)"):
-        patches.restore(image, lambda x: x[:, 1:], **options)
+        patches.map_patches(image, lambda x: x[:, 1:], **options)
 
 
 @pytest.mark.parametrize("shape", [(30, 40), (3, 40), (1, 1), (4, 4)])
@@ -584,10 +584,10 @@ def test_a_function_may_answer_for_the_middle_of_a_patch_alone(
         squares = x.reshape(-1, size, size)
         return squares[:, rim : rim + inner, rim : rim + inner].reshape(len(x), -1)
 
-    same = patches.restore(image, middle, size=size, inner=inner, stride=inner)
+    same = patches.map_patches(image, middle, size=size, inner=inner, stride=inner)
     np.testing.assert_array_equal(same, image)
     with pytest.raises(ValueError, match="an even difference"):
-        patches.restore(image, middle, size=size, inner=inner + 1, stride=1)
+        patches.map_patches(image, middle, size=size, inner=inner + 1, stride=1)
 
 
 def test_sampler_draws_every_position_and_symmetry_alike(rng: np.random.Generator) -> None:
@@ -823,8 +823,8 @@ def test_arrays_stay_on_their_device(
     peppered = corruptions.salt_and_pepper(x, 0.2, device.rng)
     drawn = patches.PatchSampler([host[..., 0]] * 2, 8, like=x).sample(50, device.rng)
     as_given = patches.PatchSampler([x[..., 0]], 8).sample(50, device.rng)
-    merged = patches.restore(x[..., 0], lambda p: p, size=8, stride=3, batch=50)
-    padded = patches.restore(x[:3, :5, 0], lambda p: p, size=8, stride=3)
+    merged = patches.map_patches(x[..., 0], lambda p: p, size=8, stride=3, batch=50)
+    padded = patches.map_patches(x[:3, :5, 0], lambda p: p, size=8, stride=3)
     for array in (noisy, peppered, drawn, as_given, merged, padded, samples.grey(x)):
         assert isinstance(array, device.kind) and array.dtype == np.float32
     np.testing.assert_array_equal(device.back(merged), host[..., 0])

@@ -64,6 +64,23 @@ def test_a_direction_that_climbs_is_given_up(scale: float):
     assert not optimizer.converged
 
 
+def test_after_forgetting_a_step_is_one_of_steepest_descent():
+    x = Tensor(np.array([3.0, -2.0]), "x")
+    optimizer = LBFGS([x])
+
+    def loss() -> Tensor:
+        return (x * x * np.array([1.0, 5.0])).sum()
+
+    for _ in range(3):
+        optimizer.step(loss)
+    assert optimizer.pairs
+    optimizer.forget()
+    x.data[:] = before = np.array([3.0, -2.0])
+    optimizer.step(loss)
+    change = x.data - before
+    assert change[0] * before[1] * 5 == pytest.approx(change[1] * before[0])  # along the gradient
+
+
 def test_lbfgs_stays_at_a_minimum():
     x = Tensor(np.array([3.0, 4.0]))
     optimizer = LBFGS([x])

@@ -10,13 +10,13 @@ from scipy import ndimage
 
 from minidl.models.context_encoder import KINDS, Holes
 from minidl.models.context_encoder.masks import (
-    RIM_WEIGHT,
+    PAPER_OVERLAP_WEIGHT,
     blocks,
-    cut,
+    dilate,
     from_box,
     from_picture,
-    grown,
-    sampled,
+    gather,
+    gather_bilinear,
 )  # fmt: skip
 from minidl.models.images.files import Picture, PictureError, write
 
@@ -80,14 +80,14 @@ def test_regions_cover_a_fifth_to_three_tenths_in_arbitrary_shapes():
 
 
 def test_the_rim_weighs_ten_times_as_in_the_paper():
-    assert Holes("centre", 128, 64, 4).rim == RIM_WEIGHT == 10
+    assert Holes("centre", 128, 64, 4).overlap_weight == PAPER_OVERLAP_WEIGHT == 10
 
 
 def test_weights_of_the_loss():
     holes = Holes("centre", SIZE, SIDE, 4)
     weight = holes.weight(drawn("centre", 3, 4))
     assert weight.shape == (1, SIDE, SIDE, 1)
-    assert (weight[:, 4:-4, 4:-4] == 1).all() and (weight[:, :4] == RIM_WEIGHT).all()
+    assert (weight[:, 4:-4, 4:-4] == 1).all() and (weight[:, :4] == PAPER_OVERLAP_WEIGHT).all()
     masks = drawn("region", 3)
     np.testing.assert_array_equal(Holes("region", SIZE, SIDE).weight(masks)[..., 0], masks)
     weight = Holes("region", SIZE, SIDE, 2, 3.0).weight(masks)[..., 0]
@@ -136,10 +136,10 @@ def test_what_is_transparent_in_a_mask_is_no_hole(tmp_path: Path):
 def test_growing_is_by_a_disc():
     mask = np.zeros((9, 9), bool)
     mask[4, 4] = True
-    larger = grown(mask, 2)
+    larger = dilate(mask, 2)
     assert larger.sum() == 13 and larger[2, 4] and not larger[2, 3]
-    assert grown(mask, 0) is mask
-    assert not grown(np.zeros((3, 3), bool), 2).any()
+    assert dilate(mask, 0) is mask
+    assert not dilate(np.zeros((3, 3), bool), 2).any()
 
 
 # --- pieces of pictures ---------------------------------------------------------------------------
@@ -152,14 +152,14 @@ def test_between_pixels_lies_their_mean(rng: np.random.Generator) -> None:
         np.array([[0, 4, 7], [1, 2, 3]]),
         np.array([[0, 5]] * 2),
     )
-    pieces = cut(pictures, which, rows, columns)
+    pieces = gather(pictures, which, rows, columns)
     assert pieces.shape == (2, 3, 2, 2) and (pieces[0, 1, 1] == pictures[2, 4, 5]).all()
-    np.testing.assert_array_equal(sampled(pictures, which, rows, columns), pieces)
+    np.testing.assert_array_equal(gather_bilinear(pictures, which, rows, columns), pieces)
     np.testing.assert_array_equal(
-        sampled(pictures, which, rows + 1.0, columns + 1.0),
-        cut(pictures, which, rows + 1, columns + 1),
+        gather_bilinear(pictures, which, rows + 1.0, columns + 1.0),
+        gather(pictures, which, rows + 1, columns + 1),
     )  # the last row and column too
-    between = [cut(pictures, which, rows + i, columns + j) for i in (0, 1) for j in (0, 1)]
-    found = sampled(pictures, which, rows + 0.5, columns + 0.5)
+    between = [gather(pictures, which, rows + i, columns + j) for i in (0, 1) for j in (0, 1)]
+    found = gather_bilinear(pictures, which, rows + 0.5, columns + 0.5)
     np.testing.assert_allclose(found, np.mean(between, axis=0), rtol=1e-6)
     assert found.dtype == np.float32

@@ -8,7 +8,7 @@ import pytest
 from minidl import nn
 from minidl.models.context_encoder import KINDS, Holes
 from minidl.models.context_encoder.data import with_holes
-from minidl.models.context_encoder.laplace import bridged, skin
+from minidl.models.context_encoder.laplace import multigrid, solve
 from minidl.models.context_encoder.networks import CompactGenerator, build
 from minidl.models.images.samples import photograph
 
@@ -17,13 +17,13 @@ def test_a_skin_is_the_mean_of_its_neighbours():
     rng = np.random.default_rng(0)
     values, hole = rng.random((12, 15, 2)), np.zeros((12, 15), bool)
     hole[3:9, 2:7], hole[4, 8:11] = True, True
-    result = skin(values, hole, ~hole)
+    result = solve(values, hole, ~hole)
     np.testing.assert_array_equal(result[~hole], values[~hole])
     padded = np.pad(result, ((1, 1), (1, 1), (0, 0)), mode="edge")
     mean = (padded[2:, 1:-1] + padded[:-2, 1:-1] + padded[1:-1, 2:] + padded[1:-1, :-2]) / 4
     np.testing.assert_allclose(result[hole], mean[hole], atol=1e-6)
     slope = np.mgrid[:12, :15][0][..., None] / 12.0
-    np.testing.assert_allclose(skin(np.where(hole[..., None], 9, slope), hole, ~hole), slope)
+    np.testing.assert_allclose(solve(np.where(hole[..., None], 9, slope), hole, ~hole), slope)
 
 
 def test_one_known_pixel_tells_all():
@@ -31,7 +31,7 @@ def test_one_known_pixel_tells_all():
     pixels, masks = np.full((1, 8, 8, 1), 0.75), np.ones((1, 8, 8), bool)
     pixels[masks] = 0.1
     pixels[0, 5, 2], masks[0, 5, 2] = 0.75, False
-    np.testing.assert_allclose(bridged(pixels, masks), 0.75)
+    np.testing.assert_allclose(multigrid(pixels, masks), 0.75)
 
 
 def squares(side: int = 64) -> np.ndarray:
@@ -43,10 +43,10 @@ def squares(side: int = 64) -> np.ndarray:
 def test_a_bridge_is_near_the_skin():
     pixels, hole = squares(), np.zeros((64, 64), bool)
     hole[4:60, 4:60] = True
-    near = bridged(pixels, np.stack([hole] * 3))
+    near = multigrid(pixels, np.stack([hole] * 3))
     assert near.dtype == np.float32
     for picture, found in zip(pixels, near, strict=True):
-        exact = skin(picture, hole, ~hole)
+        exact = solve(picture, hole, ~hole)
         np.testing.assert_array_equal(found[~hole], picture[~hole])
         wrong = np.where(hole[..., None], picture.mean(axis=(0, 1)), picture)
         assert np.square(found - exact).mean() < np.square(wrong - exact).mean() / 5
@@ -61,13 +61,13 @@ def test_bridges_over_holes_of_any_shape(side: int):
     masks = np.zeros((5, side, side), bool)
     masks[0, : side // 2, 1:] = masks[1, 2, 3] = masks[3] = True
     masks[4, ::2] = True
-    found = bridged(pixels, masks)
+    found = multigrid(pixels, masks)
     np.testing.assert_array_equal(found[~masks], pixels[~masks])
     np.testing.assert_array_equal(found[3], 0)
     for i in (0, 1, 4):
         known = pixels[i][~masks[i]]
         assert known.min() <= found[i].min() and found[i].max() <= known.max()
-        alone = bridged(pixels[i : i + 1], masks[i : i + 1])[0]
+        alone = multigrid(pixels[i : i + 1], masks[i : i + 1])[0]
         np.testing.assert_allclose(found[i], alone, rtol=1e-12)
     if side % 2 == 0:
         around = pixels[1, 1, 3], pixels[1, 3, 3], pixels[1, 2, 2], pixels[1, 2, 4]
@@ -76,7 +76,7 @@ def test_bridges_over_holes_of_any_shape(side: int):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bridged_context_tells_nothing_of_what_is_hidden(kind: str):
-    holes = Holes(kind, 128, 64, 4, bridged=True)
+    holes = Holes(kind, 128, 64, 4, prefilled=True)
     masks, corners = holes.draw(3, np.random.default_rng(2))
     pixels = squares(128)
     other = np.where(masks[..., None], np.float32(0.123), pixels)
@@ -89,17 +89,17 @@ def test_a_bridged_context_tells_nothing_of_what_is_hidden(kind: str):
 
 
 def test_a_bridged_square_anywhere_is_part_of_a_whole_picture():
-    """The network that corrects it then knows its position."""
-    holes = Holes("random", 128, 64, 4, bridged=True)
+    """Its place is then known to the network that corrects it."""
+    holes = Holes("random", 128, 64, 4, prefilled=True)
     masks, corners = holes.draw(50, np.random.default_rng(0))
-    assert holes.whole and not corners.any() and (masks.sum(axis=(1, 2)) == 56**2).all()
-    assert not Holes("random", 128, 64, 4).whole and not Holes("centre", 128, 64, 4).whole
+    assert holes.full_image and not corners.any() and (masks.sum(axis=(1, 2)) == 56**2).all()
+    assert not Holes("random", 128, 64, 4).full_image and not Holes("centre", 128, 64, 4).full_image
 
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_the_compact_net_adds_to_what_is_there(whole: bool):
-    """The net returns the middle, unless it is whole. Untrained, it adds nearly nothing."""
-    network, _ = build("compact", rng=np.random.default_rng(0), width=1 / 16, whole=whole)
+    """It returns the middle, unless it is whole. At first it adds next to nothing."""
+    network, _ = build("compact", rng=np.random.default_rng(0), width=1 / 16, full_image=whole)
     assert isinstance(network, CompactGenerator)
     x = np.random.default_rng(1).uniform(-1, 1, (2, 128, 128, 3)).astype(np.float32)
     there = x if whole else x[:, 32:96, 32:96]

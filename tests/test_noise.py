@@ -13,7 +13,7 @@ from PIL import Image
 from minidl.models import cli
 from minidl.models.images import noise
 from minidl.models.images.files import read, write
-from minidl.models.images.noise import LEAST, NoiseCurve, rounding_step
+from minidl.models.images.noise import MIN_RATIO, NoiseCurve, rounding_step
 from minidl.models.images.samples import photograph
 from minidl.models.images.scores import estimate_sigma, psnr
 
@@ -38,8 +38,8 @@ def test_uneven_noise_is_found(
     found = NoiseCurve.of(spoilt(y, black, white, rng))
     assert found.uneven
     off = 0.2 * max(black, white)  # by the texture of photographs
-    assert found.black == pytest.approx(max(black, LEAST * white), abs=off)
-    assert found.white == pytest.approx(max(white, LEAST * black), abs=off)
+    assert found.black == pytest.approx(max(black, MIN_RATIO * white), abs=off)
+    assert found.white == pytest.approx(max(white, MIN_RATIO * black), abs=off)
 
 
 @pytest.mark.parametrize("sigma", [10, 25, 50])
@@ -48,7 +48,7 @@ def test_even_noise_stays_as_it_is(sigma: float, name: str, rng: np.random.Gener
     noisy = spoilt(ramp() if name == "ramp" else photograph(name)[:200, :200], sigma, sigma, rng)
     found = NoiseCurve.of(noisy)
     assert not found.uneven and found.sigma == estimate_sigma(noisy)
-    assert found.flatten(noisy) is noisy and found.restore(noisy) is noisy
+    assert found.flatten(noisy) is noisy and found.unflatten(noisy) is noisy
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 9, 3), (4, 4, 1), (5, 5, 3)])
@@ -80,7 +80,7 @@ def test_a_quarter_must_be_neither_black_nor_white(level: float, width: int, eno
     """Clipped noise cannot be measured."""
     pixels = np.zeros((50, 100, 1), np.float32)
     pixels[:, 50 - width // 2 : 50 + width // 2] = level
-    assert (noise._fitted(pixels, 0.05) is not None) == enough
+    assert (noise._fit(pixels, 0.05) is not None) == enough
 
 
 def test_a_ratio_of_two_is_no_unevenness(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_a_ratio_of_two_is_no_unevenness(monkeypatch: pytest.MonkeyPatch) -> Non
         ((0.1, 0.0), (25.5, 255 * 0.015)),
     ):  # fmt: skip
         monkeypatch.setattr(noise, "estimate_sigma", lambda _: 6.0)
-        monkeypatch.setattr(noise, "_fitted", lambda _, even, pair=pair: pair)
+        monkeypatch.setattr(noise, "_fit", lambda _, even, pair=pair: pair)
         found = NoiseCurve.of(ramp(9))
         assert (found.black, found.white) == pytest.approx(expected)
 
@@ -112,7 +112,7 @@ def test_a_curve_is_the_integral_of_one_over_s(curve: NoiseCurve) -> None:
     assert before[0] == pytest.approx(2 * before[1])
     assert after[1] - 1 == pytest.approx(2 * (after[0] - 1))
     assert after[0] == pytest.approx(1 + 0.1 * k / w, rel=0.05)
-    ends = curve.restore(np.array([-9.0, 9.0]))
+    ends = curve.unflatten(np.array([-9.0, 9.0]))
     assert ends.tolist() == [-0.25, 1.25]
 
 
@@ -140,10 +140,10 @@ def test_a_perfect_network_gives_the_picture_back(
     truth = np.append([0.0, 0.02, 1.0], np.linspace(0.05, 0.95, 10))
     noisy = truth + curve._deviation(truth) * rng.standard_normal((200_000, len(truth)))
     perfect = curve.flatten(noisy).mean(axis=0)
-    np.testing.assert_allclose(255 * curve.restore(perfect), 255 * truth, rtol=0, atol=0.35)
+    np.testing.assert_allclose(255 * curve.unflatten(perfect), 255 * truth, rtol=0, atol=0.35)
     wide = np.linspace(-0.2, 1.2, 200)
-    assert (np.diff(curve.restore(curve.flatten(wide))) > 0).all()
-    assert curve.restore(perfect.astype(np.float32)).dtype == np.float32
+    assert (np.diff(curve.unflatten(curve.flatten(wide))) > 0).all()
+    assert curve.unflatten(perfect.astype(np.float32)).dtype == np.float32
 
 
 def test_denoise_tells_and_evens_uneven_noise(
@@ -190,4 +190,4 @@ def test_five_pixels_to_a_side_are_enough() -> None:
     for side, enough in ((4, False), (5, True)):
         for shape in ((side, 30, 1), (30, side, 1)):
             grey = np.full(shape, 0.5, np.float32)
-            assert (noise._fitted(grey, 0.05) is not None) == enough
+            assert (noise._fit(grey, 0.05) is not None) == enough

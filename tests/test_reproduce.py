@@ -18,7 +18,7 @@ from benchmarks.papers.__main__ import main
 from benchmarks.papers.baselines import ksvd
 from benchmarks.papers.data import MissingError, Picture, ReproduceError, collection, shortened
 from benchmarks.papers.data import digits as read_digits
-from benchmarks.papers.report.cache import Parts
+from benchmarks.papers.report.cache import ResultCache
 from benchmarks.papers.report.page import Figure, Page, Row, Section, Table, Text
 from benchmarks.papers.ssda import (
     figure3_text,
@@ -277,7 +277,7 @@ def test_a_stop_tells_how_to_go_on(
 
     monkeypatch.setattr(ksvd, "denoise", stop)
     assert run(data) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command continues" in capsys.readouterr().err
     assert (data.parent / "out/parts/table1-set12-25-ours.json").is_file()
 
 
@@ -286,15 +286,15 @@ def test_optional_packages_are_named(
 ) -> None:
     monkeypatch.setattr(figure3_text, "METHODS", {"biharmonic": figure3_text.METHODS["biharmonic"]})
     monkeypatch.setattr(figure3_text, "CONDITIONS", figure3_text.CONDITIONS[:1])
-    plan, parts = Plan(data, quick=True), Parts(tmp_path / "out", quiet=True)
-    blocks = figure3_text.figure_3(plan, parts)
+    plan, cache = Plan(data, quick=True), ResultCache(tmp_path / "out", quiet=True)
+    blocks = figure3_text.figure_3(plan, cache)
     assert any(isinstance(b, Text) and "pip install 'minidl[compare]'" in b.words for b in blocks)
     real: Callable[[str], object] = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda n, *a: None if n == "sklearn" else real(n)
     )
     with pytest.raises(MissingError, match=r"pip install 'minidl\[compare\]'"):
-        table2_digits.table_2(plan, parts)
+        table2_digits.table_2(plan, cache)
 
 
 def test_sections_stand_in_the_papers_order() -> None:

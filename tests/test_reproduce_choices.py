@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.papers.data import MissingError, photographs
-from benchmarks.papers.report.cache import Parts
+from benchmarks.papers.report.cache import ResultCache
 from benchmarks.papers.report.page import Section
 from benchmarks.papers.ssda import ablation, noise_levels, one_change_at_a_time
 from benchmarks.papers.ssda.plan import Plan
@@ -57,29 +57,29 @@ def test_every_choice_is_trained_and_told(
         one_change_at_a_time, "CHOICES", tuple(map(shorter, one_change_at_a_time.CHOICES))
     )
     monkeypatch.setattr(one_change_at_a_time, "STRIDES", (6, 12, 99))
-    parts = Parts(tmp_path / "out", quiet=True)
-    blocks = one_change_at_a_time.costs(plan, parts)
+    cache = ResultCache(tmp_path / "out", quiet=True)
+    blocks = one_change_at_a_time.costs(plan, cache)
     one, merged = Section("", blocks).tables
     assert [row.cells[0] for row in one.rows] == [
         choice.name for choice in one_change_at_a_time.CHOICES
     ]
     assert merged.columns == ["window", "stride 6", "stride 12"]
     assert all(10 < float(cell) < 40 for row in merged.rows for cell in row.cells)
-    assert (parts.pictures / "choices.png").is_file()
+    assert (cache.pictures / "choices.png").is_file()
 
     def never(_: Trainer) -> None:
         raise AssertionError("was finished already")
 
     monkeypatch.setattr(Trainer, "run", never)
-    assert one_change_at_a_time.costs(plan, parts) == blocks
+    assert one_change_at_a_time.costs(plan, cache) == blocks
 
 
 def test_choices_need_photographs_and_time(plan: Plan, tmp_path: Path) -> None:
-    parts = Parts(tmp_path / "out", quiet=True)
+    cache = ResultCache(tmp_path / "out", quiet=True)
     with pytest.raises(MissingError, match="--train"):
-        one_change_at_a_time.costs(replace(plan, train=None), parts)
+        one_change_at_a_time.costs(replace(plan, train=None), cache)
     with pytest.raises(MissingError, match="quick"):
-        one_change_at_a_time.costs(replace(plan, quick=True), parts)
+        one_change_at_a_time.costs(replace(plan, quick=True), cache)
 
 
 def test_new_trainers_of_one_seed_are_equal() -> None:
@@ -87,7 +87,7 @@ def test_new_trainers_of_one_seed_are_equal() -> None:
     recipe = replace(one_change_at_a_time.BASE, patch=6, hidden=(5, 4), batch=8)
     ends = []
     for _ in range(2):
-        trainer = training.new_trainer([image], Noise(25), recipe, 6, 3, Plan(Path()).place)
+        trainer = training.new_trainer([image], Noise(25), recipe, 6, 3, Plan(Path()).device)
         list(trainer.run())
         ends.append(trainer.restorer.network.parameters()[0].data)
     np.testing.assert_array_equal(*ends)
@@ -97,7 +97,7 @@ def test_a_curve_has_its_points_and_a_bar_that_counts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(ablation, "steps_in", lambda *_: 20)
-    monkeypatch.setattr(ablation, "POINTS", 4)
+    monkeypatch.setattr(ablation, "CURVE_POINTS", 4)
     image = grey(photograph("camera"))[:40, :40]
     recipe = replace(one_change_at_a_time.BASE, patch=6, hidden=(5, 4), batch=8)
     points = ablation.curve(recipe, [image[..., 0]], [image[:24, :24]], minutes=1.0, name="tiny")

@@ -10,11 +10,11 @@ import pytest
 
 from benchmarks.papers.baselines import ksvd, ksvd_inpainting
 from benchmarks.papers.data import MissingError
-from benchmarks.papers.report.cache import Parts
+from benchmarks.papers.report.cache import ResultCache
 from benchmarks.papers.report.page import Row, Section, Text
 from benchmarks.papers.ssda import ablation, filters_and_ablation, one_change_at_a_time
 from benchmarks.papers.ssda.plan import Plan
-from benchmarks.papers.ssda.quoted import noise_rows, spread
+from benchmarks.papers.ssda.quoted import mean_std, noise_rows
 from minidl.models.images.corruptions import gaussian_noise
 from minidl.models.images.files import write
 from minidl.models.images.scores import psnr
@@ -40,32 +40,32 @@ def test_finished_items_are_reused(tmp_path: Path) -> None:
         asked.append(x)
         return x * x
 
-    parts = Parts(tmp_path, quiet=True)
-    assert parts.each("p", {"s": (1,)}, {"a": 2}, work) == {"a": 4}
-    assert parts.each("p", {"s": (1,)}, {"a": 2, "b": 3}, work) == {"a": 4, "b": 9}
+    cache = ResultCache(tmp_path, quiet=True)
+    assert cache.get_each("p", {"s": (1,)}, {"a": 2}, work) == {"a": 4}
+    assert cache.get_each("p", {"s": (1,)}, {"a": 2, "b": 3}, work) == {"a": 4, "b": 9}
     assert asked == [2, 3]
-    took = [item["seconds"] for item in json.loads(parts.path("p").read_text())["items"].values()]
-    assert parts.seconds == sum(took)  # although it was requested twice
-    parts.each("p", {"s": (2,)}, {"a": 2}, work)  # other settings
+    took = [item["seconds"] for item in json.loads(cache.path("p").read_text())["items"].values()]
+    assert cache.seconds == sum(took)  # though it was asked for twice
+    cache.get_each("p", {"s": (2,)}, {"a": 2}, work)  # other settings
     for damaged in ('{"settings": {"s": [2]}, "items": {"a": 5}}', "{not JSON"):
-        parts.path("p").write_text(damaged)
-        parts.each("p", {"s": (2,)}, {"a": 2}, work)
+        cache.path("p").write_text(damaged)
+        cache.get_each("p", {"s": (2,)}, {"a": 2}, work)
     assert asked == [2, 3, 2, 2, 2]
 
 
 def test_a_part_is_made_again_without_its_pictures(tmp_path: Path) -> None:
-    parts, made = Parts(tmp_path, quiet=True), []
+    cache, made = ResultCache(tmp_path, quiet=True), []
 
     def draw() -> dict[str, list[str]]:
         made.append(1)
-        (parts.pictures / "x.png").write_bytes(b"")
+        (cache.pictures / "x.png").write_bytes(b"")
         return {"pictures": ["x.png"]}
 
     for expected in (1, 1):
-        parts.one("p", {}, draw)
+        cache.get_one("p", {}, draw)
         assert len(made) == expected
-    (parts.pictures / "x.png").unlink()
-    parts.one("p", {}, draw)
+    (cache.pictures / "x.png").unlink()
+    cache.get_one("p", {}, draw)
     assert len(made) == 2
 
 
@@ -75,18 +75,18 @@ def test_what_was_finished_survives_a_stop(tmp_path: Path) -> None:
             raise KeyboardInterrupt
         return x
 
-    parts = Parts(tmp_path, quiet=True)
+    cache = ResultCache(tmp_path, quiet=True)
     with pytest.raises(KeyboardInterrupt):
-        parts.each("p", {}, {"a": 1, "b": 2}, work)
-    assert list(json.loads(parts.path("p").read_text())["items"]) == ["a"]
-    assert [path.name for path in parts.path("p").parent.iterdir()] == ["p.json"]
+        cache.get_each("p", {}, {"a": 1, "b": 2}, work)
+    assert list(json.loads(cache.path("p").read_text())["items"]) == ["a"]
+    assert [path.name for path in cache.path("p").parent.iterdir()] == ["p.json"]
 
 
 # --- numbers -----------------------------------------------------------------------------------
 
 
 def test_quoted_numbers() -> None:
-    assert spread([1.0, 3.0]) == "2.00 ± 1.41" and spread([1.0]) == "1.00"
+    assert mean_std([1.0, 3.0]) == "2.00 ± 1.41" and mean_std([1.0]) == "1.00"
     assert noise_rows("paper")["BM3D (Burger et al. 2012)"][0] == "30.69 ± 0.96"
 
 
@@ -160,23 +160,23 @@ def test_the_ablation_tells_what_the_paper_leaves_out(
     monkeypatch.setattr(ablation, "curve", lambda *_, name, **__: [(0.5, 15.0), (2.0, ends[name])])
     monkeypatch.setattr(one_change_at_a_time, "costs", lambda *_: [])
     write(tmp_path / "a.png", np.zeros((4, 4, 1), np.float32))
-    plan, parts = Plan(tmp_path, train=tmp_path), Parts(tmp_path / "out", quiet=True)
-    blocks = filters_and_ablation.ablated(plan, parts)
+    plan, cache = Plan(tmp_path, train=tmp_path), ResultCache(tmp_path / "out", quiet=True)
+    blocks = filters_and_ablation.ablated(plan, cache)
     (table,) = Section("a", blocks).tables
     assert table.rows[-1] == Row("working recipe", ["2.0", "29.50"], best=[1])
     said = " ".join(
-        b.words for b in filters_and_ablation.left_out(plan, parts) if isinstance(b, Text)
+        b.words for b in filters_and_ablation.left_out(plan, cache) if isinstance(b, Text)
     )
     assert "ended at 20.00 dB" in said and "+2.50 dB" in said and "stood at 15.00 dB" in said
     with pytest.raises(MissingError, match="--train"):
-        filters_and_ablation.ablated(Plan(tmp_path), parts)
+        filters_and_ablation.ablated(Plan(tmp_path), cache)
 
 
 def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "ssda.html").write_text("mine")
     with pytest.raises(FileExistsError, match="holds other files; name another --out, or give"):
-        Parts(tmp_path)
+        ResultCache(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["ssda.html"]
-    Parts(tmp_path, force=True)
-    Parts(tmp_path)  # it has its own now
-    Parts(tmp_path / "new")
+    ResultCache(tmp_path, force=True)
+    ResultCache(tmp_path)  # its own by now
+    ResultCache(tmp_path / "new")

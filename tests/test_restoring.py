@@ -11,10 +11,10 @@ import pytest
 
 from minidl import checkpoint
 from minidl.checkpoint import CheckpointError
-from minidl.models.images.patches import gaussian_window, restore
+from minidl.models.images.patches import gaussian_window, map_patches
 from minidl.models.ssda import SSDA, Coding, Noise, Restorer, Text, TextCoding
-from minidl.models.ssda.restorer import OPPONENT, _steps, trust
-from minidl.models.ssda.text_inpainting import fill, uncover
+from minidl.models.ssda.restorer import OPPONENT, _steps, wiener_mix
+from minidl.models.ssda.text_inpainting import blend_by_probability, inpaint
 
 Rng = np.random.Generator
 
@@ -62,10 +62,10 @@ def test_repair_of_any_size(
 
 
 @pytest.mark.parametrize("trained", [Noise(25), Text()])
-@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("use_network_pixels", [False, True])
 @pytest.mark.parametrize("finds", [False, True])
 def test_what_leaves_the_range_is_clipped(
-    trained: Noise | Text, alone: bool, finds: bool, monkeypatch: pytest.MonkeyPatch
+    trained: Noise | Text, use_network_pixels: bool, finds: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network may return any number; a picture is in [0, 1], and reaches both ends."""
     if finds:
@@ -77,9 +77,9 @@ def test_what_leaves_the_range_is_clipped(
         return np.where(find, 1, np.broadcast_to(sides, image.shape)).astype(image.dtype)
 
     monkeypatch.setattr(restorer, "repair_channel", anything)
-    monkeypatch.setattr("minidl.models.ssda.restorer.fill", lambda x, text, progress: 5 * x - 2)
+    monkeypatch.setattr("minidl.models.ssda.restorer.inpaint", lambda x, text, progress: 5 * x - 2)
     pixels = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8, 1)
-    found = restorer.repair(pixels, alone=alone)
+    found = restorer.repair(pixels, use_network_pixels=use_network_pixels)
     assert (found.min(), found.max()) == (0, 1)
 
 
@@ -98,20 +98,20 @@ def test_text_is_taken_out_of_red_green_and_blue_alike(rng: Rng) -> None:
     np.testing.assert_allclose(restorer.repair(pixels), np.concatenate(apart, axis=2), atol=1e-6)
 
 
-@pytest.mark.parametrize("alone", [False, True])
-def test_text_in_any_channel_is_taken_out_of_all(alone: bool, rng: Rng) -> None:
+@pytest.mark.parametrize("use_network_pixels", [False, True])
+def test_text_in_any_channel_is_taken_out_of_all(use_network_pixels: bool, rng: Rng) -> None:
     pixels, restorer = rng.random((13, 9, 3), dtype=np.float32), restorer_of(Text(), FINDING)
-    text = [restorer.repair_channel(pixels[..., c], find=True) for c in range(3)]
+    text = [restorer.repair_channel(pixels[..., c], find_text=True) for c in range(3)]
     assert np.min(text) >= 0 and np.max(text) <= 1
-    if alone:
+    if use_network_pixels:
         apart = [restorer.repair_channel(pixels[..., c]) for c in range(3)]
-        expected = uncover(pixels, np.stack(apart, axis=2), np.max(text, axis=0))
+        expected = blend_by_probability(pixels, np.stack(apart, axis=2), np.max(text, axis=0))
     else:
-        expected = fill(pixels, np.max(text, axis=0))
-    found = restorer.repair(pixels, alone=alone)
+        expected = inpaint(pixels, np.max(text, axis=0))
+    found = restorer.repair(pixels, use_network_pixels=use_network_pixels)
     np.testing.assert_allclose(found, np.clip(expected, 0, 1), atol=1e-6)
     with pytest.raises(ValueError, match="not trained to find text"):
-        restorer_of(Text()).repair_channel(pixels[..., 0], find=True)
+        restorer_of(Text()).repair_channel(pixels[..., 0], find_text=True)
 
 
 @pytest.mark.parametrize("sigma", [5, 12.5, 20, 25, 50, 100])
@@ -123,10 +123,10 @@ def test_other_noise_is_scaled_to_the_level_that_is_known(
     image = contrast * rng.random((20, 15), dtype=np.float32)
     restorer = restorer_of()
     window, scale = gaussian_window(6, spread=0.25), min(25 / sigma, largest)
-    by_hand = restore(scale * image, restorer.repair_patches, size=6, stride=3, window=window)
+    by_hand = map_patches(scale * image, restorer.repair_patches, size=6, stride=3, window=window)
     expected = (by_hand / scale)[..., None]
     if sigma < 25:
-        expected = trust(image[..., None], expected, sigma)
+        expected = wiener_mix(image[..., None], expected, sigma)
     found = restorer.repair(image[..., None], sigma=sigma)
     np.testing.assert_allclose(found, np.clip(expected, 0, 1), atol=1e-5)
     if sigma == 25:
@@ -142,10 +142,10 @@ def test_noise_that_makes_no_sense(sigma: float) -> None:
 def test_a_repair_is_trusted_where_it_takes_noise_alone(rng: Rng) -> None:
     clean = np.full((60, 60, 3), 0.5)
     noisy = clean + rng.standard_normal(clean.shape) * 10 / 255
-    np.testing.assert_allclose(trust(noisy, clean, 20), clean)
-    np.testing.assert_allclose(trust(noisy, noisy, 20), noisy)
-    wrong = clean + 30 / 255  # also removes 30 grey levels: a weight of 10^2 / (10^2 + 30^2)
-    mixed = trust(noisy, wrong, 10)
+    np.testing.assert_allclose(wiener_mix(noisy, clean, 20), clean)
+    np.testing.assert_allclose(wiener_mix(noisy, noisy, 20), noisy)
+    wrong = clean + 30 / 255  # takes 30 grey levels besides: a weight of 10^2 / (10^2 + 30^2)
+    mixed = wiener_mix(noisy, wrong, 10)
     assert (mixed - noisy).mean() == pytest.approx((wrong - noisy).mean() / 10, rel=0.1)
 
 

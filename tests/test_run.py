@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from minidl import checkpoint
-from minidl.models.training.run_folder import Run, TrainingError, at_work
+from minidl.models.training.run_folder import Run, TrainingError, locked
 
 CONFIG = {"model": "ssda", "damage": {"kind": "noise", "sigma": 25.0}, "data": "größe/"}
 ROWS: list[dict[str, Any]] = [
@@ -66,7 +66,7 @@ def test_rewind_then_report(run: Run) -> None:
 def test_a_folder_that_holds_a_run_is_refused(run: Run) -> None:
     before = (run.folder / "config.json").read_bytes()
     for create in (Run.create, lambda folder, _: Run.check_new(folder)):
-        with pytest.raises(TrainingError, match="holds a run already; go on with it by --resume"):
+        with pytest.raises(TrainingError, match="holds a run already; continue it with --resume"):
             create(run.folder, {})
     assert (run.folder / "config.json").read_bytes() == before
 
@@ -166,29 +166,29 @@ def test_no_run_and_no_log(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_folder_at_work_is_refused(run: Run, tmp_path: Path) -> None:
-    with at_work(run.folder):
+    with locked(run.folder):
         refused: list[Callable[[], object]] = [
             lambda: Run.check_new(run.folder),
-            lambda: at_work(run.folder).__enter__(),
-            lambda: Run.going_on(run.folder, Any, {}).__enter__(),
+            lambda: locked(run.folder).__enter__(),
+            lambda: Run.resuming(run.folder, Any, {}).__enter__(),
         ]
         for use in refused:
             with pytest.raises(TrainingError, match="first: another training is at work here"):
                 use()
-    with at_work(run.folder):  # it is free again
+    with locked(run.folder):  # it is free again
         pass
 
 
 def test_a_new_folder_stays_only_if_it_is_used(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), at_work(tmp_path / "a/b"):
+    with pytest.raises(KeyError), locked(tmp_path / "a/b"):
         assert (tmp_path / "a/b").is_dir()
         raise KeyError
     assert not (tmp_path / "a/b").exists()
-    with at_work(tmp_path / "c"):
+    with locked(tmp_path / "c"):
         Run.create(tmp_path / "c", CONFIG)
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["config.json"]
     (tmp_path / "empty").mkdir()
-    with at_work(tmp_path / "empty"):
+    with locked(tmp_path / "empty"):
         pass
     assert (tmp_path / "empty").is_dir()
 
@@ -230,7 +230,7 @@ class Config:
 def test_a_configuration_of_another_kind_is_refused(run: Run, text: str) -> None:
     (run.folder / "config.json").write_text(text)
     with pytest.raises(TrainingError, match=r"config\.json is not that of such a run \(config\."):
-        Run.going_on(run.folder, Config, COLUMNS).__enter__()
+        Run.resuming(run.folder, Config, COLUMNS).__enter__()
 
 
 COLUMNS: dict[str, type] = {
@@ -256,7 +256,7 @@ def test_of_two_trainings_in_a_folder_one_stops(tmp_path: Path) -> None:
     first.report(ROWS[0], {}, {"step": 1})
     second = Run.open(first.folder)
     first.report(ROWS[1], {}, {"step": 2})
-    with pytest.raises(TrainingError, match="another training goes on here"):
+    with pytest.raises(TrainingError, match="another training has written here"):
         second.report(ROWS[1], {}, {"step": 9})
     assert Run.open(first.folder).load() == ({}, {"step": 2})
     first.report(ROWS[1], {}, {"step": 3})

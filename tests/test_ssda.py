@@ -213,11 +213,11 @@ def test_recipes_are_what_they_were() -> None:
     coding = {"gain": 6.0, "contrast": 0.6, "margin": 0.02}
     of_text = {**coding, "extreme": 0.02, "even": 0.01, "visible": 0.03}
     working = {
-        "patch": 12, "hidden": (720, 720), "gain": 4.0, "start": 0.05,
+        "patch": 12, "hidden": (720, 720), "gain": 4.0, "initial_activation": 0.05,
         "coding": {**coding, "centre": "mean"},
         "pretrain": ({**none, "beta": 1e-2, "decay": 1e-5}, none), "finetune": none,
-        "optimizer": "adam", "rates": (2e-3, 2e-3, 4e-3), "shares": (0.1, 0.1, 0.8),
-        "batch": 256, "renew": 1,
+        "optimizer": "adam", "learning_rates": (2e-3, 2e-3, 4e-3), "shares": (0.1, 0.1, 0.8),
+        "batch": 256, "steps_per_batch": 1,
     }  # fmt: skip
     text = {
         "patch": 20, "hidden": (576, 576), "coding": {**of_text, "inner": 6},
@@ -225,14 +225,14 @@ def test_recipes_are_what_they_were() -> None:
     }  # fmt: skip
     equation_6 = {**none, "beta": 1e-2, "decay": 1e-4}
     paper = {
-        "gain": 1.0, "start": None, "coding": {**coding, "centre": None},
+        "gain": 1.0, "initial_activation": None, "coding": {**coding, "centre": None},
         "pretrain": (equation_6, equation_6), "finetune": {**none, "decay": 1e-4},
-        "optimizer": "lbfgs", "batch": 10_000, "renew": 0,
+        "optimizer": "lbfgs", "batch": 10_000, "steps_per_batch": 0,
     }  # fmt: skip
     misread = {**equation_6, "error": "mean"}
     naive = {
         "pretrain": (misread, misread), "finetune": {**none, "error": "mean", "decay": 1e-4},
-        "optimizer": "adam", "batch": 256, "renew": 1,
+        "optimizer": "adam", "batch": 256, "steps_per_batch": 1,
     }  # fmt: skip
     expected: dict[str, dict[str, Any]] = {
         "working": working,
@@ -255,7 +255,7 @@ def test_loud_noise_is_turned_down() -> None:
     ("change", "words"),
     [
         ({"hidden": (9,)}, "need as many penalties"),
-        ({"rates": (1.0,)}, "one more rate"),
+        ({"learning_rates": (1.0,)}, "one more rate"),
         ({"shares": (0.5, 0.5)}, "one more rate and share"),
         ({"optimizer": "sgd"}, "optimizer is 'sgd'; expected adam or lbfgs"),
         ({"patch": 1}, "patch is 1; expected a whole number from 2 to 1024"),
@@ -275,7 +275,7 @@ def test_recipe_refuses(change: dict[str, Any], words: str) -> None:
 def test_text_lies_between_the_clean_patch_and_a_colour(
     rng: Rng, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(degradation, "SHEETS", 4)
+    monkeypatch.setattr(degradation, "SHEET_COUNT", 4)
     images = [0.2 + 0.6 * rng.random((40, 50), dtype=np.float32)]
     damaged, clean = Text(18, 24).draw_from(images, 8, rng, CPU)(600, rng)
     assert damaged.shape == clean.shape == (600, 64) and damaged.dtype == np.float32

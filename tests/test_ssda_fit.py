@@ -211,9 +211,9 @@ def test_split_holds_out_about_one_in_twenty() -> None:
 
 def test_pictures_smaller_than_a_patch_are_left_out() -> None:
     large = np.zeros((12, 12))
-    assert len(training.usable([large, np.zeros((11, 99)), large], 12)) == 2
+    assert len(training.large_enough([large, np.zeros((11, 99)), large], 12)) == 2
     with pytest.raises(TrainingError, match="photos: none of 1 pictures is at least 13 x 13"):
-        training.usable([large], 13, "photos")
+        training.large_enough([large], 13, "photos")
 
 
 def test_a_folder_too_large_for_memory_is_refused(
@@ -221,7 +221,7 @@ def test_a_folder_too_large_for_memory_is_refused(
 ) -> None:
     for i in range(3):
         write(tmp_path / f"{i}.png", np.zeros((20, 20, 1), np.float32))
-    monkeypatch.setattr(training, "MOST_PIXELS", 1000)
+    monkeypatch.setattr(training, "MAX_PIXELS", 1000)
     with pytest.raises(PictureError, match="million pixels together; expected fewer"):
         training.read_folder(tmp_path)
 
@@ -306,7 +306,7 @@ def test_a_score_is_the_mean_over_the_pictures() -> None:
 
 def test_text_is_written_over_a_validation_picture() -> None:
     clean = np.full((60, 80, 1), 0.5, np.float32)
-    found = training.spoil(clean, Text(20, 30), np.random.default_rng(4))
+    found = training.degrade(clean, Text(20, 30), np.random.default_rng(4))
     expected = add_text(clean, np.random.default_rng(4), sizes=(20, 30))[0]
     np.testing.assert_array_equal(found, expected)
     validation = Validation.of([clean[..., 0]] * 2, Text(20, 30))
@@ -365,7 +365,7 @@ def test_the_log_tells_the_rate(optimizer: str, tmp_path: Path, no_plots: None) 
     """L-BFGS has no learning rate."""
     start(tmp_path / "run", replace(TINY, optimizer=optimizer))
     rates = Run.open(tmp_path / "run").column("rate")
-    assert ((rates > 0) & (rates <= max(TINY.rates))).all() == (optimizer == "adam")
+    assert ((rates > 0) & (rates <= max(TINY.learning_rates))).all() == (optimizer == "adam")
     assert (rates == 0).all() == (optimizer == "lbfgs")
 
 
@@ -383,7 +383,7 @@ def test_a_lost_last_row_is_told_again(tmp_path: Path, no_plots: None) -> None:
 
 def test_a_trainer_takes_its_network_along(monkeypatch: pytest.MonkeyPatch) -> None:
     moved: list[Any] = []
-    monkeypatch.setattr(SSDA, "to", lambda _, place: moved.append(place))
+    monkeypatch.setattr(SSDA, "to", lambda _, device: moved.append(device))
     training.new_trainer(pictures(), Noise(25), TINY, 6, 0, CPU)
     assert moved == [CPU]
 
@@ -391,8 +391,8 @@ def test_a_trainer_takes_its_network_along(monkeypatch: pytest.MonkeyPatch) -> N
 def test_too_many_pictures_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(2):
         write(tmp_path / f"{i}.png", np.zeros((30, 40), np.float32))
-    monkeypatch.setattr(training, "MOST_PIXELS", 2400)
+    monkeypatch.setattr(training, "MAX_PIXELS", 2400)
     assert len(training.read_folder(tmp_path)) == 2
-    monkeypatch.setattr(training, "MOST_PIXELS", 2399)
+    monkeypatch.setattr(training, "MAX_PIXELS", 2399)
     with pytest.raises(PictureError, match="have more than 0 million pixels together; expected"):
         training.read_folder(tmp_path)

@@ -28,13 +28,13 @@ TINY = replace(
     shares=(0.2, 0.2, 0.6),
     finetune=Penalty(decay=1e-4),
 )
-LBFGS = replace(TINY, optimizer="lbfgs", batch=40, renew=0)
+LBFGS = replace(TINY, optimizer="lbfgs", batch=40, steps_per_batch=0)
 RECIPES_TO_RESUME = {
     "adam": TINY,
-    "adam on batches kept for a while": replace(TINY, renew=7),
+    "adam on batches kept for a while": replace(TINY, steps_per_batch=7),
     "lbfgs": LBFGS,
-    "lbfgs, batches renewed": replace(LBFGS, renew=20),
-    "lbfgs, batches renewed often": replace(LBFGS, renew=3),
+    "lbfgs, batches renewed": replace(LBFGS, steps_per_batch=20),
+    "lbfgs, batches renewed often": replace(LBFGS, steps_per_batch=3),
 }
 State = dict[str, np.ndarray]
 
@@ -117,14 +117,14 @@ def test_the_second_auto_encoder_sees_h_of_x_and_of_y_without_new_noise() -> Non
 
 @pytest.mark.parametrize(("kind", "gain"), [("noise", 2), ("text", 0.5), ("lbfgs", 1.5)])
 def test_it_learns(kind: str, gain: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(degradation, "SHEETS", 6)
+    monkeypatch.setattr(degradation, "SHEET_COUNT", 6)
     what = Text(18, 24) if kind == "text" else Noise(25)
     recipe = replace(
         RECIPES["text"] if kind == "text" else TINY, patch=8, hidden=(96, 64), batch=128
     )
     steps = 600
     if kind == "lbfgs":
-        recipe, steps = replace(recipe, optimizer="lbfgs", batch=2000, renew=20), 60
+        recipe, steps = replace(recipe, optimizer="lbfgs", batch=2000, steps_per_batch=20), 60
     rng = np.random.default_rng(0)
     restorer = recipe.untrained(what, rng)
     validation = Validation.of(pictures("astronaut", "rocket", side=96), what)
@@ -149,7 +149,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 def test_resume_is_exact_wherever_it_stops(name: str, tmp_path: Path) -> None:
     """Make a new trainer from the file after each single step."""
     recipe, path = RECIPES_TO_RESUME[name], tmp_path / "a.safetensors"
-    steps = 70 if recipe.renew == 20 else 30
+    steps = 70 if recipe.steps_per_batch == 20 else 30
     expected = finished(trainer_of(recipe, steps=steps))
     trainer, stages = trainer_of(recipe, steps=steps), set()
     while trainer.done < trainer.total:
@@ -196,7 +196,7 @@ def test_resume_refuses_another_run(change: Callable[[Any, Any], Any]) -> None:
 
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_a_rate_that_is_far_too_high_stops_the_run() -> None:
-    trainer = trainer_of(replace(TINY, rates=(1e30, 1e30, 1e30)), steps=999)
+    trainer = trainer_of(replace(TINY, learning_rates=(1e30, 1e30, 1e30)), steps=999)
     with pytest.raises(TrainingError, match="no longer a number"):
         finished(trainer)
     assert trainer.done <= 100  # the first look at the loss
@@ -213,8 +213,8 @@ def test_parameters_that_are_no_numbers_are_never_kept() -> None:
 
 
 def test_lbfgs_knows_nothing_of_other_batches() -> None:
-    """Pairs (s, y) of one batch do not fit the next batch's loss; on one batch they are kept."""
-    trainer = trainer_of(replace(LBFGS, renew=3), steps=30)
+    """Pairs of one batch say nothing of the loss on the next; on one batch they are gathered."""
+    trainer = trainer_of(replace(LBFGS, steps_per_batch=3), steps=30)
     most = 0
     for _ in trainer.run():
         assert len(trainer.optimizer.pairs) <= (trainer.step - 1) % 3 + 1  # type: ignore[union-attr]
@@ -239,8 +239,8 @@ def test_the_rate_warms_up_and_falls(steps: int, warmup: int) -> None:
 
 
 def test_the_mean_loss_is_of_the_steps_of_one_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The losses of the steps are 1, 2, 3 ..., and the stages have 10, 5 and 5 steps."""
-    monkeypatch.setattr("minidl.models.ssda.trainer.CHECK_EVERY", 3)
+    """Here the losses of the steps are 1, 2, 3 ..., and the stages have 10, 5 and 5 of them."""
+    monkeypatch.setattr("minidl.models.ssda.trainer.SYNC_EVERY", 3)
     begin, losses = Trainer._begin, itertools.count(1)
 
     def begun(trainer: Trainer, stage: int) -> None:
@@ -286,7 +286,7 @@ LIES: list[Callable[[dict[str, State], dict[str, Any]], Any]] = [
 
 @pytest.mark.parametrize("lie", LIES, ids=range(len(LIES)))
 def test_a_checkpoint_that_lies_is_refused(lie: Any) -> None:
-    recipe = replace(TINY, renew=7)
+    recipe = replace(TINY, steps_per_batch=7)
     trainer = trainer_of(recipe)
     for _ in trainer.run():
         if trainer.done == 11:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from minidl.models.terminal import shown
+from minidl.models.terminal import printable
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ from minidl.models.terminal import shown
     ],
 )
 def test_what_cannot_be_printed_is_shown_escaped(text: object, expected: str) -> None:
-    assert shown(text) == expected
+    assert printable(text) == expected

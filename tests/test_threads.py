@@ -53,6 +53,10 @@ def three(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threadpool, "_count", 3)
 
 
+def test_a_job_belongs_to_the_module_of_its_loop() -> None:
+    assert note.py_func.__module__ == __name__  # type: ignore[attr-defined]
+
+
 def noted(length: int, chunks: int) -> list[int]:
     found = np.full(length, -1)
     threadpool.parallel_for(note, length, chunks, found)

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.papers import publish_weights
 from minidl import checkpoint
 from minidl.models import zoo
-from minidl.models.context_encoder import Filler, Settings
+from minidl.models.context_encoder import Inpainter, Settings
 from minidl.models.images.samples import grey, photograph
 from minidl.models.ssda import RECIPES, SSDA, Coding, Noise, Restorer, training
 
@@ -26,7 +26,7 @@ def test_shipped_weights_load_and_have_a_card(path: Path) -> None:
     arrays = [array for named in groups.values() for array in named.values()]
     assert {array.dtype for array in arrays} == {np.dtype(np.float16)}
     assert all(np.isfinite(array).all() for array in arrays)
-    model = Restorer.load(path) if about["model"] == "ssda" else Filler.load(path)
+    model = Restorer.load(path) if about["model"] == "ssda" else Inpainter.load(path)
     assert model.about().items() <= about.items()
     card = path.with_suffix(".md").read_text()
     assert f"# {path.stem}\n" in card
@@ -41,16 +41,20 @@ def test_all_weights_together_are_small() -> None:
 
 def test_weights_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(zoo.NoWeightsError, match="nothing: the package has no weights of this"):
-        zoo.named("nothing")
+        zoo.by_name("nothing")
     with pytest.raises(zoo.NoWeightsError, match=f"nothing: no such file; .*{SHIPPED[0].stem}"):
-        zoo.chosen("nothing")
-    assert zoo.named(SHIPPED[0].stem) == zoo.chosen(SHIPPED[0].stem) == SHIPPED[0]
+        zoo.resolve("nothing")
+    assert zoo.by_name(SHIPPED[0].stem) == zoo.resolve(SHIPPED[0].stem) == SHIPPED[0]
     monkeypatch.chdir(tmp_path)
-    assert zoo.chosen("nothing.st") == Path("nothing.st")
+    assert zoo.resolve("nothing.st") == Path("nothing.st")
     Path("nothing").touch()
-    assert zoo.chosen("nothing") == Path("nothing")
+    assert zoo.resolve("nothing") == Path("nothing")
     monkeypatch.setattr(zoo, "FOLDER", tmp_path)
-    for find, what in ((zoo.filler, "holes"), (zoo.text_remover, "text"), (zoo.denoisers, "noise")):
+    for find, what in (
+        (zoo.inpainter, "holes"),
+        (zoo.text_remover, "text"),
+        (zoo.denoisers, "noise"),
+    ):
         with pytest.raises(zoo.NoWeightsError, match=f"no weights for {what}; give --weights FILE"):
             find()
 
@@ -59,7 +63,7 @@ def test_a_filler_of_the_kind_and_whole_is_preferred(monkeypatch: pytest.MonkeyP
     def chosen(kind: str, **about: dict[str, str]) -> str:
         found = {Path(name): values for name, values in about.items()}
         monkeypatch.setattr(zoo, "entries", lambda model: found)
-        return str(zoo.filler(kind))
+        return str(zoo.inpainter(kind))
 
     centre, part = {"mask": "centre"}, {"mask": "centre", "rest": "b"}
     region = {"mask": "region"}
@@ -130,7 +134,7 @@ def test_weights_with_a_part_in_common(tmp_path: Path, monkeypatch: pytest.Monke
     """A frozen encoder is stored once, and a changed one is reported."""
     monkeypatch.setattr(zoo, "FOLDER", tmp_path)
     rng = np.random.default_rng(0)
-    filler, _ = Filler.new("compact", "centre", overlap=4, width=1 / 12, rng=rng)
+    inpainter, _ = Inpainter.new("compact", "centre", overlap=4, width=1 / 12, rng=rng)
     config = {
         "data": "x", "pictures": "1 picture, 0", "steps": 1, "seed": 0, "device": "cpu",
         "settings": Settings().as_dict() | {"adversarial": 0.0}, "begin": "/home/someone/a.st",
@@ -139,33 +143,36 @@ def test_weights_with_a_part_in_common(tmp_path: Path, monkeypatch: pytest.Monke
 
     def published(name: str, rest: str | None = None) -> Path:
         (tmp_path / name).mkdir()
-        filler.save(tmp_path / name / "model.safetensors", config=config, log=log)
+        inpainter.save(tmp_path / name / "model.safetensors", config=config, log=log)
         return publish_weights.publish(tmp_path / name, name, data="x", scores=[], rest=rest)
 
     sharp = published("sharp")
-    filler.generator.last.layers[-2].w.data += 1
+    inpainter.generator.last.layers[-2].w.data += 1
     other = published("other", rest="sharp")
     assert sharp.stat().st_size > 3 * other.stat().st_size
-    assert zoo.filler("centre") == sharp == zoo.chosen("sharp")
-    assert zoo.chosen("elsewhere/x.safetensors") == Path("elsewhere/x.safetensors")
+    assert zoo.inpainter("centre") == sharp == zoo.resolve("sharp")
+    assert zoo.resolve("elsewhere/x.safetensors") == Path("elsewhere/x.safetensors")
     with pytest.raises(zoo.NoWeightsError, match=r"blunt: no such file; .* other, sharp"):
-        zoo.chosen("blunt")
+        zoo.resolve("blunt")
     assert checkpoint.about(sharp)["config"]["begin"] == "a.st"
     assert "that of sharp.safetensors" in other.with_suffix(".md").read_text()
-    expected, both = filler.generator.state(), Filler.load(zoo.chosen("other")).generator.state()
+    expected, both = (
+        inpainter.generator.state(),
+        Inpainter.load(zoo.resolve("other")).generator.state(),
+    )
     assert expected.keys() == both.keys()
     for name, array in both.items():
         np.testing.assert_array_equal(array, expected[name].astype(np.float16), err_msg=name)
-    for array in filler.generator.state().values():
+    for array in inpainter.generator.state().values():
         array += 1
     with pytest.raises(ValueError, match="nothing in common with sharp"):
         published("none", rest="sharp")
     published("sharp-again")
-    shutil.move(zoo.chosen("sharp-again"), sharp)
+    shutil.move(zoo.resolve("sharp-again"), sharp)
     with pytest.raises(checkpoint.CheckpointError, match="expected that file, unchanged"):
-        Filler.load(other)
+        Inpainter.load(other)
     sharp.unlink()
     with pytest.raises(
         checkpoint.CheckpointError, match="the rest of its parameters are those of sharp"
     ):
-        Filler.load(other)
+        Inpainter.load(other)

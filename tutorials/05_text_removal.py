@@ -376,7 +376,7 @@ for (name, fonts), (x, true) in cases.items():
     theirs = remover.repair(x[..., None])[..., 0]
     row = [psnr(clean[name], p) for p in (x, ours, theirs, diffuse(x, true))]
     print(f"{name + ', ' + fonts:20}" + "".join(f"{score:9.2f}" for score in row))
-    shown[name, fonts] = [x, remover.repair_channel(x, find=True), ours, theirs]
+    shown[name, fonts] = [x, remover.repair_channel(x, find_text=True), ours, theirs]
 for case in [("camera", "known fonts"), ("cat", "new fonts")]:
     show(shown[case], [", ".join(case), "how sure the library is of text", "ours", "the library"])
 

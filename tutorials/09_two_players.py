@@ -415,7 +415,7 @@ print(inspect.getsource(paper_2.adversarial))
 
 # %%
 print(inspect.getsource(Trainer.turns))
-print(inspect.getsource(Trainer.discriminators_turn))
+print(inspect.getsource(Trainer.discriminator_turn))
 
 # %% [markdown]
 # ## What to keep

@@ -385,10 +385,10 @@ plt.show()
 
 # %%
 from minidl.models import zoo
-from minidl.models.context_encoder import Filler
+from minidl.models.context_encoder import Inpainter
 
-without = Filler.load(zoo.named("fill-centre-128-smooth"))
-with_adversary = Filler.load(zoo.named("fill-centre-128"))
+without = Inpainter.load(zoo.by_name("fill-centre-128-smooth"))
+with_adversary = Inpainter.load(zoo.by_name("fill-centre-128"))
 mask = np.zeros((128, 128), bool)
 mask[36:92, 36:92] = True
 
@@ -411,8 +411,8 @@ print("PSNR over the hole, dB   mean colour   membrane   context encoder   and a
 for row, (name, picture) in zip(axes, photographs.items(), strict=True):
     given = picture.copy()
     given[mask] = picture[~mask].mean(axis=0)
-    smooth = context_encoder.laplace.skin(picture, mask, ~mask)
-    ours = [filler.fill(picture, mask) for filler in (without, with_adversary)]
+    smooth = context_encoder.laplace.solve(picture, mask, ~mask)
+    ours = [inpainter.inpaint(picture, mask) for inpainter in (without, with_adversary)]
     results = [given, smooth, *ours, picture]
     score = [-10 * np.log10(((r[mask] - picture[mask]) ** 2).mean()) for r in results[:-1]]
     print(f"{name:24} {score[0]:11.2f} {score[1]:10.2f} {score[2]:17.2f} {score[3]:15.2f}")

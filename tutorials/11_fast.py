@@ -21,7 +21,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numba import njit
 
-from minidl import device, gpu_support, kernels
+from minidl import gpu_support, kernels
+from minidl.device import CPU, choose
 from minidl.kernels import reference
 from minidl.kernels.cpu import elementwise
 from minidl.kernels.cpu.gemm import microkernel, register_tile
@@ -228,7 +229,7 @@ def limits(device, side=1024, numbers=1 << 21):
     )
 
 
-peak, bandwidth = limits(device.CPU)
+peak, bandwidth = limits(CPU)
 print(f"peak {peak:.0f} GFLOP/s, bandwidth {bandwidth:.1f} GB/s")
 by_bytes, by_operations, measured = 28 / bandwidth, 12 / peak, 1e9 * times["minidl's kernel"]
 print(f"Adam, nanoseconds a weight: at least {by_bytes:.2f} by its bytes,", end=" ")
@@ -314,7 +315,7 @@ def roofline(device, peak, bandwidth):
     plt.show()
 
 
-roofline(device.CPU, peak, bandwidth)
+roofline(CPU, peak, bandwidth)
 
 # %% [markdown]
 # A kernel on the slope is as fast as memory allows. (It may lie a little above the roof, because
@@ -489,7 +490,7 @@ missing = gpu_support.why_no_gpu()
 if missing:
     print("no GPU here:", missing)
 else:
-    gpu = device.choose("gpu")
+    gpu = choose("gpu")
     roofline(gpu, *limits(gpu, side=8192, numbers=1 << 27))
 
 # %% [markdown]

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.papers ssda|context-encoder`: a paper's tables and figures, as a page."""
+"""`python -m benchmarks.papers ssda|context-encoder`: a page of a paper's tables and figures."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from minidl import device
+from minidl.device import choose
 from minidl.models.cli import run_command
 from minidl.models.cli.arguments import amount, seed
-from minidl.models.terminal import shown
+from minidl.models.terminal import printable
 
 from .context_encoder import plan as context_encoder_plan
 from .context_encoder import sections as context_encoder_sections
 from .data import ReproduceError
-from .report.cache import Parts
+from .report.cache import ResultCache
 from .report.page import Page, Section, Table, Text
 from .report.sections import save
 from .ssda import plan as ssda_plan
 from .ssda import sections as ssda_sections
 
-Build = Callable[[Parts, Callable[[Section], None]], Page]
+Build = Callable[[ResultCache, Callable[[Section], None]], Page]
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     root = argparse.ArgumentParser(
         prog="python -m benchmarks.papers",
         description="Compute a paper's tables and figures again, and write them as a page.",
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         "ssda",
         ssda,
         "paper 1: tables 1 and 2, figures 2 and 3, filters, the ablation",
-        data="a folder with set12/, bsd68/ and mnist/; each that is absent is left out by name",
+        data="a folder with set12/, bsd68/ and mnist/; the page says which are missing",
         train="a folder of photographs to train on, for the ablation",
     )
     ssda_options.add_argument(
@@ -64,7 +64,7 @@ def _paper(
     data: str,
     train: str,
 ) -> argparse.ArgumentParser:
-    """The sub-command for one paper, with the options that both papers have."""
+    """Add the sub-command of one paper, with the options of both."""
     example = f"python -m benchmarks.papers {name} --data DATA --out reproduced --quick"
     command = papers.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example: {example}"
@@ -73,19 +73,21 @@ def _paper(
     command.add_argument(
         "--out",
         required=True,
-        help="a folder for the pages; results that an earlier run finished in it are used again",
+        help="a folder for the pages; finished results of an earlier run in it are reused",
     )
     command.add_argument("--train", help=train)
     command.add_argument("--quick", action="store_true", help="everything, in a few minutes")
     command.add_argument(
         "--publishable",
         action="store_true",
-        help="leave out the pictures that were given, which may not be ours to publish",
+        help="leave out pictures from --data and --train, which may not be published",
     )
     command.add_argument(
-        "--force", action="store_true", help="write into a folder that holds other files, too"
+        "--force", action="store_true", help="also write into a folder that holds other files"
     )
-    command.add_argument("--seed", type=seed, default=0, help="of all chance (%(default)s)")
+    command.add_argument(
+        "--seed", type=seed, default=0, help="seed of the random numbers (%(default)s)"
+    )
     command.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
     command.add_argument("--json", action="store_true", help="answer in JSON")
     command.set_defaults(command=f"papers {name}", function=function)
@@ -93,7 +95,7 @@ def _paper(
 
 
 def ssda(options: argparse.Namespace) -> int:
-    """Paper 1: tables 1 and 2, figures 2 and 3, filters, the ablation."""
+    """Build the page of paper 1."""
     plan = ssda_plan.Plan(
         data=Path(options.data),
         train=Path(options.train) if options.train else None,
@@ -101,61 +103,63 @@ def ssda(options: argparse.Namespace) -> int:
         minutes=options.minutes,
         quick=options.quick,
         publishable=options.publishable,
-        place=device.choose(options.device),
+        device=choose(options.device),
     )
     ssda_sections.check(plan)
-    return _make(options, lambda parts, told: ssda_sections.build(plan, parts, told))
+    return _make(options, lambda cache, on_section: ssda_sections.build(plan, cache, on_section))
 
 
 def context_encoder(options: argparse.Namespace) -> int:
-    """Paper 2: table 1, its figures and the course report's, features, the ablation."""
+    """Build the page of paper 2."""
     plan = context_encoder_plan.Plan(
         data=Path(options.data),
         train=Path(options.train) if options.train else None,
         seed=options.seed,
         quick=options.quick,
         publishable=options.publishable,
-        place=device.choose(options.device),
+        device=choose(options.device),
     )
     plan.check()
-    return _make(options, lambda parts, told: context_encoder_sections.build(plan, parts, told))
+    return _make(
+        options, lambda cache, on_section: context_encoder_sections.build(plan, cache, on_section)
+    )
 
 
 def _make(options: argparse.Namespace, build: Build) -> int:
-    """Build a page in --out, and say where it is."""
+    """Build a page in --out, and print its path."""
     began = time.perf_counter()
     try:
-        parts = Parts(Path(options.out), quiet=options.json, force=options.force)
+        cache = ResultCache(Path(options.out), quiet=options.json, force=options.force)
     except OSError as error:
         raise ReproduceError(
             f"{options.out}: cannot be made ({error.strerror}); name another --out"
         ) from error
     try:
-        page = build(parts, (lambda _: None) if options.json else tell)
+        page = build(cache, (lambda _: None) if options.json else tell)
     except KeyboardInterrupt as interrupt:
-        interrupt.args = ("the same command goes on from here",)
+        interrupt.args = ("the same command continues from here",)
         raise
-    written = save(page, parts.out, options.paper)
+    written = save(page, cache.out, options.paper)
     if options.json:
         print(json.dumps({path.suffix[1:]: str(path) for path in written}))
     else:
-        print(f"{' and '.join(map(shown, written))}, in {time.perf_counter() - began:.0f} s")
+        print(f"{' and '.join(map(printable, written))}, in {time.perf_counter() - began:.0f} s")
     return 0
 
 
 def tell(section: Section) -> None:
-    """Print a section's tables, and what was left out of it."""
-    print(f"\n{shown(section.title)}")
+    """Print a section's tables, and a note on missing parts."""
+    print(f"\n{printable(section.title)}")
     for block in section.blocks:
         if isinstance(block, Table):
             print(_aligned(block))
         elif isinstance(block, Text) and block.words.startswith("Left out"):
-            print(f"  {shown(block.words)}")
+            print(f"  {printable(block.words)}")
 
 
 def _aligned(table: Table) -> str:
-    """The table for a terminal."""
-    rows = [list(table.columns), *([shown(row.name), *row.cells] for row in table.rows)]
+    """Return the table as text for a terminal."""
+    rows = [list(table.columns), *([printable(row.name), *row.cells] for row in table.rows)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
     lines = [
         "  ".join(
@@ -168,7 +172,7 @@ def _aligned(table: Table) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line, and return the exit code."""
     return run_command(parser, lambda options: options.function(options), arguments)
 
 

@@ -1,6 +1,6 @@
 """The data of the papers' pages: grey pictures of known collections, handwritten digits.
 
-Every collection is a folder below the one of `--data`; one that is not there is left out by name.
+Every collection is a folder in `--data`. The page names those that are missing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ PAPER_PICTURES = ("lena", "barbara", "boat", "peppers")  # of set12; the paper a
 
 
 class ReproduceError(RuntimeError):
-    """Nothing to reproduce on, or nowhere to write. The message is one line."""
+    """There are no data, or no folder to write to. The message is one line."""
 
 
 class MissingError(RuntimeError):
-    """A part's data or an optional package is not there; the message says which."""
+    """A section's data or an optional package is missing; the message says which."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +36,11 @@ class Picture:
 
     @property
     def key(self) -> str:
-        """The name with a sum over the pixels, so that results belong to these alone."""
+        """The name with a checksum of the pixels, the key of results."""
         return f"{self.name} {zlib.crc32(np.ascontiguousarray(self.pixels).tobytes()):08x}"
 
     def rng(self, seed: int) -> np.random.Generator:
-        """The source of this picture's damage, the same as in `minidl evaluate`."""
+        """Return the generator of this picture's damage, the same as in `minidl evaluate`."""
         return np.random.default_rng((seed, zlib.crc32(self.name.encode())))
 
     def of_paper(self) -> bool:
@@ -49,7 +49,7 @@ class Picture:
 
 
 def collection(data: Path, name: str) -> list[Picture]:
-    """The pictures of a collection in order of their names. Raises MissingError without any."""
+    """Return the pictures of a collection by name. Raises MissingError without its folder."""
     folder = data / name
     if not folder.is_dir():
         raise MissingError(f"the folder {name} is not in the data")
@@ -57,9 +57,9 @@ def collection(data: Path, name: str) -> list[Picture]:
 
 
 def photographs(side: int, *, colour: bool) -> list[Picture]:
-    """The middles of photographs that come with scikit-image, (side, side, C).
+    """Return the middles of photographs of scikit-image, (side, side, C).
 
-    No weights that come along were trained on them.
+    No weights of the package were trained on them.
     """
     pictures = []
     for name in PHOTOGRAPHS:
@@ -77,9 +77,9 @@ def shortened(pictures: list[Picture], count: int | None) -> list[Picture]:
 
 
 def digits(data: Path) -> tuple[np.ndarray, np.ndarray]:
-    """MNIST's 10,000 test digits: (N, 784) float32 in [0, 1], and which digit each is, (N,).
+    """Return MNIST's 10,000 test digits, (N, 784) float32 in [0, 1], and their labels, (N,).
 
-    Raises MissingError if they are not there, ReproduceError if the files are not what they should.
+    Raises MissingError if the files are missing, ReproduceError if they are damaged.
     """
     images = _idx(data / "mnist", "t10k-images-idx3-ubyte", 3)
     labels = _idx(data / "mnist", "t10k-labels-idx1-ubyte", 1)
@@ -89,7 +89,7 @@ def digits(data: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _idx(folder: Path, name: str, axes: int) -> np.ndarray:
-    """Bytes in the IDX format: 0, 0, 8, axes, then the size of each axis, big-endian."""
+    """Read an IDX file of bytes: 0, 0, 8, axes, then the size of each axis, big-endian."""
     for path in (folder / f"{name}.gz", folder / name):
         if path.is_file():
             break

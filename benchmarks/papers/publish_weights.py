@@ -1,4 +1,4 @@
-"""Turn a finished run into weights that ship with the package: float16, with a card.
+"""Turn a finished run into weights of the package: float16, with a card.
 
     python -m benchmarks.papers.publish_weights RUN NAME --data "BSDS500" --scores SCORES.json
 
@@ -57,7 +57,7 @@ def publish(
         about["config"]["begin"] = Path(about["config"]["begin"]).name
     half = {g: {k: v.astype(np.float16) for k, v in named.items()} for g, named in groups.items()}
     if rest is not None:
-        other = zoo.named(rest)
+        other = zoo.by_name(rest)
         shared = checkpoint.load(other)[0]["generator"]
         own = {
             key: array
@@ -84,7 +84,7 @@ def _card(
     notes: Sequence[str] = (),
 ) -> str:
     """Return the card of weights: their task, their training and their scores."""
-    facts, command, said = {"ssda": _of_ssda, "context-encoder": _of_context_encoder}[
+    facts, command, score_lines = {"ssda": _of_ssda, "context-encoder": _of_context_encoder}[
         about["model"]
     ](about, scores)
     config, log = about["config"], about["log"]
@@ -104,12 +104,12 @@ def _card(
         "",
         f"    {command} --data DIR --steps {config['steps']} --seed {config['seed']} --out RUN",
         "",
-        *(f"* {line}" for line in said),
+        *(f"* {line}" for line in score_lines),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
 
-Facts = tuple[list[str], str, list[str]]  # (what it is, the command that trained it, its scores)
+Facts = tuple[list[str], str, list[str]]  # (description, training command, scores)
 
 
 def _of_ssda(about: dict[str, Any], scores: Sequence[dict[str, Any]]) -> Facts:
@@ -117,7 +117,7 @@ def _of_ssda(about: dict[str, Any], scores: Sequence[dict[str, Any]]) -> Facts:
     hidden = recipe["hidden"][0]
     command = (
         f"minidl train ssda {_asked(damage)} --patch {recipe['patch']} --hidden {hidden} "
-        f"--batch {recipe['batch']} --lr {recipe['rates'][-1]:g}"
+        f"--batch {recipe['batch']} --lr {recipe['learning_rates'][-1]:g}"
     )
     facts = [
         f"A stacked sparse denoising auto-encoder against {_said(damage)}.",
@@ -184,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.papers.publish_weights",
-        description="Turn a finished run into weights that ship.",
+        description="Turn a finished run into weights of the package.",
     )
     parser.add_argument("run", type=Path)
     parser.add_argument("name")

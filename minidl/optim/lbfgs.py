@@ -52,6 +52,10 @@ class LBFGS:
         self.pairs: list[tuple[Array, Array]] = []  # (s, y): changes of position, of gradient
         self.converged = False  # no step along the search direction lowers the loss any more
 
+    def forget(self) -> None:
+        """Forget what earlier steps told of the curvature, for instance before another batch."""
+        self.pairs = []
+
     def step(self, loss_of: Callable[[], Tensor]) -> float:
         if not callable(loss_of):
             kind = type(loss_of).__name__

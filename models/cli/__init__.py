@@ -1,9 +1,9 @@
 """The command `minidl`.
 
-The parser is here, and imports nothing heavy: `minidl --help` answers at once. What a command
-does is in the module that it names, imported when it runs. Every fault of a user's input ends in
-one line and exit code 2; when some of several files failed and the others are done, it is 1; a
-signal that stops it gives 128 and the signal's number: Ctrl-C 130, SIGTERM 143.
+This file holds the parser, and imports nothing heavy: `minidl --help` answers at once. A command's
+module is imported when the command runs. An error in the user's input ends with one line and exit
+code 2. If only some of several files fail, the exit code is 1. A signal gives 128 and its number:
+Ctrl-C 130, SIGTERM 143.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from minidl.models.signals import exit_code, heeded
+from minidl.models.signals import exit_code, stop_on_signals
 
 from . import damages, inpainting_options
 from .arguments import FORCE, WEIGHTS, Parser, complain, count, seed, sigma_or_auto
@@ -25,12 +25,12 @@ from .arguments import FORCE, WEIGHTS, Parser, complain, count, seed, sigma_or_a
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 Run: TypeAlias = Callable[[argparse.Namespace], int | None]
 
-# Numba's and OpenBLAS's threads would otherwise keep spinning for work that another one has.
+# Otherwise idle threads of Numba and OpenBLAS spin, and slow others down.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+    """Return the parser of the command line."""
     root = Parser(
         prog="minidl",
         description="Repair pictures with networks built from scratch.",
@@ -47,11 +47,13 @@ def parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--out", default="demo-out", help="folder for the pictures (%(default)s)")
     demo.add_argument("--force", action="store_true", help=FORCE)
-    demo.add_argument("--seed", type=seed, default=0, help="of all chance (%(default)s)")
+    demo.add_argument(
+        "--seed", type=seed, default=0, help="seed of the random numbers (%(default)s)"
+    )
     _device(demo)
 
     denoise = _repair(
-        commands, "denoise", "take noise out of pictures", "minidl denoise photo.jpg -o clean.png"
+        commands, "denoise", "remove noise from pictures", "minidl denoise photo.jpg -o clean.png"
     )
     denoise.add_argument(
         "--sigma",
@@ -63,13 +65,13 @@ def parser() -> argparse.ArgumentParser:
     _repair(
         commands,
         "remove-text",
-        "take text off pictures; where it is need not be said",
+        "remove text from pictures, without a mask",
         "minidl remove-text scans/ -o cleaned/",
     )
     fill = _repair(
         commands,
         "fill",
-        "fill holes in pictures, or what a mask covers",
+        "fill holes in pictures, or whatever a mask covers",
         "minidl fill photo.jpg --mask 120,80,60,40 -o filled.png",
         function="minidl.models.cli.context_encoder:fill",
     )
@@ -146,7 +148,7 @@ def _command(
     text: str,
     example: str,
 ) -> argparse.ArgumentParser:
-    """A sub-command that runs `function`, given as "module:name"."""
+    """Add a sub-command that runs `function`, given as "module:name"."""
     command = commands.add_parser(
         name,
         help=text,
@@ -176,7 +178,7 @@ def _repair(
     *,
     function: str = "",
 ) -> argparse.ArgumentParser:
-    """The commands that take pictures in and write them repaired."""
+    """Add a command that reads pictures and writes them repaired."""
     stride = not function
     function = function or f"minidl.models.cli.repair:{name.replace('-', '_')}"
     command = _command(commands, name, function, text, example)
@@ -193,7 +195,7 @@ def _repair(
             "--stride",
             type=count,
             default=3,
-            help="pixels between patches: less is better and slower (%(default)s)",
+            help="pixels between patches: fewer are better and slower (%(default)s)",
         )
     command.add_argument("--force", action="store_true", help=FORCE)
     _machine(command)
@@ -201,7 +203,7 @@ def _repair(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line, and return the exit code."""
     return run_command(parser, _import_and_run, arguments)
 
 
@@ -212,12 +214,12 @@ def run_command(
 ) -> int:
     """Parse the arguments, and call `run` with them.
 
-    Returns the exit code. A fault of the user's input becomes one line on stderr.
+    Returns the exit code. An error in the user's input becomes one line on stderr.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what a screen cannot show
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may not fit the encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with heeded():
+        with stop_on_signals():
             return _exit_code(parser().parse_args(arguments), run)
     except KeyboardInterrupt as interrupt:
         print(
@@ -238,11 +240,11 @@ def _exit_code(options: argparse.Namespace, run: Run) -> int:
     try:
         with warnings.catch_warnings():
             if not sys.warnoptions:
-                warnings.simplefilter("ignore")  # they are for those who write code
+                warnings.simplefilter("ignore")  # they are for programmers
             code = int(run(options) or 0)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # the reader of our output has left: nor tell it so at the exit
+    except BrokenPipeError:  # the reader of our output has left: write nothing more, at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (ValueError, RuntimeError, OSError, MemoryError) as error:

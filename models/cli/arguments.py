@@ -1,6 +1,6 @@
-"""The arguments of the command line, and the messages for those that cannot be used.
+"""The arguments of the command line, and the messages for bad ones.
 
-Each function for a value reads one, or says what it expected.
+Each function for a value parses one, or raises an error that says what it expected.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import sys
 from collections.abc import Sequence
 from typing import Literal, NoReturn
 
-from minidl.models.terminal import shown
+from minidl.models.terminal import printable
 
-MOST = 10**9  # of anything that is counted
+MAX_COUNT = 10**9
 FORCE = "replace files that exist"
-WEIGHTS = "a trained model's file, or the name of one that comes along (default: the one for this)"
+WEIGHTS = "a trained model's file, or the name of weights that are included (default: the best fit)"
 
 
 def amount(text: str) -> float:
-    """A positive number."""
+    """Parse a positive number."""
     try:
         value = float(text)
     except ValueError:
@@ -31,29 +31,29 @@ def amount(text: str) -> float:
 
 
 def _whole(text: str, smallest: int, largest: int, expected: str) -> int:
-    """A whole number of at most 40 digits within limits."""
+    """Parse a whole number of at most 40 digits within limits."""
     if not re.fullmatch("[0-9]{1,40}", text) or not smallest <= int(text) <= largest:
         raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}")
     return int(text)
 
 
 def count(text: str) -> int:
-    """A whole number, at least 1."""
-    return _whole(text, 1, MOST, "a whole number, at least 1 and at most a billion")
+    """Parse a whole number, at least 1."""
+    return _whole(text, 1, MAX_COUNT, "a whole number, at least 1 and at most a billion")
 
 
 def seed(text: str) -> int:
-    """A whole number, 0 or more."""
+    """Parse a whole number, 0 or more."""
     return _whole(text, 0, 10**40, "a whole number, 0 or more")
 
 
 def patch_size(text: str) -> int:
-    """The side of a patch in pixels."""
+    """Parse the side of a patch in pixels."""
     return _whole(text, 4, 64, "a whole number from 4 to 64")
 
 
 def sigma(text: str) -> float:
-    """A noise level in grey levels of 255."""
+    """Parse a noise level in grey levels of 255."""
     value = amount(text)
     if value > 255:
         raise argparse.ArgumentTypeError(f"{text!r}: expected at most 255 grey levels")
@@ -61,7 +61,7 @@ def sigma(text: str) -> float:
 
 
 def sigma_or_auto(text: str) -> float | Literal["auto"]:
-    """A noise level, or the word auto."""
+    """Parse a noise level, or the word auto."""
     if text == "auto":
         return "auto"
     try:
@@ -73,7 +73,7 @@ def sigma_or_auto(text: str) -> float | Literal["auto"]:
 
 
 def size_range(text: str) -> tuple[int, int]:
-    """Heights of text in pixels, such as 18-36 or 24."""
+    """Parse heights of text in pixels, such as 18-36 or 24."""
     ends = re.fullmatch("([0-9]{1,3})(?:-([0-9]{1,3}))?", text)
     smallest, largest = (int(n) for n in (ends[1], ends[2] or ends[1])) if ends else (0, 0)
     if not 6 <= smallest <= largest <= 200:
@@ -82,11 +82,11 @@ def size_range(text: str) -> tuple[int, int]:
 
 
 def box_or_path(text: str) -> tuple[int, int, int, int] | str:
-    """A rectangle x,y,width,height in pixels, or the name of a file or folder."""
+    """Parse a rectangle x,y,width,height in pixels, or the name of a file or folder."""
     numbers = [n.strip() for n in text.split(",")]
     if len(numbers) < 2 or not all(re.fullmatch("-?[0-9]+", n) for n in numbers):
         return text
-    values = [int(n) if len(n) < 10 else MOST for n in numbers]  # more than any picture has
+    values = [int(n) if len(n) < 10 else MAX_COUNT for n in numbers]  # more than any picture has
     if len(values) != 4 or min(values) < 0 or not values[2] or not values[3]:
         raise argparse.ArgumentTypeError(
             f"{text!r}: expected x,y,width,height in pixels from the top left, such as 120,80,60,40"
@@ -95,12 +95,12 @@ def box_or_path(text: str) -> tuple[int, int, int, int] | str:
 
 
 def pixels(text: str) -> int:
-    """A whole number of pixels, 0 or more."""
-    return _whole(text, 0, MOST, "a whole number of pixels, 0 or more")
+    """Parse a whole number of pixels, 0 or more."""
+    return _whole(text, 0, MAX_COUNT, "a whole number of pixels, 0 or more")
 
 
 def share(text: str) -> float:
-    """A part of a whole: from 0 to below 1."""
+    """Parse a share: from 0 to below 1."""
     try:
         value = float(text)
     except ValueError:
@@ -111,17 +111,17 @@ def share(text: str) -> float:
 
 
 class Parser(argparse.ArgumentParser):
-    """Complains in one line, whatever characters and values it was given."""
+    """A parser whose errors are one line, whatever characters and values it gets."""
 
     def error(self, message: str) -> NoReturn:
-        if len(message) > 2 * LONG:
-            message = f"{message[:LONG]} ... {message[-LONG:]}"
-        super().error(shown(message))
+        if len(message) > 2 * MESSAGE_END:
+            message = f"{message[:MESSAGE_END]} ... {message[-MESSAGE_END:]}"
+        super().error(printable(message))
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """argparse takes the "--" of "--limit=--" for the end of options, and gives no value."""
+        """Refuse "--limit=--": argparse takes its "--" for the end of options."""
         given = list(sys.argv[1:] if args is None else args)
         options = given[: given.index("--")] if "--" in given else given
         for argument in options:
@@ -130,12 +130,12 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(given, namespace)
 
 
-LONG = 250  # characters at either end of a complaint
+MESSAGE_END = 250  # characters that are kept at either end of a long message
 
 
 def complain(options: argparse.Namespace, error: BaseException) -> None:
-    """Tell of a fault in one line."""
-    message = shown(str(error).strip()) or type(error).__name__
+    """Print an error as one line on stderr."""
+    message = printable(str(error).strip()) or type(error).__name__
     if isinstance(error, MemoryError):  # the CPU's, or the GPU's
         message += _with_less(options)
     print(f"minidl {options.command}: {message}", file=sys.stderr)
@@ -144,7 +144,7 @@ def complain(options: argparse.Namespace, error: BaseException) -> None:
 def _with_less(options: argparse.Namespace) -> str:
     """Return advice for a user whose memory is full."""
     batch = getattr(options, "batch", None)
-    if getattr(options, "resume", None):  # its batch is that of its beginning
+    if getattr(options, "resume", None):  # the run's batch cannot change
         return "; a new run with a smaller --batch needs less"
     if batch and batch > 1:
         return f"; a smaller batch needs less: --batch {batch // 2}"

@@ -1,8 +1,7 @@
-"""`minidl demo`: from nothing to repaired photographs in a few minutes, offline, without data.
+"""`minidl demo`: train and repair photographs in a few minutes, offline, without data.
 
-Two small SSDAs are trained on photographs that come with the dependencies, one against noise, one
-against text, and tried on two photographs that they have never seen. A hole in a third is filled by
-weights that come along.
+Two small SSDAs are trained on photographs of the dependencies, one against noise, one against text,
+and tried on two other photographs. A hole in a third is filled by the included weights.
 """
 
 from __future__ import annotations
@@ -15,11 +14,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from minidl import device
-from minidl.device import Device
+from minidl.device import Device, choose
 from minidl.files import check_absent
 from minidl.models import plots, zoo
-from minidl.models.context_encoder import Filler
+from minidl.models.context_encoder import Inpainter
 from minidl.models.context_encoder.masks import MEAN_COLOUR
 from minidl.models.context_encoder.scores import membrane
 from minidl.models.images.corruptions import add_text
@@ -28,8 +26,8 @@ from minidl.models.images.samples import NAMES, grey, photograph
 from minidl.models.images.scores import non_local_means, psnr, ssim, total_variation
 from minidl.models.ssda import RECIPES, Noise, Recipe, Restorer, Text
 from minidl.models.ssda.degradation import Damage
-from minidl.models.ssda.training import new_trainer, spoil
-from minidl.models.terminal import shown
+from minidl.models.ssda.training import degrade, new_trainer
+from minidl.models.terminal import printable
 from minidl.models.training.run_folder import TrainingError
 
 OURS = "ours, trained just now"
@@ -38,7 +36,7 @@ WRITTEN = (
     *(f"{name}{part}.png" for name in ("noise", "text") for part in ("", "-damaged", "-repaired")),
     "hole.png",
 )
-HOLE = 96  # pixels to a side, in the middle of the photograph
+HOLE_SIDE = 96  # pixels, in the middle of the photograph
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ TASKS = {
 
 def run(options: argparse.Namespace) -> int:
     """Train, repair, print a table, write one picture for each task."""
-    out, place = Path(options.out), device.choose(options.device)
+    out, device = Path(options.out), choose(options.device)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -82,40 +80,40 @@ def run(options: argparse.Namespace) -> int:
     print(f"Training on {len(training)} photographs that come with scikit-image and matplotlib.")
     for name, task in TASKS.items():
         clean = photograph(HELD_OUT[name])
-        damaged = _spoil(clean, task.damage, options.seed)
-        restorer = _train(task, training, options.seed, place)
+        damaged = _degrade(clean, task.damage, options.seed)
+        restorer = _train(task, training, options.seed, device)
         began = time.perf_counter()
         pictures = {"damaged": damaged, OURS: restorer.repair(damaged)}
         seconds = time.perf_counter() - began
-        pictures |= _others(name, damaged, place)
+        pictures |= _others(name, damaged, device)
         _print_table(f"{HELD_OUT[name]}, {task.title}", clean, pictures)
         print(f"(repaired in {seconds:.1f} s, {clean.shape[1]}x{clean.shape[0]} pixels)\n")
         plots.side_by_side(out / f"{name}.png", _rows(clean, pictures))
         write(out / f"{name}-damaged.png", damaged)
         write(out / f"{name}-repaired.png", pictures[OURS])
-    _fill(out, place)
-    print(f"Look at the pictures in {shown(out)}.")
+    _inpaint(out, device)
+    print(f"Look at the pictures in {printable(out)}.")
     return 0
 
 
-def _fill(out: Path, place: Device) -> None:
-    """A hole in a photograph, filled by the weights that come along: training that takes longer."""
+def _inpaint(out: Path, device: Device) -> None:
+    """Fill a hole in a photograph by the included weights, whose training takes longer."""
     try:
-        filler = Filler.load(zoo.filler(), device=place)
+        inpainter = Inpainter.load(zoo.inpainter(), device=device)
     except zoo.NoWeightsError:
         return
     clean = photograph(HELD_OUT["hole"])
     height, width = clean.shape[:2]
-    top, left = (height - HOLE) // 2, (width - HOLE) // 2
+    top, left = (height - HOLE_SIDE) // 2, (width - HOLE_SIDE) // 2
     mask = np.zeros((height, width), bool)
-    mask[top : top + HOLE, left : left + HOLE] = True
+    mask[top : top + HOLE_SIDE, left : left + HOLE_SIDE] = True
     damaged = np.where(mask[..., None], MEAN_COLOUR, clean).astype(np.float32)
     pictures = {
         "damaged": damaged,
-        "ours, shipped weights": filler.fill(damaged, mask),
+        "ours, shipped weights": inpainter.inpaint(damaged, mask),
         "a membrane": membrane(damaged, mask),
     }
-    _print_table(f"{HELD_OUT['hole']}, a hole of {HOLE} pixels", clean, pictures, mask)
+    _print_table(f"{HELD_OUT['hole']}, a hole of {HOLE_SIDE} pixels", clean, pictures, mask)
     print("(PSNR over the hole, SSIM over the picture)\n")
     plots.side_by_side(out / "hole.png", [_captioned(clean, pictures, mask)])
 
@@ -127,16 +125,16 @@ def _captioned(
     return {**scored, "clean": clean}
 
 
-def _spoil(clean: np.ndarray, damage: Damage, seed: int) -> np.ndarray:
+def _degrade(clean: np.ndarray, damage: Damage, seed: int) -> np.ndarray:
     """Degrade a picture as in training, but with less text."""
     rng = np.random.default_rng(seed)
     if isinstance(damage, Text):
         return add_text(clean, rng, sizes=(damage.smallest, damage.largest), spacing=2.0)[0]
-    return spoil(clean, damage, rng)
+    return degrade(clean, damage, rng)
 
 
-def _train(task: Task, images: list[np.ndarray], seed: int, place: Device) -> Restorer:
-    trainer = new_trainer(images, task.damage, task.recipe, task.steps, seed, place)
+def _train(task: Task, images: list[np.ndarray], seed: int, device: Device) -> Restorer:
+    trainer = new_trainer(images, task.damage, task.recipe, task.steps, seed, device)
     with tqdm(total=trainer.total, unit="step", desc=f"against {task.title}") as bar:
         for stage in trainer.run():
             if trainer.done % 20 == 0 or trainer.done == trainer.total:
@@ -145,31 +143,30 @@ def _train(task: Task, images: list[np.ndarray], seed: int, place: Device) -> Re
     return trainer.restorer
 
 
-def _others(name: str, damaged: np.ndarray, place: Device) -> dict[str, np.ndarray]:
-    """Return the pictures that the shipped weights and the classical methods make of it."""
+def _others(name: str, damaged: np.ndarray, device: Device) -> dict[str, np.ndarray]:
+    """Return the repairs by the shipped weights and by classical methods."""
     pictures: dict[str, np.ndarray] = {}
     try:
         path = zoo.denoiser(25) if name == "noise" else zoo.text_remover()
-        pictures["ours, shipped weights"] = Restorer.load(path, device=place).repair(damaged)
+        pictures["ours, shipped weights"] = Restorer.load(path, device=device).repair(damaged)
     except zoo.NoWeightsError:
         pass
-    if name == "noise":  # against text there is no classical method that is not told where it is
+    if name == "noise":  # every classical method against text needs its mask
         pictures["non-local means"] = np.clip(non_local_means(damaged, 25), 0, 1)
         pictures["total variation"] = np.clip(total_variation(damaged, 25), 0, 1)
     return pictures
 
 
 def _rows(clean: np.ndarray, pictures: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
-    """Damaged, repaired, clean; and below each its middle, enlarged."""
-    shown = {name: pictures[name] for name in ("damaged", OURS)}
-    whole = _captioned(clean, shown)
+    """Return damaged, repaired and clean pictures, and below each its middle, enlarged."""
+    full = _captioned(clean, {name: pictures[name] for name in ("damaged", OURS)})
     top, left = (3 * n // 8 for n in clean.shape[:2])
     height, width = (n // 4 for n in clean.shape[:2])
     detail = {
         " " * i: pixels[top : top + height, left : left + width]
-        for i, pixels in enumerate(whole.values())
+        for i, pixels in enumerate(full.values())
     }
-    return [whole, detail]
+    return [full, detail]
 
 
 def _print_table(

@@ -1,4 +1,4 @@
-"""`minidl doctor` and `minidl gradcheck`: is everything there, and is it right?"""
+"""`minidl doctor` and `minidl gradcheck`: the installation, and the gradients."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import platform
 import sys
 from typing import Any
 
-from minidl import device, gpu_support, gradcheck_cases, kernels
+from minidl import gpu_support, gradcheck_cases, kernels
+from minidl.device import choose, tf32
 from minidl.gradcheck import TOLERANCE
-from minidl.models.terminal import shown
+from minidl.models.terminal import printable
 
 KNOWN = ("MINIDL_THREADS", "MINIDL_KERNELS", "MINIDL_SIMD", "MINIDL_DENSE", "MINIDL_TRACEBACK")
 PACKAGES = ("numpy", "numba", "pillow", "matplotlib", "scikit-image", "safetensors", "cupy")
@@ -28,19 +29,19 @@ def doctor(options: argparse.Namespace) -> int:
     for name, value in answer.items():
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
-        print(shown(f"{name:10} {value}"))
+        print(printable(f"{name:10} {value}"))
     return wrong
 
 
 def gradcheck(options: argparse.Namespace) -> int:
-    """A table of every op, loss and layer; 1 if any gradient is wrong."""
-    place = device.choose(options.device)
-    rows = gradcheck_cases.errors(place)
+    """Print a table of every op, loss and layer; return 1 if any gradient is wrong."""
+    device = choose(options.device)
+    rows = gradcheck_cases.errors(device)
     wrong = sum(not error < TOLERANCE for _, _, error in rows)
     if options.json:
         print(json.dumps([dict(zip(("kind", "name", "error"), row, strict=True)) for row in rows]))
     else:
-        print(f"{'':7}{'':32}largest relative error, float64, on the {place.name}")
+        print(f"{'':7}{'':32}largest relative error, float64, on the {device.name}")
         for kind, name, error in rows:
             verdict = "" if error < TOLERANCE else "   WRONG"
             print(f"{kind:7}{name:32}{error:.1e}{verdict}")
@@ -84,22 +85,25 @@ def _kernels() -> str:
         return "NumPy alone, slow: " + (
             "MINIDL_KERNELS is reference" if _version("numba") else "pip install numba"
         )
-    from minidl.kernels.cpu.gemm.choice import choose
+    from minidl.kernels.cpu.gemm import choice
     from minidl.kernels.cpu.gemm.register_tile import TILE, TILES
     from minidl.kernels.cpu.runtime import threadpool
 
-    tile, choice = next(name for name, tile in TILES.items() if tile is TILE), choose()
-    products = "the micro-kernel" if choice.micro_kernel else "BLAS"
+    tile = next(name for name, tile in TILES.items() if tile is TILE)
+    micro_kernel, reason = choice.choose()
+    products = "the micro-kernel" if micro_kernel else "BLAS"
     return (
-        f"Numba, {threadpool.num_threads()} threads, tiles for {tile}; large matrix products by "
-        f"{products} ({choice.reason})"
+        f"Numba, {threadpool.num_threads()} threads, tiles for {tile}; "
+        f"large matrix products by {products} ({reason})"
     )
 
 
 def _gpu() -> dict[str, Any]:
-    """The GPU, its memory, the CUDA that the driver takes and that CuPy uses, the compiler of
-    kernels, which comes with CUDA's libraries and not with CuPy, and how exact products are."""
-    cupy = device.choose("gpu").xp
+    """Return the GPU's name, memory, driver, CUDA, kernel compiler, and precision of products.
+
+    The compiler comes with CUDA's libraries, not with CuPy.
+    """
+    cupy = choose("gpu").xp
     name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
     free, total = cupy.cuda.runtime.memGetInfo()
     driver, runtime = cupy.cuda.runtime.driverGetVersion(), cupy.cuda.runtime.runtimeGetVersion()
@@ -109,12 +113,12 @@ def _gpu() -> dict[str, Any]:
         "driver": _dotted(driver),
         "CUDA": _dotted(runtime),
         "compiler": _compiler(cupy) or f"missing: pip install 'minidl[cuda{runtime // 1000}-ctk]'",
-        "TF32": "on" if device.tf32() else "off; CUPY_TF32=1 is for tensor cores, and less exact",
+        "TF32": "on" if tf32() else "off; CUPY_TF32=1 is for tensor cores, and less exact",
     }
 
 
 def _dotted(version: int) -> str:
-    """12080, as CUDA tells its version, is 12.8."""
+    """Return CUDA's version number as text: 12.8 for 12080."""
     return f"{version // 1000}.{version % 1000 // 10}"
 
 

@@ -14,15 +14,15 @@ import numpy as np
 from skimage.restoration import inpaint_biharmonic
 from tqdm import tqdm
 
-from minidl import device
+from minidl.device import choose
 from minidl.models import zoo
 from minidl.models.images.files import PictureError, find, read
 from minidl.models.images.samples import grey
 from minidl.models.images.scores import non_local_means, psnr, total_variation
 from minidl.models.ssda import Noise, Restorer, Text
 from minidl.models.ssda.degradation import as_dict
-from minidl.models.ssda.training import spoil
-from minidl.models.terminal import shown
+from minidl.models.ssda.training import degrade
+from minidl.models.terminal import printable
 
 from .arguments import complain
 
@@ -30,7 +30,7 @@ Method = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (damaged, clean) -> r
 
 
 def ssda(options: argparse.Namespace) -> int:
-    """PSNR over whole grey pictures, each with its own fixed damage."""
+    """Print the PSNR over full grey pictures, each with its own fixed damage."""
     restorer, damage = _restorer(options)
     noise = damage.sigma if isinstance(damage, Noise) else None
     methods: dict[str, Method] = {
@@ -41,7 +41,7 @@ def ssda(options: argparse.Namespace) -> int:
         methods["total variation"] = lambda x, _: total_variation(x, noise)
     elif options.baselines:
         methods["network alone"] = lambda x, _: restorer.repair(
-            x, stride=options.stride, alone=True
+            x, stride=options.stride, use_network_pixels=True
         )
         methods["biharmonic told where"] = lambda x, clean: inpaint_biharmonic(
             x, (x != clean).any(axis=2), channel_axis=-1
@@ -56,8 +56,8 @@ def ssda(options: argparse.Namespace) -> int:
         except PictureError as error:
             complain(options, error)
             continue
-        chance = np.random.default_rng((options.seed, zlib.crc32(str(name).encode())))
-        damaged = spoil(clean, damage, chance)
+        rng = np.random.default_rng((options.seed, zlib.crc32(str(name).encode())))
+        damaged = degrade(clean, damage, rng)
         scores[str(name)] = {"damaged": psnr(clean, damaged)} | {
             method: psnr(clean, np.clip(repair(damaged, clean), 0, 1))
             for method, repair in methods.items()
@@ -75,25 +75,25 @@ def ssda(options: argparse.Namespace) -> int:
 
 
 def print_table(rows: Mapping[str, Mapping[str, float]]) -> None:
-    """Rows of scores in dB under the names of the methods."""
-    first = max(len(shown(name)) for name in rows)
+    """Print rows of scores in dB under the names of the methods."""
+    first = max(len(printable(name)) for name in rows)
     columns = list(next(iter(rows.values())))
     print(" " * first + "".join(f"{c:>{max(9, len(c) + 2)}}" for c in columns))
     for name, row in rows.items():
         cells = (f"{row[c]:{max(9, len(c) + 2)}.2f}" for c in columns)
-        print(f"{shown(name):{first}}" + "".join(cells))
+        print(f"{printable(name):{first}}" + "".join(cells))
 
 
 def _restorer(options: argparse.Namespace) -> tuple[Restorer, Noise | Text]:
-    """The model, and the damage to score it on: the one asked for, or that of its training."""
+    """Return the model, and the damage to score it on: by default that of its training."""
     asked = Text(*options.text) if options.text else None
     damage = asked or (Noise(options.sigma) if options.sigma else None)
     if options.weights:
-        path = zoo.chosen(options.weights)
+        path = zoo.resolve(options.weights)
     else:
         damage = damage or Noise(25.0)
         path = zoo.denoiser(damage.sigma) if isinstance(damage, Noise) else zoo.text_remover()
-    restorer = Restorer.load(path, device=device.choose(options.device))
+    restorer = Restorer.load(path, device=choose(options.device))
     damage = damage or restorer.damage
     if type(damage) is not type(restorer.damage):
         trained = type(restorer.damage).__name__.lower()

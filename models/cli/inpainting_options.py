@@ -11,22 +11,22 @@ KINDS = ("centre", "random", "block", "region")
 
 
 def train(command: argparse.ArgumentParser) -> None:
-    """The options of `minidl train context-encoder`."""
+    """Add the options of `minidl train context-encoder`."""
     command.add_argument("--data", help="a folder of photographs")
     where = command.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", help="a new folder for the run")
-    where.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
+    where.add_argument("--resume", metavar="RUN", help="resume the run in this folder")
     command.add_argument(
         "--begin",
         metavar="FILE",
-        help="begin with a trained model of this kind, or with weights that come along; an "
-        "adversary then plays from the start, and not in the last third alone",
+        help="start from a trained model of this kind, or from included weights; the adversarial"
+        " loss then applies from the first step, not only in the last third",
     )
     command.add_argument(
         "--freeze-encoder",
         action="store_true",
         default=None,
-        help="train the generator's way up alone; the way down stays as it was begun with",
+        help="train only the generator's decoder; the encoder keeps the weights of --begin",
     )
     command.add_argument(
         "--net",
@@ -42,21 +42,23 @@ def train(command: argparse.ArgumentParser) -> None:
         "--adversarial",
         type=share,
         metavar="SHARE",
-        help="of the adversarial loss in the generator's; 0 for none (0.001)",
+        help="share of the adversarial loss in the generator's; 0 for none (0.001)",
     )
     length = command.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=amount, help="about (60)")
-    length.add_argument("--steps", type=count, help="exactly so many instead")
-    command.add_argument("--batch", type=count, help="pictures to a step (16)")
-    command.add_argument("--lr", type=amount, help="of the generator (2e-3; for report 2e-4)")
-    command.add_argument("--seed", type=seed, help="of all chance (0)")
+    length.add_argument("--minutes", type=amount, help="approximate length of the training (60)")
+    length.add_argument("--steps", type=count, help="exact length instead, in steps")
+    command.add_argument("--batch", type=count, help="pictures per step (16)")
+    command.add_argument(
+        "--lr", type=amount, help="learning rate of the generator (2e-3; for report 2e-4)"
+    )
+    command.add_argument("--seed", type=seed, help="seed of the random numbers (0)")
     command.add_argument(
         "--every", type=amount, default=120.0, help="seconds between reports (%(default)g)"
     )
 
 
 def fill(command: argparse.ArgumentParser) -> None:
-    """The options of `minidl fill`, besides those of all repairs."""
+    """Add the options of `minidl fill`, besides those of all repairs."""
     command.add_argument(
         "--mask",
         required=True,
@@ -76,28 +78,30 @@ def fill(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--texture",
         action="store_true",
-        help="add fine texture from the most similar patches around: sharper, less near",
+        help="add texture copied from similar patches: sharper, but less accurate",
     )
     mirror(command)
 
 
 def mirror(command: argparse.ArgumentParser) -> None:
-    """The option of all that uses a trained model."""
+    """Add the option --mirror."""
     command.add_argument(
         "--mirror",
         action="store_true",
-        help="take the mean with the filling of the mirrored picture: nearer, in twice the time",
+        help="average with the prediction for the flipped picture: more accurate, twice the time",
     )
 
 
 def evaluate(command: argparse.ArgumentParser) -> None:
-    """The options of `minidl evaluate context-encoder`."""
+    """Add the options of `minidl evaluate context-encoder`."""
     command.add_argument("--data", required=True, help="a folder of photographs, or one of them")
     command.add_argument("--weights", help=WEIGHTS)
-    command.add_argument("--limit", type=count, metavar="N", help="only so many, evenly spread")
-    command.add_argument("--grid", metavar="FILE", help="write a picture of some of them")
+    command.add_argument(
+        "--limit", type=count, metavar="N", help="only N pictures, at equal distances in the list"
+    )
+    command.add_argument("--grid", metavar="FILE", help="write a picture of some results")
     command.add_argument("--force", action="store_true", help=FORCE)
-    command.add_argument("--seed", type=seed, default=0, help="of the holes (%(default)s)")
+    command.add_argument("--seed", type=seed, default=0, help="seed of the holes (%(default)s)")
     mirror(command)
     command.add_argument(
         "--baselines",

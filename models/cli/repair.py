@@ -1,4 +1,4 @@
-"""`minidl denoise` and `minidl remove-text`: pictures in, repaired pictures out."""
+"""`minidl denoise` and `minidl remove-text`: read pictures, and write them repaired."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from minidl import device
+from minidl.device import Device, choose
 from minidl.files import check_absent
 from minidl.models import zoo
 from minidl.models.images.files import FORMATS, PictureError, find, read, write
 from minidl.models.images.noise import NoiseCurve, rounding_step
 from minidl.models.ssda import Noise, Restorer, Text
 from minidl.models.ssda.restorer import Progress
-from minidl.models.terminal import shown
+from minidl.models.terminal import printable
 
 from .arguments import complain
 
-# (the picture's file, its pixels, progress) -> the repaired pixels, and what to tell of them
+# (the picture's file, its pixels, progress) -> the repaired pixels, and facts for the report
 Repair = Callable[[Path, np.ndarray, Progress], tuple[np.ndarray, dict[str, Any]]]
 
 
 def denoise(options: argparse.Namespace) -> int:
-    """Take noise of a known or an estimated level out of each picture."""
-    place = device.choose(options.device)
+    """Remove noise of a known or an estimated level from each picture."""
+    device = choose(options.device)
     loaded: dict[Path, Restorer] = {}
 
     def repair(
@@ -41,29 +41,29 @@ def denoise(options: argparse.Namespace) -> int:
         about: dict[str, Any] = {"sigma": round(sigma, 1)}
         if noise.uneven:
             about |= {"black": round(noise.black, 1), "white": round(noise.white, 1)}
-        if sigma < QUIET * rounding_step(pixels):
+        if sigma < MIN_NOISE * rounding_step(pixels):
             return pixels, {**about, "weights": None}
-        path = zoo.chosen(options.weights) if options.weights else zoo.denoiser(sigma)
+        path = zoo.resolve(options.weights) if options.weights else zoo.denoiser(sigma)
         if path not in loaded:
-            loaded[path] = _load(path, Noise, place)
+            loaded[path] = _load(path, Noise, device)
         repaired = loaded[path].repair(
             noise.flatten(pixels), sigma=sigma, stride=options.stride, progress=progress
         )
-        return noise.restore(repaired), {**about, "weights": path.name}
+        return noise.unflatten(repaired), {**about, "weights": path.name}
 
-    if options.weights:  # a wrong file is told before any picture is read
-        path = zoo.chosen(options.weights)
-        loaded[path] = _load(path, Noise, place)
-    return each(options, repair)
+    if options.weights:  # report a wrong file before any picture is read
+        path = zoo.resolve(options.weights)
+        loaded[path] = _load(path, Noise, device)
+    return repair_all(options, repair)
 
 
-QUIET = 0.5  # of the rounding step of the picture's numbers: weaker noise is below it
+MIN_NOISE = 0.5  # of the rounding step of the picture's numbers; weaker noise is not removed
 
 
 def remove_text(options: argparse.Namespace) -> int:
-    """Take text off each picture."""
-    path = zoo.chosen(options.weights) if options.weights else zoo.text_remover()
-    restorer = _load(path, Text, device.choose(options.device))
+    """Remove text from each picture."""
+    path = zoo.resolve(options.weights) if options.weights else zoo.text_remover()
+    restorer = _load(path, Text, choose(options.device))
 
     def repair(
         _: Path, pixels: np.ndarray, progress: Progress
@@ -72,11 +72,11 @@ def remove_text(options: argparse.Namespace) -> int:
             "weights": path.name
         }
 
-    return each(options, repair)
+    return repair_all(options, repair)
 
 
-def _load(path: Path, damage: type[Noise] | type[Text], place: device.Device) -> Restorer:
-    restorer = Restorer.load(path, device=place)
+def _load(path: Path, damage: type[Noise] | type[Text], device: Device) -> Restorer:
+    restorer = Restorer.load(path, device=device)
     if not isinstance(restorer.damage, damage):
         raise ValueError(
             f"{path}: trained against {type(restorer.damage).__name__.lower()}; "
@@ -85,14 +85,14 @@ def _load(path: Path, damage: type[Noise] | type[Text], place: device.Device) ->
     return restorer
 
 
-def each(options: argparse.Namespace, repair: Repair, *, unit: str = "patch") -> int:
-    """Repair every picture; one that fails is told, and the others are still done."""
+def repair_all(options: argparse.Namespace, repair: Repair, *, unit: str = "patch") -> int:
+    """Repair every picture; report those that fail, and repair the others."""
     jobs = _jobs(options)
     reports = []
     failed = 0
     for source, target in jobs:
         try:
-            reports.append(_one(source, target, options, repair, unit))
+            reports.append(_repair_one(source, target, options, repair, unit))
         except (ValueError, OSError, MemoryError) as error:
             if len(jobs) == 1:
                 raise
@@ -105,14 +105,14 @@ def each(options: argparse.Namespace, repair: Repair, *, unit: str = "patch") ->
     return 1 if failed else 0
 
 
-def _one(
+def _repair_one(
     source: Path, target: Path, options: argparse.Namespace, repair: Repair, unit: str
 ) -> dict[str, Any]:
     _check_target(source, target, force=options.force)
     picture = read(source)
     began = time.perf_counter()
     bar = tqdm(
-        desc=shown(source.name),
+        desc=printable(source.name),
         unit=unit,
         unit_scale=True,
         leave=False,
@@ -120,7 +120,7 @@ def _one(
         total=0,
     )
     with bar:
-        repaired, about = repair(source, picture.pixels, _shown_on(bar))
+        repaired, about = repair(source, picture.pixels, _progress_on(bar))
     _make_folder(target.parent)
     write(target, picture.with_pixels(repaired))
     height, width = repaired.shape[:2]
@@ -132,11 +132,11 @@ def _one(
             said += f"{about['black']:g} in black, {about['white']:g} in white, "
         said += "nothing to do" if about["weights"] is None else str(about["weights"])
         said += f", {report['seconds']:.1f} s"
-        print(shown(f"{source} -> {target}  ({width}x{height}, {said})"))
+        print(printable(f"{source} -> {target}  ({width}x{height}, {said})"))
     return report
 
 
-def _shown_on(bar: Any) -> Progress:
+def _progress_on(bar: Any) -> Progress:
     def progress(done: int, total: int) -> None:
         bar.total = total
         bar.update(done - bar.n)
@@ -145,7 +145,7 @@ def _shown_on(bar: Any) -> Progress:
 
 
 def _jobs(options: argparse.Namespace) -> list[tuple[Path, Path]]:
-    """(source, target) of every picture. Raises PictureError where -o does not fit."""
+    """Return (source, target) of every picture. Raises PictureError if -o does not fit."""
     found = find(options.pictures)
     out = Path(options.out)
     if not out.parent.is_dir():
@@ -179,7 +179,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _writable(name: Path) -> Path:
-    """The name, as PNG where its own kind can be read but not written."""
+    """Return the name, with .png for a kind that can be read but not written."""
     return name if name.suffix.lower() in FORMATS else name.with_suffix(".png")
 
 

@@ -1,4 +1,4 @@
-"""`minidl train`: a folder of pictures in, a run's folder with a trained model out."""
+"""`minidl train`: from a folder of pictures to a run's folder with a trained model."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minidl import device
+from minidl.device import choose
 from minidl.models.images.samples import NAMES, grey, photograph
 from minidl.models.ssda import RECIPES, Noise, Recipe, Restorer, Text, recipe_for, training
 from minidl.models.ssda.degradation import Damage
-from minidl.models.terminal import shown
+from minidl.models.terminal import printable
 from minidl.models.training.run_folder import CHECKPOINT, MODEL, Run, TrainingError
 
 T = TypeVar("T")
 
-# Options that may differ from part to part of a run.
-FREE = (
+# Options that may change when a run is resumed.
+CHANGEABLE = (
     "command", "model", "function", "out", "resume", "data", "every", "device", "json",
 )  # fmt: skip
 
 
 def ssda(options: argparse.Namespace) -> int:
-    """Train a denoiser or a text remover, or go on training it."""
+    """Train a denoiser or a text remover, or resume its training."""
     if options.resume:
-        restorer = resumed(options, training.resume, lambda data: _images(options.data or data))
+        restorer = resume_run(options, training.resume, lambda data: _images(options.data or data))
     else:
-        with resumable(options):
+        with resume_hint(options):
             restorer = _start(options)
     task = "denoise" if isinstance(restorer.damage, Noise) else "remove-text"
-    return told(options, f"{task} PICTURE")
+    return print_result(options, f"{task} PICTURE")
 
 
-def resumed(options: argparse.Namespace, resume: Callable[..., T], data: Any) -> T:
+def resume_run(options: argparse.Namespace, resume: Callable[..., T], data: Any) -> T:
     """Return the model of the run that `--resume` names, trained to the end by `resume`.
 
-    data: the second argument of `resume`. Raises TrainingError for an option that a run keeps.
+    data: the second argument of `resume`. Raises TrainingError for an option that cannot change.
     """
     for name, value in vars(options).items():
-        if name not in FREE and value is not None:
+        if name not in CHANGEABLE and value is not None:
             option = name.replace("_", "-")
-            raise TrainingError(f"--resume goes on with what the run began with; drop --{option}")
-    place = None if options.device == "auto" else device.choose(options.device)
-    with resumable(options):
-        return resume(options.resume, data, place=place, every=options.every, quiet=options.json)
+            raise TrainingError(f"--resume keeps the run's own options; drop --{option}")
+    device = None if options.device == "auto" else choose(options.device)
+    with resume_hint(options):
+        return resume(options.resume, data, device=device, every=options.every, quiet=options.json)
 
 
 @contextlib.contextmanager
-def resumable(options: argparse.Namespace) -> Iterator[None]:
-    """Within, a signal to stop is told together with the command that goes on."""
+def resume_hint(options: argparse.Namespace) -> Iterator[None]:
+    """Add the command that resumes the run to the message of a signal within the block."""
     folder = options.resume or options.out
     try:
         yield
@@ -63,27 +63,27 @@ def resumable(options: argparse.Namespace) -> Iterator[None]:
         if not (Path(folder) / CHECKPOINT).exists():
             raise
         command = f"minidl train {options.model} --resume {shlex.quote(folder)}"
-        interrupt.args = (f"go on with: {shown(command)}",)
+        interrupt.args = (f"continue with: {printable(command)}",)
         raise
 
 
-def told(options: argparse.Namespace, use: str) -> int:
-    """Say what the run's folder holds, and the command that tries the model; returns 0."""
+def print_result(options: argparse.Namespace, use: str) -> int:
+    """Print the files of the run's folder, and a command that uses the model; return 0."""
     folder = Path(options.resume or options.out)
     model = folder / MODEL
     if options.json:
         print(json.dumps({"run": str(folder), "model": str(model)}))
     else:
         names = ", ".join(sorted(path.name for path in folder.iterdir()))
-        print(shown(f"{folder}: {names}"))
-        print(shown(f"try: minidl {use} -o OUT --weights {shlex.quote(str(model))}"))
+        print(printable(f"{folder}: {names}"))
+        print(printable(f"try: minidl {use} -o OUT --weights {shlex.quote(str(model))}"))
     return 0
 
 
 def _start(options: argparse.Namespace) -> Restorer:
     recipe = _recipe(options)
-    options.batch = recipe.batch  # so that full memory can name a smaller one
-    place = device.choose(options.device)
+    options.batch = recipe.batch  # an error of full memory names a smaller one
+    device = choose(options.device)
     Run.check_new(options.out)  # before the pictures are read, which may take a while
     return training.start(
         options.out,
@@ -94,14 +94,14 @@ def _start(options: argparse.Namespace) -> Restorer:
         steps=options.steps,
         minutes=options.minutes or 30.0,
         data=options.data or "",
-        place=place,
+        device=device,
         every=options.every,
         quiet=options.json,
     )
 
 
 def _images(data: str) -> Sequence[np.ndarray]:
-    """Grey pictures (H, W) of a folder; without one, the photographs that come along."""
+    """Return the grey pictures (H, W) of a folder, by default the included photographs."""
     if data:
         return training.read_folder(data)
     return [grey(photograph(name))[..., 0] for name in NAMES]
@@ -121,14 +121,16 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     if options.batch:
         recipe = replace(recipe, batch=options.batch)
     if options.lr:
-        factor = options.lr / recipe.rates[-1]
-        recipe = replace(recipe, rates=tuple(rate * factor for rate in recipe.rates))
+        factor = options.lr / recipe.learning_rates[-1]
+        recipe = replace(
+            recipe, learning_rates=tuple(rate * factor for rate in recipe.learning_rates)
+        )
     if options.optimizer and options.optimizer != recipe.optimizer:
         lbfgs = options.optimizer == "lbfgs"
         recipe = replace(
             recipe,
             optimizer=options.optimizer,
             batch=options.batch or (10_000 if lbfgs else 256),
-            renew=20 if lbfgs else 1,
+            steps_per_batch=20 if lbfgs else 1,
         )
     return recipe

@@ -1,4 +1,4 @@
-"""Photographs as a context encoder learns from them: squares with holes, a batch ahead of time."""
+"""The training data of a context encoder: squares of photographs with holes, one batch ahead."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from tqdm import tqdm
 from minidl import random
 from minidl.device import CPU, Array, Device
 from minidl.models.images.files import PictureError, find, read
-from minidl.models.terminal import shown
+from minidl.models.terminal import printable
 
-from .laplace import bridged
-from .masks import MEAN_COLOUR, Holes, cut, sampled
+from . import laplace
+from .masks import MEAN_COLOUR, Holes, gather, gather_bilinear
 
-MARGIN = 16  # photographs are kept 1/16 larger than the network takes
-SMALLEST = 0.7  # of their side, that a square which is cut from them has at least
-BEYOND = 0.1  # of their side, that such a square may reach over the border, mirrored there
+MARGIN_DIVISOR = 16  # photographs are kept larger than the network input by 1 / 16 of its side
+MIN_CROP_SHARE = 0.7  # the least side of a random crop, as a share of the photograph's
+MAX_BEYOND_SHARE = 0.1  # of its side, that a crop may reach over the border, mirrored there
 JITTER = 0.1  # contrast: a factor e^-JITTER to e^JITTER; each colour: up to half of it added
-KEPT = 4 << 30  # bytes: what is larger together is decoded anew each time
-NONE = "none of the pictures can be read; expected photographs"
+MAX_KEPT_BYTES = 4 << 30  # larger collections are decoded again for each batch
+NONE_READABLE = "none of the pictures can be read; expected photographs"
 
 
 @dataclass(frozen=True)
 class Batch:
     """A batch of one training step, pixels in [-1, 1].
 
-    context (N, size, size, 3): (1 - M) . x, the hole of the mean colour or bridged
-    target (N, H, W, 3): the real part that the generator is to give
-    weight (N or 1, H, W, 1): of each of its pixels in the reconstruction loss
+    context (N, size, size, 3): (1 - M) . x, the hole in the mean colour or prefilled
+    target (N, H, W, 3): the real pixels that the generator has to predict
+    weight (N or 1, H, W, 1): the weight of each of these pixels in the reconstruction loss
     """
 
     context: Array
     target: Array
     weight: Array
 
-    def on(self, device: Device) -> Batch:
-        """The same on another device."""
+    def to(self, device: Device) -> Batch:
+        """Return the batch on a device."""
         return Batch(device.put(self.context), device.put(self.target), device.put(self.weight))
 
 
-def square(path: Path, side: int) -> np.ndarray:
-    """The middle of a photograph's file, scaled to (side, side, 3) uint8."""
-    return squared(read(path).pixels, side)
+def read_square(path: Path, side: int) -> np.ndarray:
+    """Read a photograph, and return its middle, resized to (side, side, 3) uint8."""
+    return crop_square(read(path).pixels, side)
 
 
-def squared(photograph: np.ndarray, side: int) -> np.ndarray:
-    """The middle of a photograph (H, W, C) in [0, 1], scaled to (side, side, 3) uint8."""
+def crop_square(photograph: np.ndarray, side: int) -> np.ndarray:
+    """Return the middle of a photograph (H, W, C) in [0, 1], resized to (side, side, 3) uint8."""
     pixels = np.round(255 * photograph).astype(np.uint8)
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
@@ -67,28 +67,29 @@ def squared(photograph: np.ndarray, side: int) -> np.ndarray:
 
 
 class Photographs:
-    """Square photographs (side, side, 3) uint8, decoded once where all fit into memory.
+    """Square photographs (side, side, 3) uint8, decoded once if all fit into memory.
 
-    One that cannot be read is told and passed over; where it is found out late, the next stands in.
+    A file that cannot be read is reported on stderr and skipped. If photographs are decoded for
+    each batch, the next one replaces it.
     """
 
     def __init__(self, paths: Sequence[Path], side: int, *, quiet: bool = True) -> None:
         self.paths, self.side = list(paths), side
         self.pixels: np.ndarray | None = None
         self._unreadable: set[int] = set()
-        if len(self.paths) * side * side * 3 > KEPT:
+        if len(self.paths) * side * side * 3 > MAX_KEPT_BYTES:
             return
         kept: list[Path] = []
         pixels = np.empty((len(self.paths), side, side, 3), np.uint8)
         bar = tqdm(self.paths, desc="reading", leave=False, disable=quiet or None)
         for path in bar:
             try:
-                pixels[len(kept)] = square(path, side)
+                pixels[len(kept)] = read_square(path, side)
                 kept.append(path)
             except PictureError as error:
-                print(f"passed over: {shown(error)}", file=sys.stderr)
+                print(f"passed over: {printable(error)}", file=sys.stderr)
         if not kept:
-            raise PictureError(NONE)
+            raise PictureError(NONE_READABLE)
         self.paths, self.pixels = kept, pixels[: len(kept)]
 
     def __len__(self) -> int:
@@ -100,46 +101,47 @@ class Photographs:
         while len(self._unreadable) < len(self):
             if i not in self._unreadable:
                 try:
-                    return square(self.paths[i], self.side)
+                    return read_square(self.paths[i], self.side)
                 except PictureError as error:
-                    print(f"passed over: {shown(error)}", file=sys.stderr)
+                    print(f"passed over: {printable(error)}", file=sys.stderr)
                     self._unreadable.add(i)
             i = (i + 1) % len(self)
-        raise PictureError(NONE)
+        raise PictureError(NONE_READABLE)
 
     def fingerprint(self) -> str:
-        """A short text that changes with the pictures: their pixels, or the names of very many."""
+        """Return a text that changes with the pixels; for a large collection, with the names."""
         names = "\n".join(path.name for path in self.paths)
         check = zlib.crc32(names.encode() if self.pixels is None else self.pixels.data)
         return f"{len(self)} pictures, {check:08x}"
 
 
-def split(folder: str | Path, *, share: int = 40, most: int = 128) -> tuple[list[Path], list[Path]]:
-    """(training, validation) files of a folder: one in `share` is held out, `most` at most.
-
-    A single picture has to be both.
+def split(
+    folder: str | Path, *, share: int = 40, limit: int = 128
+) -> tuple[list[Path], list[Path]]:
+    """Return the (training, validation) files of a folder: one in `share`, at most `limit`, is held
+    out. A single picture is both.
     """
     paths = [path for path, _ in find([folder])]
-    every = max(share, -(-len(paths) // most))
+    every = max(share, -(-len(paths) // limit))
     held_out = set(paths[::-every])
     return [path for path in paths if path not in held_out] or paths, sorted(held_out)
 
 
-def _mirrored(places: np.ndarray, last: int) -> np.ndarray:
-    """Places beyond 0 and `last`, mirrored at them."""
-    return last - np.abs(last - np.abs(places))
+def _mirrored(positions: np.ndarray, last: int) -> np.ndarray:
+    """Return positions in 0 ... last: those beyond are mirrored at either end."""
+    return last - np.abs(last - np.abs(positions))
 
 
 class Batches:
-    """Batches of photographs with holes; one is always ready.
+    """Batches of photographs with holes; the next one is prepared in advance.
 
-    Of each photograph a square is cut at random, which may reach a little over its border, scaled
-    and perhaps mirrored, its contrast and colours changed a little: none is seen twice as it is.
+    A batch takes a random square of each photograph, which may reach a little over the border. The
+    square is resized and perhaps flipped, and its contrast and colours are changed a little.
 
-    All chance is drawn here from `rng`, in order; a thread turns the drawn numbers into pixels on
-    `device`, where the photographs are, if there is room for them. So the next step need not wait,
-    and the same rng gives the same batches, on any device. `state` is the state of rng from which
-    `go_on` makes the same batches follow.
+    All random numbers are drawn here from `rng`, in order. A thread turns them into pixels on
+    `device`, which also holds the photographs if it has room. So a step need not wait for its
+    batch, and the same rng gives the same batches on any device. `state` is the state of rng from
+    which `resume_at` gives the same batches again.
     """
 
     def __init__(
@@ -157,30 +159,30 @@ class Batches:
         if pixels is not None and pixels.nbytes <= device.free_memory() / 4:
             self._kept = device.put(pixels)
         self._pool = ThreadPoolExecutor(max_workers=1)
-        self._coming: Future[Batch] | None = None
+        self._next: Future[Batch] | None = None
         self.state = random.get_state(rng)
 
     def next(self) -> Batch:
-        """The batch that is ready; the one after it is begun."""
-        if self._coming is None:
+        """Return the prepared batch, and begin to prepare the one after it."""
+        if self._next is None:
             self._begin()
-        assert self._coming is not None
-        batch = self._coming.result()
+        assert self._next is not None
+        batch = self._next.result()
         self._begin()
         return batch
 
-    def go_on(self, state: str) -> None:
-        """Give the batches that followed when `state` was noted."""
+    def resume_at(self, state: str) -> None:
+        """Return from now on the batches that followed when `state` was read."""
         random.set_state(self.rng, state)
-        self.state, self._coming = state, None
+        self.state, self._next = state, None
 
     def _begin(self) -> None:
-        self.state = random.get_state(self.rng)  # before the numbers of the batch that is not used
+        self.state = random.get_state(self.rng)  # before the next batch, which is not used yet
         n, side = self.batch, self.photographs.side
         which = self.rng.integers(0, len(self.photographs), n)
-        lengths = self.rng.uniform(SMALLEST * side, side, n)
-        corners = self.rng.random((n, 2)) * (side * (1 + 2 * BEYOND) - lengths)[:, None]
-        corners -= BEYOND * side
+        lengths = self.rng.uniform(MIN_CROP_SHARE * side, side, n)
+        corners = self.rng.random((n, 2)) * (side * (1 + 2 * MAX_BEYOND_SHARE) - lengths)[:, None]
+        corners -= MAX_BEYOND_SHARE * side
         flips = self.rng.integers(0, 2, n).astype(bool)
         contrast = np.exp(self.rng.uniform(-JITTER, JITTER, (n, 1)))
         colours = self.rng.uniform(-JITTER, JITTER, (n, 3)) / 2
@@ -191,8 +193,8 @@ class Batches:
         )
         columns[flips] = columns[flips, ::-1]
         light = np.concatenate([contrast, colours], axis=1).astype(np.float32)
-        holes = self.holes.choose(n, self.rng)
-        self._coming = self._pool.submit(self._make, which, rows, columns, light, *holes)
+        holes = self.holes.draw_rectangles(n, self.rng)
+        self._next = self._pool.submit(self._make, which, rows, columns, light, *holes)
 
     def _make(
         self,
@@ -200,38 +202,38 @@ class Batches:
         rows: np.ndarray,
         columns: np.ndarray,
         light: np.ndarray,
-        places: np.ndarray,
+        rectangles: np.ndarray,
         corners: np.ndarray,
     ) -> Batch:
         pictures = self._kept
         if pictures is None:
             pictures = self.device.put(np.stack([self.photographs[i] for i in which]))
             which = np.arange(len(which))
-        pixels = sampled(pictures, which, rows, columns)
+        pixels = gather_bilinear(pictures, which, rows, columns)
         light = self.device.put(light)[:, None, None]
         pixels *= light[..., :1] / 255
         pixels += light[..., 1:] + (1 - light[..., :1]) / 2  # grey stays grey
-        return with_holes(pixels, self.holes.masks(places, self.device), corners, self.holes)
+        return with_holes(pixels, self.holes.masks(rectangles, self.device), corners, self.holes)
 
 
 def with_holes(pixels: Array, masks: Array, corners: np.ndarray, holes: Holes) -> Batch:
-    """pixels (N, size, size, 3) uint8 or in [0, 1], masks and corners as `Holes.draw` gave them.
+    """Return the batch of pixels (N, size, size, 3), uint8 or in [0, 1], with these holes.
 
-    The batch is where the pixels and masks are.
+    masks and corners are as `Holes.draw` returns them. The batch is where the pixels are.
     """
     x = pixels.astype(np.float32)
     x *= np.float32(2 / 255 if pixels.dtype == np.uint8 else 2)
     x -= np.float32(1)
     target = x
-    if not holes.whole:
+    if not holes.full_image:
         steps, (top, left) = np.arange(holes.side), corners.T[..., None]
-        target = cut(x, np.arange(len(x)), top + steps, left + steps)
-    if not holes.bridged:
+        target = gather(x, np.arange(len(x)), top + steps, left + steps)
+    if not holes.prefilled:
         context = np.where(masks[..., None], np.asarray(2 * MEAN_COLOUR - 1, like=x), x)
-    elif holes.whole:
-        context = bridged(x, masks)
-    else:  # what surrounds the square in the middle is all that its membrane depends on
+    elif holes.full_image:
+        context = laplace.multigrid(x, masks)
+    else:  # the surface depends only on the pixels around the square in the middle
         context, start = x.copy(), (holes.size - holes.side) // 2
         middle = slice(start, start + holes.side)
-        context[:, middle, middle] = bridged(target, masks[:, middle, middle])
+        context[:, middle, middle] = laplace.multigrid(target, masks[:, middle, middle])
     return Batch(context, target, holes.weight(masks))

@@ -1,25 +1,27 @@
 """Global and local discriminators (Iizuka, Simo-Serra & Ishikawa, SIGGRAPH 2017).
 
-One critic sees the hole alone, as in the paper; another sees the whole picture with the filling in
-its place, and so whether the two belong together. Their features are joined, and judged as one.
+The local part sees the square of the hole, as in the paper; the global part sees the full image
+with the square in it. One layer judges the features of both.
 """
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from minidl import Tensor, nn, ops, optim
-from minidl.device import Array, Device
+from minidl import Tensor, nn, ops
+from minidl.device import Array
 
 from .data import Batch, Photographs
-from .networks import Channels, channels
+from .networks import Architecture, Channels, by_name
 from .trainer import Settings, Trainer
 
 
 class GlobalLocal(nn.Module):
-    """picture (N, 2 S, 2 S, 3), its square (N, S, S, 3) -> 1 logit, above 0 for real."""
+    """picture (N, 2 S, 2 S, 3) and its square (N, S, S, 3) -> 1 logit, above 0 for real."""
 
     def __init__(self, c: Channels, *, side: int, rng: np.random.Generator) -> None:
         def tower(steps: list[int], inputs: int) -> nn.Sequential:
@@ -50,27 +52,29 @@ class GlobalLocalTrainer(Trainer):
         settings: Settings,
         photographs: Photographs,
         *,
-        steps: int,
-        rng: np.random.Generator,
-        device: Device,
+        architecture: Architecture | None = None,
+        **options: Any,
     ) -> None:
         if settings.mask != "centre":
-            raise ValueError(f"global and local critics: mask {settings.mask!r}, expected 'centre'")
-        super().__init__(settings, photographs, steps=steps, rng=rng, device=device)
-        holes, c = self.filler.holes, channels(settings.width)
-        if holes.size != 2 * holes.side:
-            raise ValueError(f"global and local critics: not for the net {settings.net!r}")
-        self.discriminator = GlobalLocal(c, side=holes.side, rng=rng).to(device)
-        self.d_optimizer = optim.Adam(
-            self.discriminator.parameters(), lr=settings.discriminator_rate, beta1=0.5
-        )
+            raise ValueError(
+                f"global and local discriminators: mask {settings.mask!r}, expected 'centre'"
+            )
+        pair = architecture or by_name(settings.net)
+        if pair.size != 2 * pair.hole:
+            raise ValueError(f"global and local discriminators: not for the net {pair.name!r}")
 
-    def judged(self, square: Tensor | Array, batch: Batch) -> Tensor:
-        return self.discriminator(framed(batch.context, square), square)
+        def discriminator(c: Channels, rng: np.random.Generator, _: bool) -> GlobalLocal:
+            return GlobalLocal(c, side=pair.hole, rng=rng)
+
+        pair = replace(pair, discriminator=discriminator)
+        super().__init__(settings, photographs, architecture=pair, **options)
+
+    def logits(self, image: Tensor | Array, batch: Batch) -> Tensor:
+        return self.discriminator(framed(batch.context, image), image)
 
 
 def framed(context: Array, square: Tensor | Array) -> Tensor:
-    """context (N, size, size, 3) with square (N, side, side, 3) in its middle."""
+    """Return context (N, size, size, 3) with square (N, side, side, 3) in its middle."""
     size, side = context.shape[1], square.shape[1]
     start, stop = (size - side) // 2, (size + side) // 2
     middle = ops.concatenate(

@@ -18,137 +18,156 @@ from minidl.models.images.samples import grey
 from minidl.nn.init import Zeros
 from minidl.schema import OneOf, Range
 
-from . import networks, windows
+from .blending import blend_seam
 from .data import with_holes
-from .masks import RIM_WEIGHT, Holes, Kind, Overlap
-from .texture_transfer import textured
+from .masks import PAPER_OVERLAP_WEIGHT, Holes, Kind, Overlap
+from .networks import Architecture, build, by_name, channels
+from .texture_transfer import transfer_texture
+from .windows import Window, fill_nearest, resize, windows_of
 
-TOGETHER = 16  # pictures that go through the network at a time
-MOST = 0.6  # of a picture that may be missing
-_NO_CHANCE = np.random.default_rng(0)  # a square in the centre leaves nothing to it
+BATCH = 16  # pictures that go through the network at a time
+MAX_MASK_SHARE = 0.6  # of a picture
+MIN_COVERAGE = 0.02  # a pixel of a shrunk mask is hole if at least this share of it was
+_UNUSED_RNG = np.random.default_rng(0)  # a square in the centre draws nothing
 
 Width = Annotated[float, Range(0, 64, above=True)]  # times the channels of a net
 Progress = Callable[[int, int], None]  # called with holes (done, total)
 
 
-class Filler:
+class Inpainter:
     """A generator, and the kind of hole that it was trained for.
 
-    mirror: whether a filling is the mean with that of the mirrored picture, turned back: nearer to
-    the truth and a little smoother, in twice the time. texture: whether `fill` adds fine texture
-    from the most similar known patches. Both are False from the start.
+    flip_average: average each prediction with that for the flipped picture. More accurate,
+    slightly smoother, twice the time. texture: let `inpaint` add fine texture from the most
+    similar known patches.
     """
 
-    mirror: bool = False
-    texture: bool = False
-
-    def __init__(self, net: str, generator: Any, holes: Holes, *, width: float = 1.0) -> None:
+    def __init__(
+        self,
+        net: str,
+        generator: Any,
+        holes: Holes,
+        *,
+        width: float = 1.0,
+        flip_average: bool = False,
+        texture: bool = False,
+    ) -> None:
         self.net, self.generator, self.holes, self.width = net, generator, holes, width
+        self.flip_average, self.texture = flip_average, texture
 
     @classmethod
     def new(
         cls,
-        net: str,
+        net: str | Architecture,
         mask: Kind,
         *,
         overlap: int,
         rng: np.random.Generator,
         width: float = 1.0,
-        rim: float = RIM_WEIGHT,
-    ) -> tuple[Filler, Any]:
-        """An untrained filler, and its discriminator. Raises ValueError for what does not exist."""
-        holes = _holes(net, mask, overlap, rim)
-        generator, discriminator = networks.build(net, rng=rng, whole=holes.whole, width=width)
-        return cls(net, generator, holes, width=width), discriminator
+        overlap_weight: float = PAPER_OVERLAP_WEIGHT,
+    ) -> tuple[Inpainter, Any]:
+        """Return an untrained inpainter and its discriminator, for an architecture or its name.
 
-    def predict(self, context: Array) -> Array:
-        """context (N, size, size, 3) in [-1, 1] -> what the generator gives, in use."""
+        Raises ValueError for an unknown name or for holes that do not fit.
+        """
+        architecture = by_name(net) if isinstance(net, str) else net
+        holes = _holes(architecture, mask, overlap, overlap_weight)
+        generator, discriminator = build(
+            architecture, rng=rng, full_image=holes.full_image, width=width
+        )
+        return cls(architecture.name, generator, holes, width=width), discriminator
+
+    def generate(self, context: Array) -> Array:
+        """context (N, size, size, 3) in [-1, 1] -> the generator's prediction, at inference."""
         training = self.generator.training
         self.generator.train(False)
         try:
             with no_grad():
-                given = self.generator(context).data
-                if self.mirror:
-                    turned = self.generator(context[:, :, ::-1].copy()).data
-                    given = (given + turned[:, :, ::-1]) / 2
-                return given
+                prediction = self.generator(context).data
+                if self.flip_average:
+                    flipped = self.generator(context[:, :, ::-1].copy()).data
+                    prediction = (prediction + flipped[:, :, ::-1]) / 2
+                return prediction
         finally:
             self.generator.train(training)
 
-    def _give(self, pixels: np.ndarray, masks: np.ndarray, corners: np.ndarray) -> np.ndarray:
-        """Return the generator's output for a few pictures, in [-1, 1], on the CPU."""
+    def _predict(self, pixels: np.ndarray, masks: np.ndarray, corners: np.ndarray) -> np.ndarray:
+        """Return the generator's predictions for one batch, in [-1, 1], on the CPU."""
         like = self.generator.parameters()[0].data
         batch = with_holes(pixels, masks, corners, self.holes)
-        return to_cpu(self.predict(np.asarray(batch.context, dtype=like.dtype, like=like)))
+        return to_cpu(self.generate(np.asarray(batch.context, dtype=like.dtype, like=like)))
 
-    def complete(self, pixels: np.ndarray, masks: np.ndarray, corners: np.ndarray) -> np.ndarray:
-        """pixels (N, size, size, 3) in [0, 1] or uint8, with masks and corners as `Holes.draw`
-        gives them -> the same in [0, 1], float32, the holes filled."""
+    def inpaint_batch(
+        self, pixels: np.ndarray, masks: np.ndarray, corners: np.ndarray
+    ) -> np.ndarray:
+        """pixels (N, size, size, 3) in [0, 1] or uint8 -> the same in [0, 1], float32, the holes
+        filled. masks and corners are as `Holes.draw` returns them."""
         scale = 255 if pixels.dtype == np.uint8 else 1
         filled = pixels.astype(np.float32) / np.float32(scale)
-        for start in range(0, len(pixels), TOGETHER):
-            some = slice(start, start + TOGETHER)
-            given = self._give(pixels[some], masks[some], corners[some])
-            height, width = given.shape[1:3]
-            for i, (top, left) in enumerate(corners[some], start):
-                place = slice(top, top + height), slice(left, left + width)
-                hole = masks[i][place]
-                filled[i][place][hole] = (given[i - start][hole] + 1) / 2
+        for start in range(0, len(pixels), BATCH):
+            batch = slice(start, start + BATCH)
+            predictions = self._predict(pixels[batch], masks[batch], corners[batch])
+            height, width = predictions.shape[1:3]
+            for i, (top, left) in enumerate(corners[batch], start):
+                area = slice(top, top + height), slice(left, left + width)
+                hole = masks[i][area]
+                filled[i][area][hole] = (predictions[i - start][hole] + 1) / 2
         return filled
 
-    def fill(
+    def inpaint(
         self, pixels: np.ndarray, mask: np.ndarray, *, progress: Progress | None = None
     ) -> np.ndarray:
         """pixels (H, W, C) in [0, 1], mask (H, W) bool -> the picture with its holes filled, C = 1
-        or 3. Pixels outside the mask stay as they are, bit for bit.
+        or 3. Pixels outside the mask do not change.
 
         Every hole is filled from a square of context about twice its size. Raises ValueError for a
         mask of another size, without a hole, or with too little left beside it.
         """
         check(pixels, mask)
         colour = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
-        # Other holes in a square no longer have a foreign colour.
-        patched = windows.spread(colour, mask)
+        # Other holes in a window get the colour nearest to them instead of an arbitrary one.
+        patched = fill_nearest(colour, mask)
         filled = pixels.copy()
-        todo = list(windows.windows(mask, self.holes))
-        for start in range(0, len(todo), TOGETHER):
-            some = todo[start : start + TOGETHER]
-            for window, square in zip(some, self._squares(some, patched, mask), strict=True):
-                square = np.clip(windows.scaled(square, window.side), 0, 1)
+        todo = list(windows_of(mask, self.holes))
+        for start in range(0, len(todo), BATCH):
+            batch = todo[start : start + BATCH]
+            squares = self._inpaint_windows(batch, patched, mask)
+            for window, square in zip(batch, squares, strict=True):
+                square = np.clip(resize(square, window.side), 0, 1)
                 if self.texture:
-                    square = self._textured(square, window, patched, mask)
+                    square = self._add_texture(square, window, patched, mask)
                 window.paste(grey(square) if pixels.shape[2] == 1 else square, filled)
             if progress:
-                progress(start + len(some), len(todo))
+                progress(start + len(batch), len(todo))
         return filled
 
-    def _textured(
-        self, square: np.ndarray, window: windows.Window, patched: np.ndarray, mask: np.ndarray
+    def _add_texture(
+        self, square: np.ndarray, window: Window, patched: np.ndarray, mask: np.ndarray
     ) -> np.ndarray:
-        """A window's filling (S, S, 3) with texture from what is known in the window."""
+        """Return a window's filling (S, S, 3) with texture from its known pixels."""
         hole = window.hole()
-        picture = np.where(hole[..., None], square, window.cut(patched))
+        picture = np.where(hole[..., None], square, window.crop(patched))
         scale = window.side / self.holes.size
-        return textured(picture, hole, ~window.cut(mask), scale=scale)
+        return transfer_texture(picture, hole, ~window.crop(mask), scale=scale)
 
-    def _squares(
-        self, batch: Sequence[windows.Window], patched: np.ndarray, mask: np.ndarray
+    def _inpaint_windows(
+        self, batch: Sequence[Window], patched: np.ndarray, mask: np.ndarray
     ) -> Iterator[np.ndarray]:
         """Yield for each window its content (size, size, 3) with the hole filled."""
         size = self.holes.size
-        pixels = np.stack([windows.scaled(w.cut(patched), size) for w in batch])
-        missing = np.stack([_shrunk(w.cut(mask), size) for w in batch])
+        pixels = np.stack([resize(w.crop(patched), size) for w in batch])
+        missing = np.stack([_shrink(w.crop(mask), size) for w in batch])
         hidden, corners = missing, np.zeros((len(batch), 2), np.int64)
-        if not self.holes.whole:  # such a network knows no other hole than the square it learned
-            hidden, corners = replace(self.holes, kind="centre").draw(len(batch), _NO_CHANCE)
-        given = (self._give(pixels, hidden, corners) + 1) / 2
-        height, width = given.shape[1:3]
+        if not self.holes.full_image:  # the network knows only the square that it was trained on
+            hidden, corners = replace(self.holes, kind="centre").draw(len(batch), _UNUSED_RNG)
+        predictions = (self._predict(pixels, hidden, corners) + 1) / 2
+        height, width = predictions.shape[1:3]
         for i, (top, left) in enumerate(corners):
-            place = slice(top, top + height), slice(left, left + width)
+            area = slice(top, top + height), slice(left, left + width)
             square, known = pixels[i].copy(), np.zeros((size, size), bool)
-            square[place], known[place] = given[i], ~missing[i][place]
-            own = _shrunk(batch[i].hole(), size)
-            yield windows.fitted(square, pixels[i], own, known)
+            square[area], known[area] = predictions[i], ~missing[i][area]
+            hole = _shrink(batch[i].hole(), size)
+            yield blend_seam(square, pixels[i], hole, known)
 
     def about(self) -> dict[str, Any]:
         """Return what `load` needs besides the parameters, as JSON types."""
@@ -165,26 +184,34 @@ class Filler:
         path: str | Path,
         *,
         device: Device = CPU,
-        mirror: bool = False,
+        flip_average: bool = False,
         texture: bool = False,
-    ) -> Filler:
-        """From a model's file, or a run's checkpoint. Raises CheckpointError for a file that is
-        missing, damaged, or of another model."""
+    ) -> Inpainter:
+        """Load an inpainter from a model's file or a run's checkpoint.
+
+        Raises CheckpointError for a file that is missing, damaged, or of another model.
+        """
         groups, about = load(path)
         try:
-            said = schema.read_part(Description, about, "description")
-            holes = _holes(said.net, said.mask, said.overlap)
+            description = schema.read_part(Description, about, "description")
+            architecture = by_name(description.net)
+            holes = _holes(architecture, description.mask, description.overlap)
             state = checkpoint.numbers(groups, "generator")
-            generator = networks.named(said.net).generator(
-                networks.channels(said.width), Zeros.for_state(state), holes.whole
+            generator = architecture.generator(
+                channels(description.width), Zeros.for_state(state), holes.full_image
             )
             generator.load_state(state)
         except ValueError as error:
             raise _damaged(path, error) from error
         generator.to(device).freeze_weights()
-        filler = cls(said.net, generator, holes, width=said.width)
-        filler.mirror, filler.texture = mirror, texture
-        return filler
+        return cls(
+            description.net,
+            generator,
+            holes,
+            width=description.width,
+            flip_average=flip_average,
+            texture=texture,
+        )
 
 
 @dataclass(frozen=True)
@@ -198,10 +225,21 @@ class Description:
     width: Width
 
 
-def _holes(net: str, mask: Kind, overlap: int, rim: float = RIM_WEIGHT) -> Holes:
-    """The holes that a net is for. Raises ValueError for what does not exist."""
-    architecture = networks.named(net)
-    return Holes(mask, architecture.size, architecture.hole, overlap, rim, architecture.bridged)
+def _holes(
+    architecture: Architecture,
+    mask: Kind,
+    overlap: int,
+    overlap_weight: float = PAPER_OVERLAP_WEIGHT,
+) -> Holes:
+    """Return the holes that an architecture is for. Raises ValueError for those that do not fit."""
+    return Holes(
+        mask,
+        architecture.size,
+        architecture.hole,
+        overlap,
+        overlap_weight,
+        architecture.prefilled,
+    )
 
 
 def _damaged(path: str | Path, error: Exception) -> checkpoint.CheckpointError:
@@ -209,9 +247,10 @@ def _damaged(path: str | Path, error: Exception) -> checkpoint.CheckpointError:
 
 
 def load(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
-    """(groups, about) of a model's file. What its generator shares with that of another file beside
-    it may be there alone: about["rest"] is then that file's name, and about["check"] tells whether
-    it is still the same. Raises CheckpointError as `Filler.load`.
+    """Return (groups, about) of a model's file.
+
+    Parameters that two files share stand in one of them: the other names it in about["rest"], with
+    its checksum in about["check"]. Raises CheckpointError as `Inpainter.load`.
     """
     groups, about = checkpoint.load(path)
     if about.get("model") != "context-encoder":
@@ -249,16 +288,16 @@ def check(pixels: np.ndarray, mask: np.ndarray) -> None:
         raise ValueError(
             f"mask is {mask.dtype} {mask.shape}, expected bool {pixels.shape[:2]}, as the picture"
         )
-    part = float(mask.mean())
-    if not part:
+    share = float(mask.mean())
+    if not share:
         raise ValueError("the mask is empty, expected some white; --invert-mask turns it over")
-    if part > MOST:
+    if share > MAX_MASK_SHARE:
         raise ValueError(
-            f"the mask covers {100 * part:.0f} % of the picture, expected at most"
-            f" {100 * MOST:.0f} %; is it the wrong way round? --invert-mask turns it over"
+            f"the mask covers {100 * share:.0f} % of the picture, expected at most"
+            f" {100 * MAX_MASK_SHARE:.0f} %; is it the wrong way round? --invert-mask turns it over"
         )
 
 
-def _shrunk(mask: np.ndarray, size: int) -> np.ndarray:
-    """mask (S, S) -> (size, size): True wherever some of it was."""
-    return windows.scaled(mask[..., None].astype(np.float32), size)[..., 0] > 0.02
+def _shrink(mask: np.ndarray, size: int) -> np.ndarray:
+    """mask (S, S) -> (size, size): True where a pixel covers any part of it."""
+    return resize(mask[..., None].astype(np.float32), size)[..., 0] > MIN_COVERAGE

@@ -12,7 +12,7 @@ from minidl.losses import binary_cross_entropy
 
 
 def reconstruction(prediction: Tensor, target: Array, weight: Array) -> Tensor:
-    """L_rec = |M . (x - F((1 - M) . x))|^2  (1), as a mean over the pixels that count.
+    """L_rec = |M . (x - F((1 - M) . x))|^2  (1), as a mean over pixels of positive weight.
 
     prediction, target (N, H, W, 3); weight (N or 1, H, W, 1): 1 in the hole, in the paper 10 on its
     overlap with the context, 0 elsewhere. The paper writes a sum; 0.999 and 0.001 belong to the
@@ -31,8 +31,8 @@ def discriminator(real: Tensor, fake: Tensor) -> Tensor:
 def adversarial(fake: Tensor) -> Tensor:
     """-E[log D(F((1 - M) . x))], of logits (N, ...): the generator's side of (2).
 
-    As in the authors' code: minimising log(1 - D) itself, as (2) is written, hardly teaches a
-    generator whose pictures are told apart with ease.
+    As in the authors' code: minimising log(1 - D), as (2) is written, hardly trains a generator
+    whose pictures the discriminator recognises easily.
     """
     return binary_cross_entropy(fake, 1.0)
 

@@ -1,8 +1,8 @@
 """The error of a filling in the paper's units, and the classical methods.
 
 Pixels are in [0, 1]. L1 is the mean of |x - y| over the pixels of the hole, L2 that of (x - y)^2,
-both in percent; the PSNR is 10 log10(1 / L2). Each is taken for each picture, then averaged: so it
-must be in the paper's table 1, whose mean L2 of 2.35 % alone would be 16.3 dB and not 17.59.
+both in percent; the PSNR is 10 log10(1 / L2). Each is computed for each picture, then averaged. The
+paper must do the same: its mean L2 of 2.35 % would give 16.3 dB, and its table 1 says 17.59.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from skimage.restoration import inpaint_biharmonic
 
 from minidl.models.images.scores import psnr, ssim
 
-from .laplace import skin
+from . import laplace
 from .masks import MEAN_COLOUR
 
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (H, W, 3) in [0, 1], mask (H, W) -> filled
@@ -33,7 +33,8 @@ def hole_scores(clean: np.ndarray, filled: np.ndarray, masks: np.ndarray) -> dic
 
 
 def picture_scores(clean: np.ndarray, filled: np.ndarray, mask: np.ndarray) -> dict[str, float]:
-    """Return `hole_scores` of one picture (H, W, 3), with its whole PSNR ("whole") and SSIM."""
+    """Return `hole_scores` of one picture (H, W, 3), and the whole picture's PSNR ("whole") and
+    SSIM."""
     scores = hole_scores(clean[None], filled[None], mask[None])
     return {k: float(v) for k, v in scores.items()} | {
         "whole": psnr(clean, filled),
@@ -42,23 +43,25 @@ def picture_scores(clean: np.ndarray, filled: np.ndarray, mask: np.ndarray) -> d
 
 
 def mean_colour(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The hole in the colour that networks find there."""
+    """Return the picture with the hole in the mean colour, as the networks' input."""
     return np.where(mask[..., None], MEAN_COLOUR, pixels)
 
 
 def membrane(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The surface that is stretched over the hole from its border (Laplace's equation)."""
-    return np.clip(skin(pixels, mask, ~mask), 0, 1).astype(np.float32)
+    """Return the picture with a membrane over the hole (Laplace's equation)."""
+    return np.clip(laplace.solve(pixels, mask, ~mask), 0, 1).astype(np.float32)
 
 
 def biharmonic(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The smoothest surface that continues values and slopes at the border (Damelin & Hoang
-    2018)."""
+    """Return the picture with a biharmonic surface over the hole (Damelin & Hoang 2018).
+
+    It continues values and slopes at the border.
+    """
     return np.clip(inpaint_biharmonic(pixels, mask, channel_axis=-1), 0, 1).astype(np.float32)
 
 
 def _opencv(method: str, pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Telea 2004 or Bertalmio et al. 2001, with OpenCV's radius of 3 pixels."""
+    """Return the picture filled by Telea 2004 or Bertalmio et al. 2001, radius 3 pixels."""
     import cv2
 
     flags = {"Telea": cv2.INPAINT_TELEA, "Navier-Stokes": cv2.INPAINT_NS}
@@ -74,4 +77,4 @@ METHODS: dict[str, Fill] = {
 if importlib.util.find_spec("cv2"):
     for _method in ("Telea", "Navier-Stokes"):
         METHODS[_method] = functools.partial(_opencv, _method)
-SLOW = {"biharmonic": 24}  # only so many pictures
+MAX_PICTURES = {"biharmonic": 24}  # of a slow method

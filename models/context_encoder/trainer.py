@@ -1,4 +1,4 @@
-"""Training a context encoder: the discriminator and the generator take turns."""
+"""The trainer of a context encoder: in each step the discriminator learns, then the generator."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ from minidl.tensor import Tensor
 
 from . import losses
 from .data import Batch, Batches, Photographs
-from .inpainter import Filler, load
+from .inpainter import Inpainter, load
+from .networks import Architecture
 from .settings import REPORT, Progress, Settings
 
 __all__ = ["REPORT", "Losses", "Settings", "Trainer", "Turn"]
 
-CHECK_EVERY = 20  # steps between looks at the losses, each of which waits for the device
+SYNC_EVERY = 20  # steps between reading the losses, which waits for the device
 
 
 class Losses(NamedTuple):
     """The losses of one step, and the shares of real pictures and of predictions that the
-    discriminator recognised. The numbers are on the device. The discriminator's are None where the
-    generator learns alone.
+    discriminator classified correctly.
+
+    The numbers are on the device. The discriminator's are None in steps without an adversary.
     """
 
     d_loss: Any = None
@@ -40,7 +42,7 @@ class Losses(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """A player's part of a step: what its optimizer is to be given, and `Losses` by name."""
+    """One network's part of a step: its optimizer, its gradients, and some of the `Losses`."""
 
     optimizer: optim.Adam
     grads: list[Array]
@@ -48,10 +50,11 @@ class Turn(NamedTuple):
 
 
 class Trainer:
-    """Trains by `settings` on photographs for `steps` steps.
+    """A training by `settings` on photographs for `steps` steps.
 
-    All chance comes from `rng`, at the beginning, and from two generators that it seeds: one for
-    the batches, one for dropout. Iterating over `run()` trains; it yields after every step.
+    `rng` draws the first weights, then the numbers of dropout, and it seeds another generator for
+    the batches. Iterating over `run()` trains; it yields after every step. architecture: instead of
+    the one that `settings.net` names.
     """
 
     def __init__(
@@ -62,17 +65,18 @@ class Trainer:
         steps: int,
         rng: np.random.Generator,
         device: Device,
+        architecture: Architecture | None = None,
     ) -> None:
         self.settings, self.total, self.done, self.device = settings, steps, 0, device
-        self.filler, self.discriminator = Filler.new(
-            settings.net,
+        self.inpainter, self.discriminator = Inpainter.new(
+            architecture or settings.net,
             settings.mask,
             overlap=settings.overlap,
-            rim=settings.rim,
+            overlap_weight=settings.overlap_weight,
             rng=rng,
             width=settings.width,
         )
-        self.generator: nn.Module = self.filler.generator.to(device)
+        self.generator: nn.Module = self.inpainter.generator.to(device)
         self.discriminator.to(device)
         self.frozen = self._encoder() if settings.freeze_encoder else nn.Sequential()
         frozen = {id(parameter) for parameter in self.frozen.parameters()}
@@ -81,29 +85,30 @@ class Trainer:
         self.d_optimizer = optim.Adam(
             self.discriminator.parameters(), lr=settings.discriminator_rate, beta1=0.5
         )
-        self.rng = rng  # from here on that of dropout, which was given it
+        self.rng = rng  # from now on dropout's alone
         numbers = np.random.default_rng(int(rng.integers(2**62)))
-        self.batches = Batches(photographs, self.filler.holes, settings.batch, numbers, device)
-        self._drop_on_device()
-        self._unseen: list[Losses] = []  # since the last look
-        self._seen: list[Losses] = []  # since `mean_losses` was asked for, on the CPU
+        self.batches = Batches(photographs, self.inpainter.holes, settings.batch, numbers, device)
+        self._prepare_dropout()
+        self._pending_losses: list[Losses] = []  # on the device
+        self._synced_losses: list[Losses] = []  # on the CPU, since the last `mean_losses`
 
-    phase = ""  # the training has one part
+    phase = ""  # the training has a single one
 
     def run(self) -> Iterator[int]:
-        """Train to the end; yields the number of steps done after each.
+        """Train to the end; yield the number of steps done after each.
 
-        Raises TrainingError as soon as a loss is seen not to be a number.
+        Raises TrainingError if a loss is not finite.
         """
         while self.done < self.total:
             self.g_optimizer.lr = self.settings.generator_rate * self.rate_share()
-            self.frozen.train(False)  # so that the statistics of its batch norms stay, too
-            self._unseen.append(self.take_step(self.batches.next(), self.adversarial_share()))
+            self.frozen.train(False)  # the statistics of its batch norms do not change, either
+            measured = self.take_step(self.batches.next(), self.adversarial_share())
+            self._pending_losses.append(measured)
             self.done += 1
-            if self.done % CHECK_EVERY == 0:
-                self.look()
+            if self.done % SYNC_EVERY == 0:
+                self.sync_losses()
             yield self.done
-        self.look()
+        self.sync_losses()
 
     def _encoder(self) -> nn.Module:
         encoder: nn.Module | None = getattr(self.generator, "encoder", None)
@@ -111,26 +116,30 @@ class Trainer:
             raise TrainingError(f"net {self.settings.net!r} has no encoder that could be frozen")
         return encoder
 
-    def _drop_on_device(self) -> None:
-        """Dropout draws where the network is, from here on as the state of `rng` says: what is
-        recorded, by the share of the adversarial loss, draws from elsewhere and is forgotten."""
+    def _prepare_dropout(self) -> None:
+        """Let dropout draw on the device, from the state of `rng`, and forget recorded steps.
+
+        Recorded steps, one for each share of the adversarial loss, draw from the old generators.
+        """
         self._turns: dict[float, Callable[..., Iterator[Turn]]] = {}
         for layer in self.generator.modules():
             if isinstance(layer, nn.Dropout):
                 layer.rng = random.follow(self.rng, self.device)
 
     def rate_share(self) -> float:
-        """The part of the generator's rate that this step takes: all, then falling to 0."""
-        return min(1.0, (self.total - self.done) / max(1.0, self.settings.falling * self.total))
+        """Return the factor of the generator's learning rate in this step: 1, then down to 0."""
+        return min(1.0, (self.total - self.done) / max(1.0, self.settings.decay_share * self.total))
 
     def adversarial_share(self) -> float:
-        """The share of the adversarial loss in this step."""
-        with_adversary = self.done >= self.settings.alone * self.total
+        """Return the share of the adversarial loss in this step."""
+        with_adversary = self.done >= self.settings.warmup_share * self.total
         return self.settings.adversarial if with_adversary else 0.0
 
     def take_step(self, batch: Batch, share: float) -> Losses:
-        """One step: the turn of each player, with this share of the adversarial loss. On a GPU the
-        turns are recorded once, as graphs."""
+        """Train both networks for one step, with this share of the adversarial loss.
+
+        On a GPU each network's turn is recorded once, as a CUDA graph.
+        """
         if share not in self._turns:
             self._turns[share] = captured_turns(partial(self.turns, share), self.device)
         measured: dict[str, Array] = {}
@@ -140,52 +149,50 @@ class Trainer:
         return Losses(**measured)
 
     def turns(self, share: float, *arrays: Array) -> Iterator[Turn]:
-        """Return the two turns of a step for a batch, given as its arrays.
+        """Yield the turns of one step: the discriminator's, then the generator's.
 
-        The discriminator learns first, then the generator against it. Without an adversarial loss
-        the generator learns alone.
+        arrays: those of the batch. Without an adversarial loss the generator has the only turn.
 
-        The prediction serves both. The discriminator takes it as a plain array, so that no gradient
-        reaches the generator; the second turn asks only for the generator's.
+        Both turns use one prediction. The discriminator takes it as a plain array, so that no
+        gradient reaches the generator; the second turn asks only for the generator's gradients.
         """
         batch = Batch(*arrays)
         prediction = self.generator(batch.context)
         loss = reconstruction = losses.reconstruction(prediction, batch.target, batch.weight)
         measured = {"reconstruction": reconstruction.data}
         if share:
-            shown = self._shown(prediction, batch)
-            yield self.discriminators_turn(batch, shown.data)
-            adversarial = losses.adversarial(self.judged(shown, batch))
+            image = self._judged_image(prediction, batch)
+            yield self.discriminator_turn(batch, image.data)
+            adversarial = losses.adversarial(self.logits(image, batch))
             loss = losses.joint(reconstruction, adversarial, share)
             measured["adversarial"] = adversarial.data
         yield Turn(self.g_optimizer, gradients(loss, self.learning), measured)
 
-    def discriminators_turn(self, batch: Batch, shown: Array) -> Turn:
+    def discriminator_turn(self, batch: Batch, image: Array) -> Turn:
         """Train the discriminator: real is 1, predicted is 0."""
-        real, fake = self.judged(batch.target, batch), self.judged(shown, batch)
+        real, fake = self.logits(batch.target, batch), self.logits(image, batch)
         loss = losses.discriminator(real, fake)
-        right = {"d_real": (real.data > 0).mean(), "d_fake": (fake.data < 0).mean()}
+        correct = {"d_real": (real.data > 0).mean(), "d_fake": (fake.data < 0).mean()}
         grads = gradients(loss, self.discriminator.parameters())
-        return Turn(self.d_optimizer, grads, {"d_loss": loss.data, **right})
+        return Turn(self.d_optimizer, grads, {"d_loss": loss.data, **correct})
 
-    def judged(self, shown: Tensor | Array, batch: Batch) -> Tensor:
-        """The discriminator's logits (N, ...) for a target or a prediction of this batch."""
-        return self.discriminator(shown)
+    def logits(self, image: Tensor | Array, batch: Batch) -> Tensor:
+        """Return the discriminator's logits (N, ...) for a target or a prediction of the batch."""
+        return self.discriminator(image)
 
-    def _shown(self, prediction: Tensor, batch: Batch) -> Tensor:
-        """Return the discriminator's input: a predicted square, or the picture with its hole
-        filled.
-        """
-        if not self.filler.holes.whole:
+    def _judged_image(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """Return the discriminator's input: the predicted square, or the full image with only the
+        hole predicted."""
+        if not self.inpainter.holes.full_image:
             return prediction
-        given = (batch.weight > 0).astype(batch.weight.dtype)
-        return ops.add(prediction * given, batch.target * (1 - given))
+        predicted = (batch.weight > 0).astype(batch.weight.dtype)
+        return ops.add(prediction * predicted, batch.target * (1 - predicted))
 
-    # --- losses on the way ------------------------------------------------------------------------
+    # --- losses of the steps ----------------------------------------------------------------------
 
-    def look(self) -> None:
-        """Bring the losses since the last look to the CPU. Raises TrainingError if not finite."""
-        for measured in self._unseen:
+    def sync_losses(self) -> None:
+        """Read the pending losses from the device. Raises TrainingError if one is not finite."""
+        for measured in self._pending_losses:
             numbers = Losses(*(math.nan if value is None else float(value) for value in measured))
             if any(
                 value is not None and not math.isfinite(number)
@@ -195,24 +202,27 @@ class Trainer:
                     f"a loss is no longer a number, near step {self.done} of {self.total}: "
                     "lower the learning rate (the last checkpoint is from before)"
                 )
-            self._seen.append(numbers)
-        self._unseen = []
+            self._synced_losses.append(numbers)
+        self._pending_losses = []
 
     def mean_losses(self) -> Losses:
-        """The means over the steps since this was last asked, of each over those that had it."""
-        self.look()
-        seen, self._seen = np.array(self._seen).reshape(-1, len(Losses._fields)).T, []
-        measured = (numbers[~np.isnan(numbers)] for numbers in seen)
+        """Return the mean of each loss over the steps since the last call that had it."""
+        self.sync_losses()
+        columns = np.array(self._synced_losses).reshape(-1, len(Losses._fields)).T
+        self._synced_losses = []
+        measured = (numbers[~np.isnan(numbers)] for numbers in columns)
         return Losses(*(float(m.mean()) if m.size else math.nan for m in measured))
 
-    # --- stopping and going on --------------------------------------------------------------------
+    # --- checkpoints ------------------------------------------------------------------------------
 
-    def begin_with(self, path: str | Path) -> None:
-        """Begin with the networks in a model's file instead of random ones: the generator, and the
-        discriminator if it is there. Raises CheckpointError if they are of another kind."""
+    def load_networks(self, path: str | Path) -> None:
+        """Load the weights of a model's file: the generator's, and the discriminator's if any.
+
+        Raises CheckpointError if they are of another kind.
+        """
         groups, about = load(path)
         try:
-            for name, value in self.filler.about().items():
+            for name, value in self.inpainter.about().items():
                 if about[name] != value:
                     raise ValueError(f"its {name} is {about[name]}, expected {value}")
             for name in ("generator", "discriminator"):
@@ -225,7 +235,7 @@ class Trainer:
             ) from error
 
     def state(self) -> tuple[dict[str, dict[str, Array]], dict[str, Any]]:
-        """(groups, about) for a checkpoint: `load_state` goes on from it as if without a stop."""
+        """Return (groups, about) for a checkpoint, from which `load_state` resumes exactly."""
         groups = {
             "generator": self.generator.state(),
             "discriminator": self.discriminator.state(),
@@ -238,11 +248,11 @@ class Trainer:
             "batches": self.batches.state,
             "dropout": random.get_state(self.rng),
         }
-        self._drop_on_device()  # as it will be after load_state
-        return groups, {**self.filler.about(), "progress": progress}
+        self._prepare_dropout()  # as it will be after load_state
+        return groups, {**self.inpainter.about(), "progress": progress}
 
     def load_state(self, groups: dict[str, dict[str, np.ndarray]], about: dict[str, Any]) -> None:
-        """Go on from a checkpoint. Raises CheckpointError if it is not one of an equal trainer."""
+        """Resume from a checkpoint. Raises CheckpointError for one of another trainer."""
         try:
             progress = schema.read(Progress, about.get("progress"), "progress")
             if progress.steps != self.total or progress.step > self.total:
@@ -256,7 +266,7 @@ class Trainer:
                 raise ValueError(f"optimizers at other steps than {progress.step}")
             self.done = progress.step
             random.set_state(self.rng, progress.dropout)
-            self._drop_on_device()
-            self.batches.go_on(progress.batches)
+            self._prepare_dropout()
+            self.batches.resume_at(progress.batches)
         except (ValueError, TypeError, OverflowError) as error:
             raise checkpoint.CheckpointError(f"not a checkpoint of this run: {error}") from error

@@ -11,24 +11,23 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from minidl import device
-from minidl.device import Device
+from minidl.device import CPU, Device, choose
 from minidl.models import plots
 from minidl.models.images.files import PictureError, write
 from minidl.models.training import loop
 from minidl.models.training.run_folder import Run, TrainingError
 from minidl.schema import OneOf, Range
 
-from .data import MARGIN, Photographs, split
-from .inpainter import Filler
+from .data import MARGIN_DIVISOR, Photographs, split
+from .inpainter import Inpainter
 from .masks import MEAN_COLOUR, Holes
-from .networks import named
+from .networks import by_name
 from .scores import hole_scores
 from .settings import Settings
 from .trainer import Losses, Trainer
 
-SAMPLES = 6  # columns of samples.png
-TRIAL = 20  # steps that are timed to tell how many fit into the minutes given
+SAMPLE_COLUMNS = 6  # of samples.png
+TRIAL_STEPS = 20  # are timed, to compute how many steps fit into the minutes
 COLUMNS: dict[str, type] = {
     "step": int,
     **dict.fromkeys(("seconds", "rate", *Losses._fields, "l1", "l2", "psnr"), float),
@@ -46,7 +45,7 @@ class Config:
     seed: Annotated[int, Range(0, math.inf)]
     steps: Annotated[int, Range(1, 10**12)]
     device: str  # where the run began
-    begin: str | None = None  # the file of a model that it began with
+    begin: str | None = None  # the model file with the first weights
 
 
 @dataclass(frozen=True)
@@ -62,34 +61,35 @@ class Validation:
         pixels = np.stack([photographs[i] for i in range(len(photographs))])
         return cls(pixels, *holes.draw(len(pixels), np.random.default_rng(0)))
 
-    def score(self, filler: Filler) -> dict[str, float]:
-        """Mean L1 and L2 in percent and mean PSNR in dB, over the holes."""
-        filled = filler.complete(self.pixels, self.masks, self.corners)
+    def score(self, inpainter: Inpainter) -> dict[str, float]:
+        """Return mean L1 and L2 in percent and mean PSNR in dB, over the holes."""
+        filled = inpainter.inpaint_batch(self.pixels, self.masks, self.corners)
         return hole_scores(self.pixels / np.float32(255), filled, self.masks)
 
-    def samples(self, filler: Filler) -> np.ndarray:
-        """The report's three rows, original, damaged and filled, as one picture (H, W, 3)."""
-        some = np.linspace(0, len(self.pixels) - 1, min(SAMPLES, len(self.pixels))).astype(int)
-        clean = self.pixels[some] / np.float32(255)
-        damaged = np.where(self.masks[some][..., None], MEAN_COLOUR, clean)
-        filled = filler.complete(self.pixels[some], self.masks[some], self.corners[some])
+    def samples(self, inpainter: Inpainter) -> np.ndarray:
+        """Return rows of original, damaged and filled pictures as one picture (H, W, 3)."""
+        count = min(SAMPLE_COLUMNS, len(self.pixels))
+        which = np.linspace(0, len(self.pixels) - 1, count).astype(int)
+        clean = self.pixels[which] / np.float32(255)
+        damaged = np.where(self.masks[which][..., None], MEAN_COLOUR, clean)
+        filled = inpainter.inpaint_batch(self.pixels[which], self.masks[which], self.corners[which])
         return grid([clean, damaged, filled])
 
 
 @dataclass(frozen=True)
 class Training:
-    """A trainer of a context encoder, and what a report shows of it."""
+    """A trainer of a context encoder, and its reports."""
 
     trainer: Trainer
     validation: Validation
 
     @classmethod
     def of(cls, trainer: Trainer, held_out: Photographs) -> Training:
-        return cls(trainer, Validation.of(held_out, trainer.filler.holes))
+        return cls(trainer, Validation.of(held_out, trainer.inpainter.holes))
 
     def measure(self) -> dict[str, Any]:
         losses = self.trainer.mean_losses()._asdict()
-        scores = self.validation.score(self.trainer.filler)
+        scores = self.validation.score(self.trainer.inpainter)
         return {
             "rate": self.trainer.g_optimizer.lr,
             **{name: round(value, 5) for name, value in losses.items()},
@@ -116,14 +116,14 @@ class Training:
             x_label="minutes",
             logarithmic=["loss"],
         )
-        write(run.folder / "samples.png", self.validation.samples(self.trainer.filler))
+        write(run.folder / "samples.png", self.validation.samples(self.trainer.inpainter))
 
     def save(self, path: Path, **about: Any) -> None:
-        self.trainer.filler.save(path, **about)
+        self.trainer.inpainter.save(path, **about)
 
 
 def grid(rows: list[np.ndarray], *, gap: int = 4) -> np.ndarray:
-    """Rows of pictures (N, H, W, 3) -> one picture, white between them."""
+    """Arrange rows of pictures (N, H, W, 3) as one picture, with white gaps."""
     count, height, width, channels = rows[0].shape
     sheet = np.ones(
         (len(rows) * (height + gap) - gap, count * (width + gap) - gap, channels), np.float32
@@ -137,7 +137,7 @@ def grid(rows: list[np.ndarray], *, gap: int = 4) -> np.ndarray:
 
 def steps_in(minutes: float, make: Callable[[int], Trainer]) -> int:
     """Return the number of steps that fit into these minutes, by timing a few steps."""
-    trial, clock = make(TRIAL), []
+    trial, clock = make(TRIAL_STEPS), []
     for _ in trial.run():
         trial.device.synchronize()
         clock.append(time.perf_counter())
@@ -154,13 +154,14 @@ def start(
     steps: int | None = None,
     minutes: float = 60.0,
     begin: str | Path | None = None,
-    place: Device = device.CPU,
+    device: Device = CPU,
     every: float = 120.0,
     quiet: bool = False,
-) -> Filler:
-    """Train in a new folder `out` on the folder `data`; `steps`, or as many as fit into `minutes`.
+) -> Inpainter:
+    """Train in a new folder `out` on the folder `data`: `steps`, or as many as fit into `minutes`.
 
-    begin: a model's file to begin with, instead of random weights. every: seconds between reports.
+    begin: a model's file with the first weights, instead of random ones. every: seconds between
+    reports.
     """
     Run.check_new(out)  # before the pictures are read, which may take a while
     if settings.freeze_encoder and begin is None:
@@ -169,34 +170,37 @@ def start(
 
     def make(count: int) -> Trainer:
         rng = np.random.default_rng(seed)
-        trainer = Trainer(settings, photographs, steps=count, rng=rng, device=place)
+        trainer = Trainer(settings, photographs, steps=count, rng=rng, device=device)
         if begin is not None:
-            trainer.begin_with(begin)
+            trainer.load_networks(begin)
         return trainer
 
     steps = steps or steps_in(minutes, make)
-    pictures, begun = photographs.fingerprint(), None if begin is None else str(begin)
-    config = Config(str(data), pictures, settings, seed, steps, place.name, begun)
-    kept = {name: value for name, value in asdict(config).items() if value is not None}
+    pictures, first_weights = photographs.fingerprint(), None if begin is None else str(begin)
+    config = Config(str(data), pictures, settings, seed, steps, device.name, first_weights)
+    values = {name: value for name, value in asdict(config).items() if value is not None}
 
-    def training_of() -> Training:
+    def new_training() -> Training:
         return Training.of(make(steps), held_out)
 
-    return loop.start(out, kept, training_of, loop.Reports(every, quiet)).trainer.filler
+    return loop.start(out, values, new_training, loop.Reports(every, quiet)).trainer.inpainter
 
 
 def resume(
     out: str | Path,
     data: str | Path | None = None,
     *,
-    place: Device | None = None,
+    device: Device | None = None,
     every: float = 120.0,
     quiet: bool = False,
-) -> Filler:
-    """Go on with the run in `out` as if it had not stopped, on its own device and with its own
-    data, unless others are given: the same photographs in another place."""
+) -> Inpainter:
+    """Resume the run in `out` as if it had not stopped.
 
-    def training_of(config: Config) -> Training:
+    data: the folder of its photographs, if they have moved. device: by default the run's own; on
+    another one the numbers differ slightly.
+    """
+
+    def equal_training(config: Config) -> Training:
         folder = data or config.data
         photographs, held_out = _photographs(folder, config.settings, quiet)
         if photographs.fingerprint() != config.pictures:
@@ -206,23 +210,25 @@ def resume(
             photographs,
             steps=config.steps,
             rng=np.random.default_rng(config.seed),
-            device=place or device.choose(config.device),
+            device=device or choose(config.device),
         )
         return Training.of(trainer, held_out)
 
-    training = loop.resume(out, Config, COLUMNS, training_of, loop.Reports(every, quiet))
-    return training.trainer.filler
+    training = loop.resume(out, Config, COLUMNS, equal_training, loop.Reports(every, quiet))
+    return training.trainer.inpainter
 
 
 def _photographs(
     data: str | Path, settings: Settings, quiet: bool
 ) -> tuple[Photographs, Photographs]:
-    """The photographs to train on, and those that are held out; if none of these can be read, one
-    of the others has to be both."""
+    """Return the photographs to train on, and those that are held out.
+
+    If none that is held out can be read, the last of the others is both.
+    """
     training, held_out = split(data)
-    size = named(settings.net).size
+    size = by_name(settings.net).size
     try:
-        photographs = Photographs(training, size + size // MARGIN, quiet=quiet)
+        photographs = Photographs(training, size + size // MARGIN_DIVISOR, quiet=quiet)
         try:
             return photographs, Photographs(held_out, size)
         except PictureError:

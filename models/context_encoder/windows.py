@@ -1,7 +1,7 @@
-"""Between a hole in a picture of any size and the square that a network fills.
+"""Windows: the square around a hole that a network sees, in a picture of any size.
 
-A hole is cut out with the context around it, mirrored where that reaches over the border, scaled to
-the network's size, and what the network gives is scaled back and fitted to its surroundings.
+A hole is cropped with its context, mirrored beyond the picture's border, and resized to the
+network's size. The prediction goes the same way back.
 """
 
 from __future__ import annotations
@@ -13,22 +13,19 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from .laplace import skin
-from .masks import Holes, grown
+from .masks import Holes, dilate
 
-NEAR = 0.02  # holes less than this part of the picture apart are filled together
-WIDEST = 0.5  # of a side that a hole may take up in a network that predicts whole pictures
-THICKEST = 0.11  # of a side that the radius of a disc within it may be: so thick are regions
-THICK = 2  # times as long as it is thick, a hole is filled in pieces of that length
-LEAST_RIM = 2  # pixels of the network's that stay between a hole and the edge of what it predicts
-RIM = 3  # known pixels around a hole that tell what a prediction is wrong by
-SMOOTH = 1.5  # the deviation in pixels by which that is smoothed, so that no grain is spread
+MERGE_DISTANCE = 0.02  # of the picture's shorter side: nearer holes are filled together
+MAX_HOLE_SHARE = 0.5  # of a window's side, for a network that predicts full images
+MAX_THICKNESS_SHARE = 0.11  # of its side, the radius of a disc in the hole: as in the training
+MAX_ASPECT = 2  # a longer hole is filled in pieces that are this many times as long as thick
+MIN_RIM = 2  # the network's pixels between a hole and the edge of its prediction
 
 
 @dataclass(frozen=True)
 class Window:
-    """A square of `side` pixels in a picture, its corner perhaps beyond the border, and the rows
-    and columns in the picture of the hole that is to be filled from it."""
+    """A square of `side` pixels, which may reach over the picture's border, and the pixels of the
+    hole in its middle, by their rows and columns in the picture."""
 
     top: int
     left: int
@@ -37,76 +34,81 @@ class Window:
     columns: np.ndarray
 
     @classmethod
-    def around(cls, rows: np.ndarray, columns: np.ndarray, part: float) -> Window:
-        """With the hole in the middle, taking up `part` of a side."""
+    def around(cls, rows: np.ndarray, columns: np.ndarray, share: float) -> Window:
+        """Return the window with this hole in its middle, over `share` of its side."""
         top, left = int(rows.min()), int(columns.min())
         bottom, right = int(rows.max()) + 1, int(columns.max()) + 1
         reach = max(bottom - top, right - left)
-        side = int(np.ceil(reach / part))
+        side = int(np.ceil(reach / share))
         side += (side - reach) % 2  # the middle is then between the same pixels for both
         return cls((top + bottom - side) // 2, (left + right - side) // 2, side, rows, columns)
 
-    def cut(self, picture: np.ndarray) -> np.ndarray:
+    def crop(self, picture: np.ndarray) -> np.ndarray:
         """picture (H, W, ...) -> (side, side, ...), mirrored beyond the border."""
-        rows = mirrored(self.top, self.side, picture.shape[0])
-        columns = mirrored(self.left, self.side, picture.shape[1])
+        rows = mirrored_indices(self.top, self.side, picture.shape[0])
+        columns = mirrored_indices(self.left, self.side, picture.shape[1])
         return picture[rows[:, None], columns]
 
     def hole(self) -> np.ndarray:
-        """The hole, (side, side) bool."""
+        """Return the mask of the hole, (side, side) bool."""
         hole = np.zeros((self.side, self.side), bool)
         hole[self.rows - self.top, self.columns - self.left] = True
         return hole
 
     def paste(self, square: np.ndarray, picture: np.ndarray) -> None:
-        """Set the hole's pixels of picture (H, W, C), in place, from square (side, side, C)."""
+        """Copy the hole's pixels from square (side, side, C) into picture (H, W, C)."""
         square = square[self.rows - self.top, self.columns - self.left]
         picture[self.rows, self.columns] = square
 
 
-def windows(mask: np.ndarray, holes: Holes) -> Iterator[Window]:
-    """A window for every group of holes of the mask (H, W), as a generator for `holes` wants it:
-    about twice as large as the hole, which lies in the middle. A long thin hole is cut into
-    pieces, each with a window of its own: what is near fills it better than a coarse view."""
-    part = WIDEST if holes.whole else (holes.side - 2 * max(holes.overlap, LEAST_RIM)) / holes.size
-    near = round(NEAR * min(mask.shape) / 2)
-    groups, _ = ndimage.label(grown(mask, near), structure=np.ones((3, 3)))
+def windows_of(mask: np.ndarray, holes: Holes) -> Iterator[Window]:
+    """Yield a window for every group of holes in the mask (H, W), for a generator of `holes`.
+
+    A window is about twice as large as its hole, which lies in the middle. A long thin hole is
+    filled in pieces, each with its own window: a near view serves it better than a coarse one.
+    """
+    share = (holes.side - 2 * max(holes.overlap, MIN_RIM)) / holes.size
+    near = round(MERGE_DISTANCE * min(mask.shape) / 2)
+    groups, _ = ndimage.label(dilate(mask, near), structure=np.ones((3, 3)))
     for number, box in enumerate(ndimage.find_objects(groups), 1):
         hole = mask[box] & (groups[box] == number)
         rows, columns = np.nonzero(hole)
-        piece = round(THICK * 2 * thickness(hole))
+        piece = round(MAX_ASPECT * 2 * inscribed_radius(hole))
         pieces = np.zeros(len(rows), np.int64)
         if max(hole.shape) > 2 * piece:
             pieces = rows // piece * mask.shape[1] + columns // piece
-        if holes.whole:
-            part = _part(hole, holes.size, min(mask.shape))
+        if holes.full_image:
+            share = _share(hole, holes.size, min(mask.shape))
         order = np.argsort(pieces, kind="stable")
         for at in np.split(order, np.flatnonzero(np.diff(pieces[order])) + 1):
-            yield Window.around(rows[at] + box[0].start, columns[at] + box[1].start, part)
+            yield Window.around(rows[at] + box[0].start, columns[at] + box[1].start, share)
 
 
-def _part(hole: np.ndarray, size: int, largest: int) -> float:
-    """The part of a window's side that this hole (H, W) should take up: no wider than WIDEST and,
-    as far as a window of `largest` pixels allows it, neither thicker than the holes of the training
-    nor enlarged to `size`: on held-out pictures of the training folder that cost up to 2 dB."""
+def _share(hole: np.ndarray, size: int, largest: int) -> float:
+    """Return the share of a window's side for this hole (H, W): at most MAX_HOLE_SHARE.
+
+    As far as `largest` pixels allow, the window is also so large that the hole is no thicker than
+    those of the training, and that nothing is enlarged to `size`. Either costs up to 2 dB on
+    held-out pictures of the training folder.
+    """
     reach = max(hole.shape)
-    wanted = max(thickness(hole) / THICKEST, size)
-    return reach / max(reach / WIDEST, min(wanted, largest))
+    wanted = max(inscribed_radius(hole) / MAX_THICKNESS_SHARE, size)
+    return reach / max(reach / MAX_HOLE_SHARE, min(wanted, largest))
 
 
-def thickness(hole: np.ndarray) -> float:
-    """The radius in pixels of the largest disc within a hole (H, W)."""
+def inscribed_radius(hole: np.ndarray) -> float:
+    """Return the radius in pixels of the largest disc within a hole (H, W)."""
     return float(ndimage.distance_transform_edt(np.pad(hole, 1)).max())
 
 
-def mirrored(start: int, count: int, size: int) -> np.ndarray:
-    """The indices start ... start + count - 1 of an axis, mirrored at its ends."""
+def mirrored_indices(start: int, count: int, size: int) -> np.ndarray:
+    """Return the indices start ... start + count - 1 of an axis, mirrored at its ends."""
     at = np.arange(start, start + count) % (2 * size)
     return np.where(at < size, at, 2 * size - 1 - at)
 
 
-def scaled(picture: np.ndarray, side: int) -> np.ndarray:
-    """picture (S, S, C) float32 -> (side, side, C), smoothed where it shrinks."""
+def resize(picture: np.ndarray, side: int) -> np.ndarray:
+    """picture (S, S, C) float32 -> (side, side, C), bicubic, smoothed if it shrinks."""
     if picture.shape[0] == side:
         return picture
     channels = [
@@ -120,29 +122,7 @@ def scaled(picture: np.ndarray, side: int) -> np.ndarray:
     return np.stack(channels, axis=-1)
 
 
-def spread(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def fill_nearest(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """pixels (H, W, C) with the nearest known colour in every pixel of the mask (H, W)."""
     nearest = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
     return pixels[tuple(nearest)]
-
-
-def fitted(
-    prediction: np.ndarray, pixels: np.ndarray, hole: np.ndarray, known: np.ndarray
-) -> np.ndarray:
-    """prediction (S, S, C) brought to meet the known pixels (S, S, C) around the hole (S, S).
-
-    What the prediction is wrong by on known pixels (S, S) at the border is spread into the hole as
-    a stretched skin would be (Laplace's equation), and added: the seam closes, and the texture
-    stays (Perez, Gangnet & Blake, Poisson image editing, 2003).
-    """
-    rim = known & ~hole & ndimage.binary_dilation(hole, iterations=RIM)
-    if not rim.any():
-        return prediction.copy()
-    wrong = ndimage.gaussian_filter(
-        np.where(rim[..., None], pixels - prediction, 0), (SMOOTH, SMOOTH, 0), mode="constant"
-    )
-    amount = ndimage.gaussian_filter(rim.astype(np.float32), SMOOTH, mode="constant")
-    wrong /= np.maximum(amount, 1e-6)[..., None]
-    result = prediction.copy()
-    result[hole] += skin(wrong, hole, rim)[hole]
-    return result

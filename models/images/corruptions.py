@@ -1,9 +1,8 @@
 """Degradations of a picture: Gaussian noise, salt and pepper, and lines of text.
 
-The noises work on NumPy and on CuPy arrays of any shape, so that training can draw fresh noise on
-its device. Text is drawn by Pillow, on the CPU, in fonts that come with matplotlib: the DejaVu
-family for training, and other designs (STIX, Computer Modern) held out, to tell removing text from
-removing the training text.
+Noise works on NumPy and on CuPy arrays of any shape, so that a training can draw it on its device.
+Text is drawn by Pillow on the CPU, in fonts of matplotlib: the DejaVu family for training, and
+other designs (STIX, Computer Modern) held out for tests.
 """
 
 from __future__ import annotations
@@ -45,17 +44,17 @@ HELD_OUT_FONTS = (
 )
 FONTS = {name: _FOLDER / f"{name}.ttf" for name in TRAINING_FONTS + HELD_OUT_FONTS}
 
-# Letters about as often as English has them, so that lines are as dense as text is.
+# Letters with about the frequencies of English, so that lines are as dense as real text.
 _LETTERS = tuple("eeeeeetttttaaaaooooiiiinnnnsssshhhhrrrrddlllccuummwwffggyyppbbvkjxqz")
 
 
 def gaussian_noise(x: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
-    """x plus normal noise of deviation sigma grey levels; not clipped, as in paper 1."""
+    """Return x plus normal noise of deviation sigma grey levels; not clipped, as in paper 1."""
     return x + rng.standard_normal(x.shape, dtype=x.dtype) * (sigma / 255)
 
 
 def salt_and_pepper(x: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
-    """x with about this fraction of its values replaced, half of them by 0 and half by 1."""
+    """Return x with about this fraction of its values replaced, half by 0 and half by 1."""
     draw = rng.random(x.shape, dtype=x.dtype)
     noisy = x.copy()
     noisy[draw < fraction] = 0
@@ -72,12 +71,12 @@ def text_sheet(
     spacing: float = 1.4,
     grey: float = 0.1,
 ) -> np.ndarray:
-    """A sheet of text, (H, W, 2) float32: its coverage, 1 inside a letter and between 0 and 1 on
-    its rim, and its colour.
+    """Return a sheet of text, (H, W, 2) float32: its coverage, from 0 to 1 at the edge of a letter,
+    and its colour.
 
-    Each line has its own font out of `fonts` (names in FONTS) and its own height in pixels out of
-    `sizes` (smallest, largest), and follows `spacing` times its height below the one before. It is
-    black or white, or, for a share of `grey` of them, of any grey.
+    Each line has a random font of `fonts` (names in FONTS) and a random height in pixels of `sizes`
+    (smallest, largest). It begins `spacing` times the height below the line before. It is black or
+    white; a share of `grey` of the lines has any grey.
     """
     sheet = np.zeros((*shape, 2), dtype=np.float32)
     for rows, coverage in _lines(shape, rng, sizes, fonts, spacing):
@@ -96,7 +95,7 @@ def add_text(
     spacing: float = 1.4,
     colours: Literal["black-white", "any"] = "black-white",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """pixels (H, W, C) -> (the same written over, mask (H, W) bool of every pixel touched).
+    """pixels (H, W, C) -> (the picture with text, the mask (H, W) bool of all changed pixels).
 
     Each line is black or white, or of any colour. The other options are those of text_sheet.
     """
@@ -120,7 +119,7 @@ def _lines(
     fonts: Sequence[str],
     spacing: float,
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Lines of random words from top to bottom: the h rows of each, and its coverage (h, W)."""
+    """Yield lines of random words from top to bottom: the h rows, and the coverage (h, W)."""
     if not 1 <= sizes[0] <= sizes[1] or spacing <= 0 or not fonts:
         raise ValueError(
             f"text: sizes are {sizes}, spacing {spacing}, {len(fonts)} fonts; expected "
@@ -147,7 +146,7 @@ def _lines(
 
 
 def _word(rng: np.random.Generator) -> str:
-    """A made-up word or number, sometimes in capitals, sometimes with punctuation."""
+    """Return a random word or number, sometimes in capitals, sometimes with punctuation."""
     if rng.random() < 0.1:
         return str(rng.integers(10_000))
     word = "".join(rng.choice(_LETTERS, size=rng.integers(1, 10)))
@@ -166,5 +165,5 @@ def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
         return ImageFont.truetype(FONTS[name], size, layout_engine=ImageFont.Layout.BASIC)
     except OSError as error:
         raise FileNotFoundError(
-            f"text: {FONTS[name]} cannot be opened; it is part of matplotlib, install that anew"
+            f"text: {FONTS[name]} cannot be opened; it is part of matplotlib, install that again"
         ) from error

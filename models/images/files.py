@@ -1,9 +1,8 @@
-"""Pictures in and out of files, so that nothing a user points at ends in a traceback.
+"""Pictures in files. Every bad file ends in one clear line, not in a traceback.
 
-`read` turns whatever Pillow understands into float32 pixels in [0, 1] and keeps the three things a
-repair must not lose: transparency, 16-bit depth and the profile that says what the colours mean.
-`write` puts them back, and replaces a file
-only by a complete one. `find` turns files and folders into a list of pictures. All three raise
+`read` converts all formats of Pillow to float32 pixels in [0, 1]. It keeps what a repair must not
+lose: transparency, 16-bit depth and the colour profile. `write` writes them back, and replaces a
+file only by a complete one. `find` returns the pictures among files and folders. All three raise
 PictureError, whose message is one line that starts with the path.
 """
 
@@ -24,7 +23,7 @@ from minidl.files import kind_of, replacing
 
 from . import foreign
 
-# The formats that are read and written, by suffix. GIF and PPM are read too, whatever their suffix.
+# The formats that are read and written, by suffix. GIF and PPM are read, too, with any suffix.
 FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -40,8 +39,8 @@ _HOLDS_16_BITS = ("PNG", "TIFF")
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}
 
 _TOO_LARGE = "has too many pixels to be safe to open; expected fewer than 89 million, scale it down"
-_FLAT = 10_000  # pixels to a byte of a file: more than an even white page has, except in a small
-_SMALL = 1 << 24  # picture of so many pixels
+_MAX_PIXELS_PER_BYTE = 10_000  # of a file: an even white page has fewer
+_SMALL_PIXELS = 1 << 24  # a picture of at most this size may have more pixels per byte
 _COMPLAINTS: tuple[tuple[type[Exception], str], ...] = (
     (FileNotFoundError, "there is no such file; check the name"),
     (IsADirectoryError, "is a folder; expected one picture file"),
@@ -67,16 +66,15 @@ class Picture:
     profile: bytes | None = None
 
     def with_pixels(self, pixels: np.ndarray) -> Picture:
-        """The same picture, repaired: new pixels, the old transparency, depth and profile."""
+        """Return the picture with new pixels and the old transparency, depth and profile."""
         return dataclasses.replace(self, pixels=pixels)
 
 
 def read(path: str | Path) -> Picture:
-    """The still picture in a file, turned upright as its EXIF orientation says.
+    """Read a still picture, rotated as its EXIF orientation says.
 
-    Grey files give C = 1, all others C = 3. Raises PictureError if there is no such file, or if it
-    is empty, damaged, animated, too large, or no picture at all; MemoryError if there is no memory
-    for it.
+    Grey files have C = 1, all others C = 3. Raises PictureError for a missing, empty, damaged,
+    animated or too large file, or if it is no picture; MemoryError without enough memory.
     """
     path = Path(path)
     try:
@@ -84,7 +82,7 @@ def read(path: str | Path) -> Picture:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             kind = kind_of(path)
-            if kind in ("pipe", "socket", "device"):  # which might never answer
+            if kind in ("pipe", "socket", "device"):  # it might block forever
                 raise PictureError(f"{path}: is a {kind}; expected a picture's file")
             size = os.path.getsize(path)
             if kind == "file" and not size:
@@ -96,7 +94,7 @@ def read(path: str | Path) -> Picture:
                     raise PictureError(
                         f"{path}: has {frames} frames; expected a still picture, save one of them"
                     )
-                if image.width * image.height > max(_SMALL, _FLAT * size):
+                if image.width * image.height > max(_SMALL_PIXELS, _MAX_PIXELS_PER_BYTE * size):
                     raise PictureError(
                         f"{path}: says that {size} bytes are {image.width}x{image.height} pixels; "
                         "expected a picture that is not all of one colour"
@@ -107,8 +105,8 @@ def read(path: str | Path) -> Picture:
     except Exception as error:
         if isinstance(error, MemoryError) or "out of memory" in str(error):
             raise MemoryError(f"{path}: there is not enough memory to open it") from error
-        # A decoder raises whatever the bad bytes make it trip over.
-        damage = f"is damaged or of an unknown kind ({_one_line(error)}); export it anew as .png"
+        # A decoder may raise any error on damaged bytes.
+        damage = f"is damaged or of an unknown kind ({_one_line(error)}); export it again as .png"
         reason = next((text for kind, text in _COMPLAINTS if isinstance(error, kind)), damage)
         raise PictureError(f"{path}: {reason}") from error
 
@@ -116,9 +114,9 @@ def read(path: str | Path) -> Picture:
 def write(path: str | Path, picture: Picture | np.ndarray) -> None:
     """Write a picture, or its pixels (H, W, C) or (H, W), in the format that the suffix names.
 
-    The file appears whole or not at all: an interrupted write leaves the old file as it was. Pixels
-    are clipped and rounded. Grey pictures of 16 bits and no transparency stay so in PNG and TIFF;
-    everything else is written in 8 bits. Raises PictureError, also rather than drop transparency.
+    An interrupted write leaves the old file unchanged. Pixels are clipped and rounded. PNG and TIFF
+    keep 16 bits of grey pictures without transparency; all others are written in 8 bits. Raises
+    PictureError if the file cannot be written or would lose transparency.
     """
     path = Path(path)
     kind = check_writable(path)
@@ -136,8 +134,7 @@ def write(path: str | Path, picture: Picture | np.ndarray) -> None:
 
 
 def check_writable(path: str | Path) -> str:
-    """The format in which a picture of this name is written. Raises PictureError if there is none,
-    or no folder for it."""
+    """Return the format for a file of this name. Raises PictureError without one or its folder."""
     path = Path(path)
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
@@ -151,11 +148,12 @@ def check_writable(path: str | Path) -> str:
 
 
 def find(paths: Iterable[str | Path]) -> list[tuple[Path, Path]]:
-    """The pictures among files and folders, as (file, relative name), folders searched in full.
+    """Return the pictures among files and folders, as (file, relative name).
 
-    The relative name says where a result belongs below an output folder: the path below the folder
-    given, or a file's own name. Hidden files and other suffixes are passed over in folders. Raises
-    PictureError for a missing path, a folder without pictures, or two files of one relative name.
+    The relative name is the path in the folder, or a file's own name; a result has the same path in
+    the output folder. Folders are searched with all subfolders; hidden files and other suffixes are
+    skipped. Raises PictureError for a missing path, a folder without pictures, or two files of one
+    relative name.
     """
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
@@ -180,22 +178,22 @@ def find(paths: Iterable[str | Path]) -> list[tuple[Path, Path]]:
     return [(file, name) for name, file in found.items()]
 
 
-def evenly(items: Sequence[Any], most: int | None) -> list[Any]:
-    """Return `count` of the files, evenly spread, or all of them if there are fewer.
+def subsample(items: Sequence[Any], count: int | None) -> list[Any]:
+    """Return `count` of the items at equal distances, or all of them if there are fewer.
 
-    Files of one kind often have names that begin alike, and stand together.
+    Files of one kind often have similar names and stand together, so the first would not do.
     """
-    if most is None or len(items) <= most:
+    if count is None or len(items) <= count:
         return list(items)
-    return [items[i] for i in np.linspace(0, len(items) - 1, most).astype(int)]
+    return [items[i] for i in np.linspace(0, len(items) - 1, count).astype(int)]
 
 
 def _decode(path: Path, image: Image.Image) -> Picture:
-    """An upright Pillow image of any mode -> Picture."""
+    """Convert an upright Pillow image of any mode to a Picture."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.float64)
         largest = 1.0 if image.mode == "F" else 65535.0
-        if not (values.min() >= 0 and values.max() <= largest):  # so that NaN is refused, too
+        if not (values.min() >= 0 and values.max() <= largest):  # refuses NaN, too
             raise PictureError(
                 f"{path}: has values from {values.min():g} to {values.max():g}; "
                 f"expected 0 to {largest:g}, export it as a .png of 8 or 16 bits"
@@ -204,18 +202,18 @@ def _decode(path: Path, image: Image.Image) -> Picture:
         alpha = None if clear is None else (values != clear).astype(np.float32)
         return Picture((values / largest).astype(np.float32)[:, :, None], alpha, bits=16)
     colour = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
-    kept = image.mode not in ("CMYK", "LAB", "YCbCr", "HSV")  # or of other colours than these
+    kept = image.mode not in ("CMYK", "LAB", "YCbCr", "HSV")  # else the profile is of other colours
     profile = image.info.get("icc_profile") if kept else None
     see_through = image.has_transparency_data
     pixels = np.asarray(image.convert(colour + "A" * see_through), dtype=np.float32)
-    pixels /= 255  # in place, for memory's sake
+    pixels /= 255  # in place, to save memory
     if not see_through:
         return Picture(pixels.reshape(image.height, image.width, -1), profile=profile)
     return Picture(pixels[:, :, :-1].copy(), pixels[:, :, -1].copy(), profile=profile)
 
 
 def _encode(path: Path, kind: str, picture: Picture) -> Image.Image:
-    """Picture -> a Pillow image that a file of this kind can hold."""
+    """Convert a Picture to a Pillow image that a file of this kind can hold."""
     pixels = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[..., None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or not pixels.size:
         shape = picture.pixels.shape

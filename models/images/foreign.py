@@ -1,6 +1,6 @@
-"""The lines that libraries below Pillow would print on their own: kept to themselves.
+"""Silence for the libraries below Pillow, which print lines of their own.
 
-A message about a picture is one line, and it is ours.
+A message about a picture is one line, and minidl writes it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Within, neither libtiff nor Pillow's own log writes to stderr."""
+    """Keep libtiff and Pillow's log from writing to stderr within the block."""
     _silence_libtiff()
     log = logging.getLogger("PIL")
     before = log.level
@@ -29,8 +29,10 @@ def silenced() -> Iterator[None]:
 
 @functools.cache
 def _silence_libtiff() -> None:
-    """Take its handlers of errors and warnings away, where they can be reached: in the library that
-    Pillow's own is linked with. Pillow raises an error all the same."""
+    """Remove libtiff's handlers of errors and warnings, if Pillow's library exposes them.
+
+    Pillow still raises its errors.
+    """
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(Image.core.__file__)
         for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):

@@ -1,4 +1,4 @@
-"""Noise that is stronger in bright or in dark places, as a camera's is, made the same everywhere.
+"""Noise that depends on brightness, as a camera's does, made equally strong everywhere.
 
     x      pixels in [0, 1]; s(x) the deviation of their noise, s(x)^2 = (1 - x) b^2 + x w^2
     f(x)   the integral of k / s from 0 to x, with k such that f(1) = 1
@@ -27,11 +27,12 @@ from scipy.optimize import nnls
 
 from .scores import NORMAL_MEDIAN, estimate_sigma, second_difference
 
-UNEVEN = 2.0  # a ratio of b and w up to this one may be a picture's texture, and is passed over
-LEAST = 0.15  # b is taken for at least this part of w, and w of b
-BINS, NEIGHBOURHOOD = 12, 5  # of brightness; pixels to a side that brightness is averaged over
-FEW = 0.25  # part of a picture that must be far from black and white to tell
-ROUNDS, OUTLYING = 8, 0.3  # of the robust fit, and by how much a bin's variance may be off
+MAX_EVEN_RATIO = 2.0  # of b and w: texture may cause it, so the noise counts as even
+MIN_RATIO = 0.15  # of b and w: a smaller one is raised to it
+BRIGHTNESS_BINS = 12
+NEIGHBOURHOOD = 5  # pixels: the side of the square that brightness is averaged over
+MIN_INFORMATIVE_SHARE = 0.25  # of a picture: pixels far enough from black and white
+FIT_ROUNDS, OUTLIER_SCALE = 8, 0.3  # of the robust fit; relative error of a bin's variance
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ class NoiseCurve:
 
     @classmethod
     def of(cls, pixels: np.ndarray) -> NoiseCurve:
-        """The noise in pixels (H, W, C); with b = w unless it is clearly uneven."""
+        """Estimate the noise in pixels (H, W, C); b = w unless it is clearly uneven."""
         even = estimate_sigma(pixels)
-        curve = _fitted(pixels, even / 255) if even else None
-        if curve is None or max(curve) <= UNEVEN * min(curve):
+        curve = _fit(pixels, even / 255) if even else None
+        if curve is None or max(curve) <= MAX_EVEN_RATIO * min(curve):
             return cls(even, even)
-        return cls(*(max(255 * s, LEAST * 255 * max(curve)) for s in curve))
+        return cls(*(max(255 * s, MIN_RATIO * 255 * max(curve)) for s in curve))
 
     @property
     def uneven(self) -> bool:
@@ -62,7 +63,7 @@ class NoiseCurve:
         return 255 / float(self._table()[1][-1])
 
     def flatten(self, pixels: np.ndarray) -> np.ndarray:
-        """f of pixels of any shape; outside [0, 1] it goes straight on."""
+        """Return f of pixels of any shape; outside [0, 1] it is continued linearly."""
         if not self.uneven:
             return pixels
         x, f = self._table()
@@ -71,9 +72,9 @@ class NoiseCurve:
         ends += np.where(pixels > 1, (pixels - 1) * (1 - f[-2]) / (1 - x[-2]), 0)
         return (np.interp(pixels, x, f) + ends).astype(pixels.dtype)
 
-    def restore(self, pixels: np.ndarray) -> np.ndarray:
-        """x from m(x), the mean of f(x + s n), for pixels of any shape: the unbiased inverse of
-        `flatten`. Gives -0.25 to 1.25."""
+    def unflatten(self, pixels: np.ndarray) -> np.ndarray:
+        """Return x for m(x), the mean of f(x + s n): the unbiased inverse of `flatten`, for pixels
+        of any shape, in -0.25 to 1.25."""
         if not self.uneven:
             return pixels
         x = np.linspace(-0.25, 1.25, 1537)
@@ -82,12 +83,12 @@ class NoiseCurve:
         return np.interp(pixels, mean, x).astype(pixels.dtype)
 
     def _deviation(self, x: np.ndarray) -> np.ndarray:
-        """s(x); outside [0, 1] as at its ends."""
+        """Return s(x); outside [0, 1] it is constant."""
         x = np.clip(x, 0, 1)
         return np.sqrt((1 - x) * self.black**2 + x * self.white**2) / 255
 
     def _table(self) -> tuple[np.ndarray, np.ndarray]:
-        """x from 0 to 1, and the integral of 1 / s up to it."""
+        """Return x from 0 to 1, and the integral of 1 / s up to each."""
         x = np.linspace(0, 1, 1025)
         slope = 1 / self._deviation(x)
         return x, np.append(0, np.cumsum((slope[1:] + slope[:-1]) / 2 * np.diff(x)))
@@ -101,25 +102,25 @@ def rounding_step(pixels: np.ndarray) -> float:
     return 1.0 if np.abs(levels - np.rint(levels)).max(initial=0) < 1e-3 else 1 / 257
 
 
-def _fitted(pixels: np.ndarray, even: float) -> tuple[float, float] | None:
-    """(b, w) in [0, 1] that fit the noise in parts of one brightness; None if too little tells."""
+def _fit(pixels: np.ndarray, even: float) -> tuple[float, float] | None:
+    """Return (b, w) in [0, 1], fitted to the noise by brightness; None for too few pixels."""
     if min(pixels.shape[:2]) < NEIGHBOURHOOD:
         return None
     size = (NEIGHBOURHOOD, NEIGHBOURHOOD, 1)
     brightness = uniform_filter(pixels, size)[1:-1, 1:-1]
-    telling = (brightness > 2 * even) & (brightness < 1 - 2 * even)  # little is clipped there
-    if telling.mean() < FEW:
+    informative = (brightness > 2 * even) & (brightness < 1 - 2 * even)  # hardly clipped
+    if informative.mean() < MIN_INFORMATIVE_SHARE:
         return None
-    response = np.abs(second_difference(pixels))[telling] / (6 * NORMAL_MEDIAN)
-    order = np.argsort(brightness[telling], kind="stable")
-    bins = [b for b in np.array_split(order, BINS) if len(b)]
-    x = np.array([brightness[telling][b].mean() for b in bins])
+    response = np.abs(second_difference(pixels))[informative] / (6 * NORMAL_MEDIAN)
+    order = np.argsort(brightness[informative], kind="stable")
+    bins = [b for b in np.array_split(order, BRIGHTNESS_BINS) if len(b)]
+    x = np.array([brightness[informative][b].mean() for b in bins])
     variance = np.array([np.median(response[b]) for b in bins]) ** 2
     variance = np.maximum(variance, 1e-8)
     parts, weight, found = np.stack([1 - x, x], axis=1), 1 / variance, np.zeros(2)
-    for _ in range(ROUNDS):  # what a bin's texture adds is an outlier
+    for _ in range(FIT_ROUNDS):  # texture in a bin makes it an outlier
         found, _rest = nnls(parts * weight[:, None], variance * weight)
         fit = np.maximum(parts @ found, 1e-8)
-        weight = 1 / fit / np.sqrt(1 + ((variance / fit - 1) / OUTLYING) ** 2)
+        weight = 1 / fit / np.sqrt(1 + ((variance / fit - 1) / OUTLIER_SCALE) ** 2)
     black, white = np.sqrt(found)
     return float(black), float(white)

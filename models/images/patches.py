@@ -1,11 +1,10 @@
 """A picture as overlapping patches, and back.
 
-The auto-encoders see small square patches, flattened to rows of (N, size * size). `restore` takes a
-whole picture through such a function: cut patches at regular positions, repair them, lay them back
-with a window that trusts their centres most, and divide by the total weight. Sums are kept in
-float64, so a function that changes nothing gives the picture back bit for bit. `PatchSampler` draws
-patches at random for training. Everything works on NumPy and on CuPy arrays and stays on their
-device.
+The auto-encoders see small square patches, flattened to rows of (N, size * size). `map_patches`
+applies such a function to a picture: it takes patches at regular positions, repairs them, adds them
+up with a window that weighs their centres most, and divides by the total weight. Sums are float64,
+so that a function that changes nothing returns the picture bit for bit. `PatchSampler` draws random
+patches for training. All of it works on NumPy and on CuPy arrays, on their device.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def positions(length: int, size: int, stride: int) -> np.ndarray:
 
 
 def gaussian_window(size: int, *, spread: float = 0.25) -> np.ndarray:
-    """(size, size) float32 weights, 1 at the centre; their deviation is spread * size pixels."""
+    """Return weights (size, size) float32 of deviation spread * size pixels, 1 at the centre."""
     if spread < 0.1:
         raise ValueError(
             f"gaussian_window: spread is {spread}; expected 0.1 or more, so that corners count"
@@ -43,16 +42,16 @@ def gaussian_window(size: int, *, spread: float = 0.25) -> np.ndarray:
     return np.outer(bell, bell).astype(np.float32)
 
 
-def cut(image: np.ndarray, size: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """image (H, W) -> the patches that start at rows x columns, (R * C, size * size)."""
+def unfold(image: np.ndarray, size: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return the patches of image (H, W) that start at rows x columns, (R * C, size * size)."""
     i, j = (np.asarray(starts, like=image) for starts in (rows, columns))
     return sliding_window_view(image, (size, size))[i[:, None], j].reshape(-1, size * size)
 
 
 class Merger:
-    """The weighted mean of patches laid over each other on a picture of `shape` (H, W).
+    """The weighted mean of overlapping patches on a picture of `shape` (H, W).
 
-    `window` (size, size) is a NumPy array of positive weights; the sums live where `like` does.
+    window: positive weights (size, size), a NumPy array. The sums are on the device of `like`.
     """
 
     def __init__(self, shape: tuple[int, int], window: np.ndarray, *, like: np.ndarray) -> None:
@@ -61,7 +60,7 @@ class Merger:
         self.weight = np.zeros_like(like, shape=shape, dtype=np.float64)
 
     def add(self, patches: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
-        """Lay down patches (R * C, size * size), as `cut` gives them for these rows and columns."""
+        """Add patches (R * C, size * size), as `unfold` returns them for these rows and columns."""
         size = len(self.window)
         rows, columns, window = (
             np.asarray(a, like=self.total) for a in (rows, columns, self.window)
@@ -70,13 +69,13 @@ class Merger:
         kernels.fold(self.total, self.weight, patches, rows, columns, window)
 
     def picture(self) -> np.ndarray:
-        """(H, W) float32. Raises ValueError if some pixel lies under no patch."""
+        """Return the picture (H, W) float32. Raises ValueError if a pixel lies under no patch."""
         if not (self.weight > 0).all():
             raise ValueError("Merger: some pixels lie under no patch; add patches that cover all")
         return (self.total / self.weight).astype(np.float32)
 
 
-def restore(
+def map_patches(
     image: np.ndarray,
     function: Callable[[np.ndarray], np.ndarray],
     *,
@@ -87,11 +86,11 @@ def restore(
     batch: int = 4096,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """image (H, W) -> (H, W) float32, every patch having gone through `function`.
+    """image (H, W) -> (H, W) float32, with `function` applied to every patch.
 
     function: (n, size * size) -> (n, inner * inner), called with bands of about `batch` patches.
-    inner: the side of the square in the middle of a patch that `function` answers for, by default
-        all of it. The picture is then mirrored beyond its border, as far as the patches reach.
+    inner: the side of the square in the middle of a patch that `function` returns, by default the
+        patch's side. The picture is mirrored beyond its border, as far as the patches reach.
     window: as in Merger, by default gaussian_window(inner).
     progress: called after each band with the number of patches (done, total).
     A picture smaller than a patch is mirrored beyond its border, and cropped again.
@@ -100,7 +99,7 @@ def restore(
     rim, odd = divmod(size - inner, 2)
     if rim < 0 or odd:
         raise ValueError(
-            f"restore: inner is {inner}, size {size}; expected an even difference >= 0"
+            f"map_patches: inner is {inner}, size {size}; expected an even difference >= 0"
         )
     height, width = image.shape
     shape = max(height, inner), max(width, inner)
@@ -111,11 +110,11 @@ def restore(
     step = max(1, batch // len(columns))
     for start in range(0, len(rows), step):
         band = rows[start : start + step]
-        patches = cut(image, size, band, columns)
+        patches = unfold(image, size, band, columns)
         repaired = function(patches)
         if repaired.shape != (len(patches), inner * inner):
             raise ValueError(
-                f"restore: function turned {patches.shape} into {repaired.shape}; expected "
+                f"map_patches: function turned {patches.shape} into {repaired.shape}; expected "
                 f"{(len(patches), inner * inner)}"
             )
         merger.add(repaired, band, columns)
@@ -127,10 +126,10 @@ def restore(
 class PatchSampler:
     """Random patches of pictures (H, W), or (H, W, C) of C planes, for training.
 
-    Every position in every picture is equally likely, and each patch is turned into one of its
-    eight symmetries unless they are to stay upright. The pictures lie one after another in a flat
-    array on the device of `like` (by default of the first picture), and a batch is a single look-up
-    of indices. Pictures smaller than a patch are passed over; ValueError if none is left.
+    Every position in every picture is equally likely. Unless `upright`, each patch has one of its
+    eight symmetries. The pictures lie one after another in a flat array on the device of `like` (by
+    default of the first picture), and a batch is one look-up of indices. Pictures smaller than a
+    patch are skipped; raises ValueError if none is left.
     """
 
     def __init__(
@@ -159,7 +158,7 @@ class PatchSampler:
         starts = np.cumsum(heights * widths) - heights * widths  # of each picture in self.pixels
         self.count = int(ends[-1])
         self._ends = np.asarray(ends, like=like)
-        # One row per picture: its first position, its first pixel, its width, its places in a row.
+        # A row per picture: its first position, its first pixel, its width, its positions per row.
         table = np.stack([ends - counts, starts, widths, widths - size + 1], axis=1)
         self._table = np.asarray(table, like=like)
         # The eight symmetries: which row and column of the picture each pixel of a patch shows.
@@ -170,17 +169,17 @@ class PatchSampler:
         self._right = np.asarray(symmetries[:, 1], like=like)
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """n fresh patches, (n, size * size) float32, or (n, size * size, C) of planes.
+        """Return n random patches, (n, size * size) float32, or (n, size * size, C) of planes.
 
-        rng belongs to the device of the pictures.
+        rng: a generator of the pictures' device.
         """
         symmetries = len(self._down)
         draw = rng.integers(0, symmetries * self.count, n)
         symmetry, position = draw % symmetries, draw // symmetries
-        first, start, width, places = self._table[
+        first, start, width, per_row = self._table[
             np.searchsorted(self._ends, position, side="right")
         ].T
         position = position - first
-        corner = start + position // places * width + position % places
+        corner = start + position // per_row * width + position % per_row
         index = self._down[symmetry] * width[:, None] + self._right[symmetry] + corner[:, None]
         return self.pixels[index]

@@ -1,8 +1,8 @@
-"""Photographs to learn and show on, offline: they come with scikit-image and with matplotlib.
+"""Photographs for training and examples, which scikit-image and matplotlib include.
 
 All are free to use: CC0 (brick, camera, chelsea, coffee, grass, gravel, rocket), public domain
 (astronaut by NASA, grace_hopper by the US Navy) or without known restrictions (coins, from the
-Brooklyn Museum). The files are read where they lie, so nothing is ever downloaded.
+Brooklyn Museum). They are read from the installed packages, so nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NAMES = tuple(_FILES)
 
 
 def photograph(name: str) -> np.ndarray:
-    """One of NAMES -> its pixels (H, W, C) float32.
+    """Return the pixels (H, W, C) float32 of the photograph with one of NAMES.
 
     Raises ValueError for another name, PictureError if an installation lacks the file.
     """

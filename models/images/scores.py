@@ -16,7 +16,7 @@ NORMAL_MEDIAN = 0.67449
 
 
 def psnr(clean: np.ndarray, other: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """Peak signal-to-noise ratio in dB for a peak of 1; infinite if the two are equal.
+    """Return the peak signal-to-noise ratio in dB for a peak of 1; infinite for equal pictures.
 
     clean and other: (H, W, C), or any one shape. mask (H, W) bool: only its True pixels count.
     """
@@ -35,7 +35,7 @@ def psnr(clean: np.ndarray, other: np.ndarray, mask: np.ndarray | None = None) -
 
 
 def ssim(clean: np.ndarray, other: np.ndarray) -> float:
-    """Structural similarity of pixels (H, W, C), 1 if equal; constants as in Wang et al. 2004.
+    """Return the structural similarity of pixels (H, W, C); constants as in Wang et al. 2004.
 
     Below 11 pixels in a side the mean is over all pixels, with the border mirrored.
     """
@@ -56,14 +56,14 @@ def ssim(clean: np.ndarray, other: np.ndarray) -> float:
 
 
 def estimate_sigma(pixels: np.ndarray) -> float:
-    """The deviation of white noise in pixels (H, W, C), in grey levels of 255.
+    """Estimate the deviation of white noise in pixels (H, W, C), in grey levels of 255.
 
     The second difference along both axes, [[1,-2,1],[-2,4,-2],[1,-2,1]] (Immerkaer 1996), removes
-    most of a photograph and scales noise by 6; the median absolute deviation (Donoho 1995) passes
-    over the edges that are left. Fine texture still counts as noise: most photographs add 0.5 to
-    1.5 at sigma 5 and less at 25; grass, the worst, adds 6.6 and 2.6. Clipped areas (flat at 0 or
-    1) hide their noise and are left out, unless they are over three quarters: then it is a drawing.
-    A picture with a side below 3 pixels tells nothing: 0.
+    most of a photograph and scales noise by 6; the median absolute deviation (Donoho 1995) ignores
+    the remaining edges. Fine texture still counts as noise: most photographs add 0.5 to 1.5 at
+    sigma 5 and less at 25; grass, the worst, adds 6.6 and 2.6. Clipped areas (flat at 0 or 1) hide
+    their noise and are left out, unless they are over three quarters, as in a drawing. Returns 0
+    for a picture with a side below 3 pixels.
     """
     if min(pixels.shape[:2]) < 3:
         return 0.0
@@ -76,13 +76,13 @@ def estimate_sigma(pixels: np.ndarray) -> float:
 
 
 def second_difference(pixels: np.ndarray) -> np.ndarray:
-    """Along both axes: pixels (H, W, C) -> (H - 2, W - 2, C)."""
+    """Return second differences along both axes: pixels (H, W, C) -> (H - 2, W - 2, C)."""
     vertical = pixels[:-2] - 2 * pixels[1:-1] + pixels[2:]
     return vertical[:, :-2] - 2 * vertical[:, 1:-1] + vertical[:, 2:]
 
 
 def non_local_means(pixels: np.ndarray, sigma: float) -> np.ndarray:
-    """pixels (H, W, C) denoised by non-local means (Buades et al. 2005): good at repeated texture.
+    """Denoise pixels (H, W, C) by non-local means (Buades et al. 2005): good at repeated texture.
 
     Patch sizes and strengths are the best for photographs at sigma 15 to 25, and 50 to 100.
     """
@@ -95,7 +95,7 @@ def non_local_means(pixels: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def total_variation(pixels: np.ndarray, sigma: float) -> np.ndarray:
-    """pixels (H, W, C) denoised by total variation (Chambolle 2004): sharp edges, flat areas."""
+    """Denoise pixels (H, W, C) by total variation (Chambolle 2004): sharp edges, flat areas."""
     if sigma == 0:
         return pixels.copy()
     return denoise_tv_chambolle(pixels, weight=0.9 * sigma / 255, eps=1e-5, channel_axis=-1)

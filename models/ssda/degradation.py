@@ -1,4 +1,4 @@
-"""The degradations that an SSDA learns to remove, drawn afresh for each batch of patches.
+"""The degradations that an SSDA learns to remove, drawn again for each batch of patches.
 
     Noise   x = y + sigma / 255 times standard normal noise, not clipped, as in the paper's eq. 1
     Text    x = (1 - a) y + a c: a letter's coverage a and its line's colour c, from sheets of text
@@ -21,8 +21,8 @@ from minidl.models.images.patches import PatchSampler
 from minidl.schema import OneOf, Range
 
 Draw = Callable[[int, Any], tuple[Array, Array]]  # (patches, generator) -> damaged, clean (N, P)
-SHEETS = 128  # sheets of text to cut from, of SHEET x SHEET pixels
-SHEET = 512
+SHEET_COUNT = 128  # sheets of text, from which patches are drawn
+SHEET_SIDE = 512  # pixels
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Noise:
     def draw_from(
         self, images: Sequence[np.ndarray], patch: int, rng: np.random.Generator, device: Device
     ) -> Draw:
-        """A function that draws (damaged, clean) patches of the pictures (H, W)."""
+        """Return a function that draws (damaged, clean) patches of the pictures (H, W)."""
         sampler = PatchSampler(images, patch, like=device.put(images[0]))
 
         def draw(n: int, rng: Any) -> tuple[Array, Array]:
@@ -66,9 +66,11 @@ class Text:
     def draw_from(
         self, images: Sequence[np.ndarray], patch: int, rng: np.random.Generator, device: Device
     ) -> Draw:
-        """A function that draws (damaged, clean) patches; rng draws the sheets of text."""
+        """Return a function that draws (damaged, clean) patches; rng draws the sheets of text."""
         sizes = (self.smallest, self.largest)
-        sheets = [text_sheet((SHEET, SHEET), rng, sizes=sizes) for _ in range(SHEETS)]
+        sheets = [
+            text_sheet((SHEET_SIDE, SHEET_SIDE), rng, sizes=sizes) for _ in range(SHEET_COUNT)
+        ]
         sampler = PatchSampler(images, patch, like=device.put(images[0]))
         letters = PatchSampler(sheets, patch, upright=True, like=device.put(sheets[0]))
 
@@ -83,10 +85,10 @@ Damage = Noise | Text
 
 
 def as_dict(damage: Damage) -> dict[str, Any]:
-    """Fit for JSON; `from_dict` is its inverse."""
+    """Return the damage as JSON types; `from_dict` is the inverse."""
     return asdict(damage)
 
 
 def from_dict(values: Any) -> Damage:
-    """Raises SchemaError for anything that `as_dict` did not give."""
+    """Return the damage of JSON types. Raises SchemaError if `as_dict` did not return them."""
     return schema.read(Damage, values, "damage")

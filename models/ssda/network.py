@@ -40,10 +40,9 @@ class Penalty:
 class DenoisingAutoencoder(nn.Module):
     """One hidden layer that rebuilds y from x: (N, inputs) -> (N, hidden) -> (N, outputs).
 
-    There are as many outputs as inputs unless said otherwise. gain widens the encoder's first
-    weights (4 is Glorot & Bengio's for sigmoids). rho, if given, is the activation that hidden
-    units begin at, instead of 1/2; of_hidden says that the inputs are hidden units themselves, and
-    that outputs are to begin there too.
+    outputs: by default as many as inputs. gain: a factor of the encoder's first weights (4 is
+    Glorot & Bengio's for sigmoids). rho: the initial activation of hidden units; by default 1/2.
+    of_hidden: the inputs are hidden units themselves, so the outputs begin at rho, too.
     """
 
     def __init__(
@@ -88,8 +87,8 @@ class DenoisingAutoencoder(nn.Module):
 class SSDA(nn.Module):
     """K auto-encoders stacked: W_1 ... W_K, then W'_K ... W'_1; 2K - 1 hidden layers.
 
-    The deep network has no parameters of its own: it runs through those of its auto-encoders, so
-    that it starts fine-tuning from where pre-training has left them.
+    The deep network has no parameters of its own: it uses those of its auto-encoders, so that
+    fine-tuning continues from the pre-trained weights.
     """
 
     def __init__(
@@ -110,7 +109,7 @@ class SSDA(nn.Module):
         ]
 
     def encode(self, x: Tensor | Array, depth: int) -> Tensor | Array:
-        """x through the encoders of the first `depth` auto-encoders."""
+        """Return x after the encoders of the first `depth` auto-encoders."""
         for autoencoder in self.autoencoders[:depth]:
             x = autoencoder.encode(x)
         return x

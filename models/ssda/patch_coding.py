@@ -1,4 +1,4 @@
-"""Patches of pixels as inputs and targets of a network, and outputs as pixels.
+"""Codings: patches of pixels as inputs and targets of a network, and outputs as pixels.
 
 Damaged patches x and clean ones y are (N, P): squares of P pixels in [0, 1].
 """
@@ -21,16 +21,16 @@ Margin = Annotated[float, Range(0, 0.5, below=True)]
 
 @dataclass(frozen=True)
 class Coding:
-    """The paper feeds pixels as they are, which is what `centre=None` does.
+    """A coding of patches without their mean.
 
-    With the damaged patch's mean taken away, and added back at the end, a network need not learn
-    every structure again at each brightness. Targets are then squashed around 1/2, well inside
-    what a sigmoid reaches.
+    The damaged patch's mean is subtracted, and added again at the end, so that a network need not
+    learn every structure again at each brightness. Targets are scaled around 1/2, well inside the
+    range of a sigmoid. The paper feeds the pixels themselves: `centre=None`.
     """
 
-    centre: Annotated[str | None, OneOf("mean")] = "mean"  # what is taken away; None: nothing
+    centre: Annotated[str | None, OneOf("mean")] = "mean"  # is subtracted; None: nothing
     gain: Scale = 6.0  # input = gain (x - centre)
-    contrast: Scale = 0.6  # target = 1/2 + contrast (y - centre), kept within margin of 0 and 1
+    contrast: Scale = 0.6  # target = 1/2 + contrast (y - centre), clipped to margin and 1 - margin
     margin: Margin = 0.02
 
     def __post_init__(self) -> None:
@@ -45,11 +45,11 @@ class Coding:
         return np.mean(x, axis=1, keepdims=True) if self.centre else x[:, :1] * 0
 
     def input(self, x: Array, centres: Array) -> Array:
-        """Pixels (N, P) as a network's input."""
+        """Return the network's input for the patches x, (N, P)."""
         if not self.centre:
             return x
         found = x - centres
-        found *= self.gain  # in place: memory that is new costs more than arithmetic
+        found *= self.gain  # in place: new memory costs more than the arithmetic
         return found
 
     def target(self, x: Array, y: Array, centres: Array) -> Array:
@@ -59,7 +59,7 @@ class Coding:
         return np.clip(0.5 + self.contrast * (y - centres), self.margin, 1 - self.margin)
 
     def pixels(self, output: Array, centres: Array) -> Array:
-        """The pixels that a network's output (N, P) stands for."""
+        """Return the pixels that a network's output (N, P) stands for."""
         if not self.centre:
             return output
         found = output - 0.5
@@ -70,19 +70,19 @@ class Coding:
 
 @dataclass(frozen=True)
 class TextCoding:
-    """Patches that are written over; a network answers for the square of `inner` pixels in the
-    middle of each: where text is, and what is under it.
+    """A coding of patches with text. For the square of `inner` pixels in the middle of each, the
+    network predicts the probability of text and the pixels under it.
 
-    With its median taken away a patch no longer tells that letters are black or white to the last
-    grey level, and evenly so. That is said beside it, in two more inputs for each pixel.
+    Letters are exactly black or white, and even. After the median is subtracted, this is no longer
+    visible, so two more inputs for each pixel say it.
     """
 
     inner: Annotated[int, Range(1, 1024)] = 8  # pixels to a side
     gain: Scale = 6.0  # first inputs = gain (x - median)
-    extreme: Scale = 0.02  # how near to 0 or 1 counts as black or white
-    even: Scale = 0.01  # by how much neighbours of one colour may differ
-    visible: Annotated[float, Range(0, 1)] = 0.03  # text that changes a pixel by less is none
-    contrast: Scale = 0.6  # target = 1/2 + contrast (y - median), kept within margin of 0 and 1
+    extreme: Scale = 0.02  # distance to 0 or 1 that counts as black or white
+    even: Scale = 0.01  # difference of neighbours that count as even
+    visible: Annotated[float, Range(0, 1)] = 0.03  # text that changes a pixel less is ignored
+    contrast: Scale = 0.6  # target = 1/2 + contrast (y - median), clipped to margin and 1 - margin
     margin: Margin = 0.02
 
     def __post_init__(self) -> None:
@@ -99,17 +99,17 @@ class TextCoding:
         return 3 * pixels, 2 * self.inner**2
 
     def centres(self, x: Array) -> Array:
-        """The medians of the patches x (N, P): (N, 1). Text moves a mean, but hardly a median."""
+        """Return the medians of the patches x (N, P): (N, 1). Text changes them less than means."""
         return np.median(x, axis=1, keepdims=True)
 
     def input(self, x: Array, centres: Array) -> Array:
-        """Pixels (N, P) as a network's input (N, 3 P): pixels, white or black, even or not."""
+        """Return the input for the patches x (N, P): (N, 3 P), pixels, white or black, evenness."""
         white = np.exp((x - 1) / self.extreme) - np.exp(-x / self.extreme)
         side = math.isqrt(x.shape[1])
         squares, even = x.reshape(-1, side, side), np.zeros_like(x)
-        alike = even.reshape(squares.shape)
-        alike[:, :, 1:] = np.exp(-abs(np.diff(squares, axis=2)) / self.even)
-        alike[:, 1:] += np.exp(-abs(np.diff(squares, axis=1)) / self.even)
+        even_squares = even.reshape(squares.shape)  # a view
+        even_squares[:, :, 1:] = np.exp(-abs(np.diff(squares, axis=2)) / self.even)
+        even_squares[:, 1:] += np.exp(-abs(np.diff(squares, axis=1)) / self.even)
         return np.concatenate([self.gain * (x - centres), white, even], axis=1)
 
     def target(self, x: Array, y: Array, centres: Array) -> Array:
@@ -120,16 +120,16 @@ class TextCoding:
         return np.clip(both, self.margin, 1 - self.margin)
 
     def text(self, output: Array) -> Array:
-        """Return the network's certainty of text on the inner pixels, (N, Q) in [0, 1]."""
-        sureness = (np.split(output, 2, axis=1)[0] - self.margin) / (1 - 2 * self.margin)
-        return np.clip(sureness, 0, 1)
+        """Return the probability of text on the inner pixels, (N, Q) in [0, 1]."""
+        probability = (np.split(output, 2, axis=1)[0] - self.margin) / (1 - 2 * self.margin)
+        return np.clip(probability, 0, 1)
 
     def pixels(self, output: Array, centres: Array) -> Array:
-        """The inner pixels without the text, (N, Q)."""
+        """Return the inner pixels without the text, (N, Q)."""
         return (np.split(output, 2, axis=1)[1] - 0.5) / self.contrast + centres
 
     def _middle(self, x: Array) -> Array:
-        """(N, P) -> (N, Q)."""
+        """Return the inner pixels of patches: (N, P) -> (N, Q)."""
         side = math.isqrt(x.shape[1])
         rim = (side - self.inner) // 2
         inner = slice(rim, rim + self.inner)

@@ -1,15 +1,14 @@
-"""Text taken off a picture, once a network has said where it is, or what is under it.
+"""Text removed from a picture, after a network has found it or repaired it.
 
-    x   the picture that is written over, u the one without text, (H, W, C)
-    p   how surely text lies on each pixel, (H, W) in [0, 1]
+    x   the picture with text, u the picture without, (H, W, C)
+    p   the probability of text on each pixel, (H, W) in [0, 1]
 
-A network that is not sure should not have to decide: what it doubts is kept as far as it goes
-smoothly on from the pixels around it. u is what makes
+A doubtful pixel is kept as far as it continues its surroundings smoothly: u minimises
 
-    sum |D u|^2 + TENSION sum |grad u|^2 + TRUST sum ((1 - p) / p)^2 |u - x|^2
+    sum |D u|^2 + TENSION sum |grad u|^2 + FIDELITY sum ((1 - p) / p)^2 |u - x|^2
 
-least, with D the Laplacian of five points; where p is tiny, u = x. The first two sums alone are the
-bending and the stretching of a thin plate, which goes on from a mask's rim smoothly.
+with D the Laplacian of five points; where p is tiny, u = x. The first two sums are the bending and
+the stretching of a thin plate, which continues smoothly from the border of a hole.
 """
 
 from __future__ import annotations
@@ -21,87 +20,92 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-TENSION, TRUST = 1.0, 1.2  # the best on pictures held out of training
-CERTAIN = 0.03  # pixels that are less surely written over stay as they are
-TILE, MARGIN = 256, 24  # pixels to a side that are filled at a time, and around them
-UNTOUCHED, TOUCHED = 0.1, 0.2  # how far text lies from what is under it: hardly, surely
-HARDLY, SURELY = 0.1, 0.6  # how sure of text a network is before its own pixels are taken
+TENSION, FIDELITY = 1.0, 1.2  # the best on pictures held out of training
+MIN_PROBABILITY = 0.03  # pixels with a lower probability of text do not change
+TILE_SIDE, TILE_MARGIN = 256, 24  # pixels: of a tile that is solved at a time, and around it
+CHANGE_LOW, CHANGE_HIGH = 0.1, 0.2  # of a pixel by the network: kept up to here, taken from here
+PROBABILITY_LOW, PROBABILITY_HIGH = 0.1, 0.6  # of text: kept up to here, taken from here
 
-# Of a positive definite matrix. It needs no pivots, and the search for them destroys the order that
-# keeps the factors sparse: with it a speckled tile takes minutes and gigabytes.
-_factors = functools.partial(
+# Factors of a positive definite matrix. It needs no pivots, and the search for them destroys the
+# order that keeps the factors sparse: with it a speckled tile takes minutes and gigabytes.
+_factorize = functools.partial(
     splu, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0, options={"SymmetricMode": True}
 )
 
-Progress = Callable[[int, int], None]  # called with how much is (done, in total)
+Progress = Callable[[int, int], None]  # called with (done, total)
 
 
-def keep_untouched(written: np.ndarray, repaired: np.ndarray) -> np.ndarray:
-    """The repaired picture (H, W, C) where it differs much from the one written over, which stays
-    elsewhere: text is nowhere near what it hides, and an auto-encoder blurs what it leaves alone.
+def keep_unchanged_pixels(written: np.ndarray, repaired: np.ndarray) -> np.ndarray:
+    """Return the repaired picture (H, W, C) where it differs much from the written one, which is
+    kept elsewhere.
+
+    Text differs strongly from the pixels under it, and an auto-encoder blurs all others.
     """
-    return _mix(written, repaired, _ramp(np.abs(repaired - written), UNTOUCHED, TOUCHED))
+    return _mix(written, repaired, _ramp(np.abs(repaired - written), CHANGE_LOW, CHANGE_HIGH))
 
 
-def uncover(written: np.ndarray, repaired: np.ndarray, text: np.ndarray) -> np.ndarray:
-    """written (H, W, C), with the pixels of `repaired` where p (H, W) says that text is."""
-    return _mix(written, repaired, _ramp(text, HARDLY, SURELY)[..., None])
+def blend_by_probability(written: np.ndarray, repaired: np.ndarray, text: np.ndarray) -> np.ndarray:
+    """Return written (H, W, C) with repaired pixels where text is probable, by p (H, W)."""
+    return _mix(written, repaired, _ramp(text, PROBABILITY_LOW, PROBABILITY_HIGH)[..., None])
 
 
-def fill(written: np.ndarray, text: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+def inpaint(written: np.ndarray, text: np.ndarray, progress: Progress | None = None) -> np.ndarray:
     """x (H, W, C) and p (H, W) -> u (H, W, C), solved tile by tile; not clipped.
 
-    The time and memory of a tile are bounded: at most about 5 seconds and 250 MB, where no pixel of
-    it is certain. progress: called with tiles (done, total).
+    A tile takes at most about 5 seconds and 250 MB: that is one whose pixels are all doubtful.
+    progress: called with tiles (done, total).
     """
     filled = written.copy()
     height, width = text.shape
-    corners = [(top, left) for top in range(0, height, TILE) for left in range(0, width, TILE)]
+    corners = [
+        (top, left) for top in range(0, height, TILE_SIDE) for left in range(0, width, TILE_SIDE)
+    ]
     for done, (top, left) in enumerate(corners, start=1):
-        rows = slice(max(0, top - MARGIN), top + TILE + MARGIN)
-        columns = slice(max(0, left - MARGIN), left + TILE + MARGIN)
+        rows = slice(max(0, top - TILE_MARGIN), top + TILE_SIDE + TILE_MARGIN)
+        columns = slice(max(0, left - TILE_MARGIN), left + TILE_SIDE + TILE_MARGIN)
         tile = _solve(written[rows, columns], text[rows, columns])
-        inner = tile[top - rows.start :, left - columns.start :][:TILE, :TILE]
-        filled[top : top + TILE, left : left + TILE] = inner
+        inner = tile[top - rows.start :, left - columns.start :][:TILE_SIDE, :TILE_SIDE]
+        filled[top : top + TILE_SIDE, left : left + TILE_SIDE] = inner
         if progress:
             progress(done, len(corners))
     return filled
 
 
 def _solve(x: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """`fill` of one tile."""
+    """Return u for one tile."""
     u = x.reshape(-1, x.shape[2]).astype(np.float64)
-    unknown = np.flatnonzero(p > CERTAIN)
-    if len(unknown) and p.min() < 1:  # else there is nothing to do, or nothing to go by
+    unknown = np.flatnonzero(p > MIN_PROBABILITY)
+    if len(unknown) and p.min() < 1:  # else nothing is to be solved, or nothing is known
         left, right = _equations(u, p, unknown)
-        u[unknown] = _factors(left).solve(right)
+        u[unknown] = _factorize(left).solve(right)
     return u.reshape(x.shape).astype(x.dtype)
 
 
 def _equations(
     x: np.ndarray, p: np.ndarray, unknown: np.ndarray
 ) -> tuple[sparse.csc_matrix, np.ndarray]:
-    """The matrix and the right sides (unknown, C) that u solves, of x (H W, C) and p (H, W)."""
+    """Return the matrix and the right sides (unknown, C) that u solves, of x (H W, C), p (H, W)."""
     height, width = p.shape
-    known = np.flatnonzero(p <= CERTAIN)
+    known = np.flatnonzero(p <= MIN_PROBABILITY)
     laplacian = sparse.kronsum(_second_difference(width), _second_difference(height), "csr")
     plate = (laplacian @ laplacian - TENSION * laplacian)[unknown]
-    doubt = p.reshape(-1)[unknown].astype(np.float64)
-    trust = TRUST * ((1 - doubt) / doubt) ** 2
-    right = trust[:, None] * x[unknown] - plate[:, known] @ x[known]
-    return (plate[:, unknown] + sparse.diags(trust)).tocsc(), right
+    probability = p.reshape(-1)[unknown].astype(np.float64)
+    fidelity = FIDELITY * ((1 - probability) / probability) ** 2
+    right = fidelity[:, None] * x[unknown] - plate[:, known] @ x[known]
+    return (plate[:, unknown] + sparse.diags(fidelity)).tocsc(), right
 
 
 def _second_difference(n: int) -> sparse.spmatrix:
-    """(n, n): what a second difference is, with both ends free: minus D'D of differences D."""
+    """Return the matrix (n, n) of second differences with free ends: -D'D of differences D."""
     difference = sparse.diags([-1.0, 1.0], [0, 1], shape=(n - 1, n))
     return -(difference.T @ difference)
 
 
 def _ramp(value: np.ndarray, low: float, high: float) -> np.ndarray:
-    """0 up to `low`, 1 from `high`."""
+    """Return 0 up to `low`, 1 from `high`, and values in between on a line."""
     return np.clip((value - low) / (high - low), 0, 1)
 
 
 def _mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return the mean of both, with `share` of the second."""
     return first + share * (second - first)

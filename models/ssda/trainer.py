@@ -1,8 +1,8 @@
-"""Training an SSDA: each auto-encoder on what the one before makes of the data, then all together.
+"""The trainer of an SSDA: each auto-encoder on the output of the one before, then all together.
 
 A stage is a loss and the parameters that it trains. Stage k < K trains auto-encoder k on h(x) and
-h(y), both pushed through the auto-encoders before it, without new noise; the last stage fine-tunes
-the whole network. Patches and their damage are fresh at each step, unless a recipe says otherwise.
+h(y), which the auto-encoders before it return, without new noise. The last stage fine-tunes the
+whole network. Each step has new patches with new damage, unless a recipe says otherwise.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from .network import SSDA
 from .recipes import Recipe
 from .restorer import Restorer
 
-CHECK_EVERY = 100  # steps between looks at the loss, each of which waits for the device
+SYNC_EVERY = 100  # steps between reading the loss, which waits for the device
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of training: `loss(x, y)` of network inputs and targets, on `parameters`."""
+    """A part of the training: `loss(x, y)` of inputs and targets, and its `parameters`."""
 
     name: str
     loss: Callable[[Array, Array], Tensor]
-    depth: int  # of the auto-encoders that its patches are pushed through before
+    depth: int  # the number of auto-encoders that its patches pass first
     parameters: list[Tensor]
     rate: float
     steps: int
 
 
 class Trainer:
-    """Trains `restorer.network` by `recipe` for `steps` steps in all.
+    """A training of `restorer.network` by `recipe` for `steps` steps in all.
 
-    draw: gives damaged and clean patches (N, P) on `device`. All chance comes from `rng`. Iterating
-    over `run()` trains; it yields after every step, so that its user may report, save or stop.
+    draw: returns damaged and clean patches (N, P) on `device`. All random numbers come from `rng`.
+    Iterating over `run()` trains; it yields after every step, so that a caller can report or stop.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class Trainer:
         self.stages = list(self._plan())
         self._batch: tuple[Array, Array] | None
         self._begin(0)
-        self.loss_sum, self.loss_count = 0.0, 0  # since `mean_loss` was asked for
-        self._pending: Array | float = 0.0  # the same, on the device, since the last look
-        self._unseen = 0
+        self.loss_sum, self.loss_count = 0.0, 0  # since the last `mean_loss`
+        self._pending_loss: Array | float = 0.0  # a sum on the device, not yet in `loss_sum`
+        self._pending_steps = 0
         self._batch_rng = random.follow(rng, device)
 
     def _plan(self) -> Iterator[Stage]:
@@ -77,7 +77,7 @@ class Trainer:
                 lambda x, y, a=autoencoder, p=recipe.pretrain[k]: a.loss(x, y, p),  # type: ignore[misc]
                 k,
                 autoencoder.parameters(),
-                recipe.rates[k],
+                recipe.learning_rates[k],
                 counts[k],
             )
         yield Stage(
@@ -85,12 +85,12 @@ class Trainer:
             lambda x, y: network.loss(x, y, recipe.finetune),
             0,
             network.parameters(),
-            recipe.rates[-1],
+            recipe.learning_rates[-1],
             max(1, self.steps - sum(counts[:-1])),
         )
 
     def _begin(self, stage: int) -> None:
-        """Be at the first step of a stage."""
+        """Set the trainer to the first step of a stage."""
         self.stage, self.step, self._batch = stage, 0, None
         loss_of, parameters = self.stages[stage].loss, self.stages[stage].parameters
         self.optimizer: optim.Adam | optim.LBFGS = (
@@ -107,12 +107,12 @@ class Trainer:
 
     @property
     def done(self) -> int:
-        """Steps done, of all stages."""
+        """The number of steps done, of all stages."""
         return sum(s.steps for s in self.stages[: self.stage]) + self.step
 
     @property
     def total(self) -> int:
-        """Steps of all stages."""
+        """The number of steps of all stages."""
         return sum(s.steps for s in self.stages)
 
     @property
@@ -133,28 +133,32 @@ class Trainer:
         return optim.warmup_cosine(stage.rate, step, stage.steps, warmup=warmup)
 
     def run(self) -> Iterator[Stage]:
-        """Train to the end; yields the stage after each of its steps.
+        """Train to the end; yield the stage after each of its steps.
 
-        Raises TrainingError as soon as the loss is seen not to be a number.
+        Raises TrainingError if the loss is not finite.
         """
         while self.stage < len(self.stages):
             stage = self.stages[self.stage]
             while self.step < stage.steps:
                 self._take_step(stage)
                 yield stage
-            self.look()
+            self.sync_losses()
             if self.stage + 1 == len(self.stages):
                 return
             self._begin(self.stage + 1)
             self.loss_sum, self.loss_count = 0.0, 0  # another loss, on another scale
 
+    def skip_stage(self) -> None:
+        """Take no more steps of this stage."""
+        self.step = self.stages[self.stage].steps
+
     @property
-    def _renewal(self) -> int:
-        """Return the number of steps that are taken on one batch."""
-        return self.recipe.renew or self.stages[self.stage].steps
+    def _steps_per_batch(self) -> int:
+        """Return the number of steps on one batch."""
+        return self.recipe.steps_per_batch or self.stages[self.stage].steps
 
     def _take_step(self, stage: Stage) -> None:
-        if self._batch is None or self.step % self._renewal == 0:
+        if self._batch is None or self.step % self._steps_per_batch == 0:
             self._batch = self._draw_batch(stage)
         x, y = self._batch
         loss: Array | float
@@ -165,15 +169,15 @@ class Trainer:
             loss, grads = self._learn(x, y)
             self.optimizer.step(grads)
         self.step += 1
-        self._pending = self._pending + loss
-        self._unseen += 1
-        if self._unseen == CHECK_EVERY:
-            self.look()
+        self._pending_loss = self._pending_loss + loss
+        self._pending_steps += 1
+        if self._pending_steps == SYNC_EVERY:
+            self.sync_losses()
 
     def _draw_batch(self, stage: Stage) -> tuple[Array, Array]:
-        """Fresh patches: inputs and targets of the networks, or h(x) and h(y) of both as inputs."""
+        """Draw patches: inputs and targets of the network, or h(x) and h(y) for a deeper stage."""
         if isinstance(self.optimizer, optim.LBFGS):
-            self.optimizer.pairs = []  # they belong to the loss on another batch
+            self.optimizer.forget()  # it belongs to the loss on the old batch
         damaged, clean = self.draw(self.recipe.batch, self._batch_rng)
         coding = self.restorer.coding
         centres = coding.centres(damaged)
@@ -185,13 +189,13 @@ class Trainer:
             h_x, h_y = (self.network.encode(patches, stage.depth) for patches in (x, y))
         return h_x.data, h_y.data
 
-    def look(self) -> None:
-        """Bring the losses since the last look to the CPU. Raises TrainingError if not finite."""
-        pending, self._pending = float(self._pending), 0.0
-        if not math.isfinite(pending):
+    def sync_losses(self) -> None:
+        """Read the pending losses from the device. Raises TrainingError if one is not finite."""
+        loss, self._pending_loss = float(self._pending_loss), 0.0
+        if not math.isfinite(loss):
             raise self._diverged("the loss")
-        self.loss_sum, self.loss_count = self.loss_sum + pending, self.loss_count + self._unseen
-        self._unseen = 0
+        self.loss_sum, self.loss_count = self.loss_sum + loss, self.loss_count + self._pending_steps
+        self._pending_steps = 0
 
     def _diverged(self, what: str) -> TrainingError:
         return TrainingError(
@@ -200,23 +204,23 @@ class Trainer:
         )
 
     def mean_loss(self) -> float:
-        """The mean loss of the steps since this was last asked."""
-        self.look()
+        """Return the mean loss of the steps since the last call."""
+        self.sync_losses()
         mean = self.loss_sum / self.loss_count if self.loss_count else math.nan
         self.loss_sum, self.loss_count = 0.0, 0
         return mean
 
-    # --- stopping and going on --------------------------------------------------------------------
+    # --- checkpoints ------------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, dict[str, Array]], dict[str, Any]]:
-        """(groups, about) for a checkpoint, from which `load_state` goes on as if without a stop.
+        """Return (groups, about) for a checkpoint, from which `load_state` resumes exactly.
 
-        Raises TrainingError rather than give parameters that are not numbers.
+        Raises TrainingError if a parameter is not finite.
         """
         if not all(np.isfinite(p.data).all() for p in self.network.parameters()):
             raise self._diverged("a parameter")
         groups = {"model": self.network.state(), "optimizer": self.optimizer.state()}
-        if self._batch is not None and self.step % self._renewal:  # it will be used again
+        if self._batch is not None and self.step % self._steps_per_batch:  # it is still in use
             groups["batch"] = dict(zip("xy", self._batch, strict=True))
         progress = {
             "stage": self.stage,
@@ -228,7 +232,7 @@ class Trainer:
         return groups, {**self.restorer.about(), "progress": progress}
 
     def load_state(self, groups: dict[str, dict[str, np.ndarray]], about: dict[str, Any]) -> None:
-        """Go on from a checkpoint. Raises CheckpointError if it is not one of an equal trainer."""
+        """Resume from a checkpoint. Raises CheckpointError for one of another trainer."""
         put = self.device.put
         on_device = {g: {k: put(v) for k, v in named.items()} for g, named in groups.items()}
         try:
@@ -248,8 +252,11 @@ class Trainer:
         self._batch = (batch["x"], batch["y"]) if batch else None
 
     def _checked(self, groups: dict[str, dict[str, np.ndarray]], about: dict[str, Any]) -> Progress:
-        """The progress of a checkpoint. Raises ValueError unless it, and the arrays that no
-        `load_state` looks at, are such as this trainer's own."""
+        """Return a checkpoint's progress.
+
+        Raises ValueError unless the progress, and the arrays that no `load_state` checks, fit this
+        trainer.
+        """
         progress: Progress = schema.read(Progress, about.get("progress"), "progress")
         if progress.steps != self.steps or progress.stage >= len(self.stages):
             raise ValueError(f"stage {progress.stage} of {progress.steps} steps")
@@ -257,7 +264,7 @@ class Trainer:
             raise ValueError(f"step {progress.step} of stage {progress.stage}")
         checkpoint.numbers(groups, "model")
         expected: dict[str, tuple[int, int]] = {}
-        if progress.step % (self.recipe.renew or self.stages[progress.stage].steps):
+        if progress.step % (self.recipe.steps_per_batch or self.stages[progress.stage].steps):
             inner = self.network.autoencoders[self.stages[progress.stage].depth]
             n = self.recipe.batch
             expected = {"x": (n, inner.encoder.w.shape[0]), "y": (n, inner.decoder.w.shape[1])}

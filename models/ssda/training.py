@@ -1,4 +1,4 @@
-"""A whole training run of an SSDA: from a folder of pictures to a folder with the trained model."""
+"""A training run of an SSDA: from a folder of pictures to a folder with the trained model."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from minidl import device
-from minidl.device import Device
+from minidl.device import CPU, Device, choose
 from minidl.models import plots
 from minidl.models.images.corruptions import add_text, gaussian_noise
 from minidl.models.images.files import PictureError, find, read
 from minidl.models.images.samples import grey
 from minidl.models.images.scores import psnr
-from minidl.models.terminal import shown
+from minidl.models.terminal import printable
 from minidl.models.training import loop
 from minidl.models.training.run_folder import Run, TrainingError
 from minidl.schema import OneOf, Range
@@ -30,12 +29,12 @@ from .recipes import Recipe
 from .restorer import Restorer
 from .trainer import Trainer
 
-VALIDATION_SHARE = 20  # one picture in so many is kept for validation, at most VALIDATION_COUNT
+VALIDATION_SHARE = 20  # one of 20 pictures is held out for validation, at most VALIDATION_COUNT
 VALIDATION_COUNT = 20
 VALIDATION_SIDE = 192  # pixels; the centre of each is used
 VALIDATION_STRIDE = 4
-MOST_PIXELS = 500 * 10**6  # to train on, 8 bytes each; 399 photographs of BSDS500 have 62
-TRIAL_SECONDS = 1.0  # spent on each stage to learn how long a step takes
+MAX_PIXELS = 500 * 10**6  # to train on, 8 bytes each; 399 photographs of BSDS500 have 62 million
+TRIAL_SECONDS = 1.0  # for each stage, to time a step
 COLUMNS = {"step": int, "seconds": float, "stage": str, "loss": float, "rate": float, "psnr": float}
 
 
@@ -44,7 +43,7 @@ class Config:
     """A run's config.json."""
 
     model: Annotated[str, OneOf("ssda")] = field(default="ssda", init=False)
-    data: str  # where the pictures came from
+    data: str  # the folder of the pictures
     pictures: str  # their fingerprint
     damage: Damage
     recipe: Recipe
@@ -63,18 +62,18 @@ class Validation:
     @classmethod
     def of(cls, images: Sequence[np.ndarray], damage: Damage) -> Validation:
         clean = [_centre(image)[..., None] for image in images]
-        damaged = [spoil(c, damage, np.random.default_rng(i)) for i, c in enumerate(clean)]
+        damaged = [degrade(c, damage, np.random.default_rng(i)) for i, c in enumerate(clean)]
         return cls(clean, damaged)
 
     def score(self, restorer: Restorer) -> float:
-        """Mean PSNR in dB of the repaired pictures."""
+        """Return the mean PSNR of the repaired pictures in dB."""
         repaired = [restorer.repair(d, stride=VALIDATION_STRIDE) for d in self.damaged]
         return float(np.mean([psnr(c, r) for c, r in zip(self.clean, repaired, strict=True)]))
 
 
 @dataclass(frozen=True)
 class Training:
-    """A trainer of an SSDA, and what a report shows of it."""
+    """A trainer of an SSDA, and its reports."""
 
     trainer: Trainer
     validation: Validation
@@ -121,29 +120,29 @@ class Training:
         self.trainer.restorer.save(path, **about)
 
 
-def spoil(pixels: np.ndarray, damage: Damage, rng: np.random.Generator) -> np.ndarray:
-    """pixels (H, W, C) with the damage laid over the whole picture."""
+def degrade(pixels: np.ndarray, damage: Damage, rng: np.random.Generator) -> np.ndarray:
+    """Return pixels (H, W, C) with damage on the whole picture."""
     if isinstance(damage, Noise):
         return gaussian_noise(pixels, damage.sigma, rng)
     return add_text(pixels, rng, sizes=(damage.smallest, damage.largest))[0]
 
 
 def read_folder(folder: str | Path) -> list[np.ndarray]:
-    """All pictures of a folder as grey (H, W); what cannot be read is told and passed over.
+    """Read all pictures of a folder as grey (H, W); report and skip those that cannot be read.
 
-    Raises PictureError if none can, or if they are too many for memory.
+    Raises PictureError if none can be read, or if they are too many for memory.
     """
     images, pixels = [], 0
     for path, _ in find([folder]):
         try:
             images.append(grey(read(path).pixels)[..., 0])
         except PictureError as error:
-            print(f"passed over: {shown(error)}", file=sys.stderr)
+            print(f"passed over: {printable(error)}", file=sys.stderr)
             continue
         pixels += images[-1].size
-        if pixels > MOST_PIXELS:
+        if pixels > MAX_PIXELS:
             raise PictureError(
-                f"{folder}: its pictures have more than {MOST_PIXELS // 10**6} million pixels "
+                f"{folder}: its pictures have more than {MAX_PIXELS // 10**6} million pixels "
                 "together; expected fewer, scale them down or give some of them"
             )
     if not images:
@@ -151,8 +150,8 @@ def read_folder(folder: str | Path) -> list[np.ndarray]:
     return images
 
 
-def usable(images: Sequence[np.ndarray], patch: int, data: str = "") -> list[np.ndarray]:
-    """The pictures that hold a patch. Raises TrainingError, which names `data`, if none does."""
+def large_enough(images: Sequence[np.ndarray], patch: int, data: str = "") -> list[np.ndarray]:
+    """Return the pictures that hold a patch. Raises TrainingError, which names `data`, if none."""
     large = [image for image in images if min(image.shape) >= patch]
     if not large:
         raise TrainingError(
@@ -163,7 +162,7 @@ def usable(images: Sequence[np.ndarray], patch: int, data: str = "") -> list[np.
 
 
 def split(images: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """(training, validation) pictures; a single picture has to be both."""
+    """Return (training, validation) pictures; a single picture is both."""
     every = max(VALIDATION_SHARE, -(-len(images) // VALIDATION_COUNT))
     held_out = range(len(images) - 1, -1, -every)
     training = [image for i, image in enumerate(images) if i not in held_out]
@@ -179,7 +178,7 @@ def steps_in(minutes: float, make: Callable[[int], Trainer]) -> int:
         trial.device.synchronize()
         times.append(time.perf_counter())
         if len(times) > 2 and times[-1] - times[0] > TRIAL_SECONDS:
-            trial.step = stage.steps  # enough is known of this one
+            trial.skip_stage()
     seconds = sum(
         share * float(np.median(np.diff(times)))
         for share, times in zip(trial.recipe.shares, clock.values(), strict=True)
@@ -198,26 +197,26 @@ def start(
     steps: int | None = None,
     minutes: float = 30.0,
     data: str = "",
-    place: Device = device.CPU,
+    device: Device = CPU,
     every: float = 60.0,
     quiet: bool = False,
 ) -> Restorer:
-    """Train in a new folder `out`; `steps` in all, or as many as fit into `minutes`.
+    """Train in a new folder `out`: `steps` in all, or as many as fit into `minutes`.
 
-    images: grey (H, W). data: where they came from, for `resume`. every: seconds between reports.
+    images: grey (H, W). data: their folder, for `resume`. every: seconds between reports.
     """
-    learning, held_out = split(usable(images, recipe.patch, data))
+    learning, held_out = split(large_enough(images, recipe.patch, data))
 
     def make(count: int) -> Trainer:
-        return new_trainer(learning, damage, recipe, count, seed, place)
+        return new_trainer(learning, damage, recipe, count, seed, device)
 
     steps = steps or steps_in(minutes, make)
-    config = Config(data, fingerprint(images), damage, recipe, seed, steps, place.name)
+    config = Config(data, fingerprint(images), damage, recipe, seed, steps, device.name)
 
-    def training_of() -> Training:
+    def new_training() -> Training:
         return Training(make(steps), Validation.of(held_out, damage))
 
-    training = loop.start(out, asdict(config), training_of, loop.Reports(every, quiet))
+    training = loop.start(out, asdict(config), new_training, loop.Reports(every, quiet))
     return training.trainer.restorer
 
 
@@ -225,39 +224,39 @@ def resume(
     out: str | Path,
     images_of: Callable[[str], Sequence[np.ndarray]],
     *,
-    place: Device | None = None,
+    device: Device | None = None,
     every: float = 60.0,
     quiet: bool = False,
 ) -> Restorer:
-    """Go on with the run in `out` as if it had not stopped.
+    """Resume the run in `out` as if it had not stopped.
 
-    images_of: the pictures of the `data` that it began with. place: where, if not where the run
-    began; exact there alone.
+    images_of: a function that returns the pictures of the run's `data`. device: by default the
+    run's own; on another one the numbers differ slightly.
     """
 
-    def training_of(config: Config) -> Training:
+    def equal_training(config: Config) -> Training:
         images = images_of(config.data)
         if fingerprint(images) != config.pictures:
             raise TrainingError(
                 f"{out}: the pictures of {config.data!r} have changed since the run began"
             )
-        learning, held_out = split(usable(images, config.recipe.patch, config.data))
+        learning, held_out = split(large_enough(images, config.recipe.patch, config.data))
         trainer = new_trainer(
             learning,
             config.damage,
             config.recipe,
             config.steps,
             config.seed,
-            place or device.choose(config.device),
+            device or choose(config.device),
         )
         return Training(trainer, Validation.of(held_out, config.damage))
 
-    training = loop.resume(out, Config, COLUMNS, training_of, loop.Reports(every, quiet))
+    training = loop.resume(out, Config, COLUMNS, equal_training, loop.Reports(every, quiet))
     return training.trainer.restorer
 
 
 def fingerprint(images: Sequence[np.ndarray]) -> str:
-    """A short text that changes with any pixel of the pictures."""
+    """Return a text that changes with any pixel of the pictures."""
     check = 0
     for image in images:
         check = zlib.crc32(np.ascontiguousarray(image).tobytes(), check)
@@ -270,14 +269,14 @@ def new_trainer(
     recipe: Recipe,
     steps: int,
     seed: int,
-    place: Device,
+    device: Device,
 ) -> Trainer:
-    """A trainer of pictures (H, W) at its first step; all its chance comes from the seed."""
+    """Return a trainer on pictures (H, W) at its first step; all depends on the seed."""
     rng = np.random.default_rng(seed)
     restorer = recipe.untrained(damage, rng)
-    restorer.network.to(place)
-    draw = damage.draw_from(images, recipe.patch, rng, place)
-    return Trainer(restorer, recipe, draw, steps=steps, rng=rng, device=place)
+    restorer.network.to(device)
+    draw = damage.draw_from(images, recipe.patch, rng, device)
+    return Trainer(restorer, recipe, draw, steps=steps, rng=rng, device=device)
 
 
 def _centre(image: np.ndarray) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""The folder of a training: its settings, log, checkpoint and result."""
+"""A training run: its loop, and its folder with configuration, log, checkpoint and result."""

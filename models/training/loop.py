@@ -11,15 +11,15 @@ from typing import Any, Protocol, TypeVar
 from tqdm import tqdm
 
 from minidl.device import Array
-from minidl.models.signals import stoppable
+from minidl.models.signals import stop_after_step
 
-from .run_folder import MODEL, Run, at_work
+from .run_folder import MODEL, Run, locked
 
 C = TypeVar("C")
 
 
 class Trainer(Protocol):
-    """A training, one step after another."""
+    """The trainer of a network, which takes one step after another."""
 
     @property
     def done(self) -> int:
@@ -31,33 +31,33 @@ class Trainer(Protocol):
 
     @property
     def phase(self) -> str:
-        """The name of the part of the training that is under way, or nothing."""
+        """The name of the current stage, or nothing."""
 
     def run(self) -> Iterator[object]:
-        """Train to the end; yields after every step."""
+        """Train to the end; yield after every step."""
 
     def state(self) -> tuple[Mapping[str, Mapping[str, Array]], dict[str, Any]]:
-        """(groups, about) for a checkpoint."""
+        """Return (groups, about) for a checkpoint."""
 
     def load_state(self, *saved: Any) -> None:
-        """Go on from a checkpoint as if without a stop.
+        """Resume from a checkpoint as if without a stop.
 
         Raises CheckpointError if it is not a checkpoint of an equal trainer.
         """
 
 
 class Training(Protocol):
-    """A trainer, and the paper's own part of a report."""
+    """A trainer, and the part of its reports that belongs to one paper."""
 
     @property
     def trainer(self) -> Trainer:
         """The trainer of the run."""
 
     def measure(self) -> dict[str, Any]:
-        """The columns of the log after "step" and "seconds"."""
+        """Return the columns of the log after "step" and "seconds"."""
 
     def describe(self, row: Mapping[str, Any]) -> str:
-        """A row of the log in a few words, for the progress bar."""
+        """Return a row of the log in words, for the progress bar."""
 
     def draw(self, run: Run) -> None:
         """Write the pictures of the run's folder."""
@@ -71,7 +71,7 @@ T = TypeVar("T", bound=Training)
 
 @dataclass(frozen=True)
 class Reports:
-    """The seconds between two reports, and whether a progress bar is shown."""
+    """The seconds between two reports; quiet: no progress bar."""
 
     every: float
     quiet: bool
@@ -81,7 +81,7 @@ def start(
     folder: str | Path, config: Mapping[str, Any], make: Callable[[], T], reports: Reports
 ) -> T:
     """Return `make()`, trained to the end in a new folder."""
-    with at_work(folder):
+    with locked(folder):
         training = make()
         train(Run.create(folder, config), training, reports)
         return training
@@ -94,13 +94,13 @@ def resume(
     make: Callable[[C], T],
     reports: Reports,
 ) -> T:
-    """Return `make` of the folder's configuration, trained to the end as if without a stop.
+    """Return `make(config)` of the folder's run, trained to the end as if without a stop.
 
     kind: the dataclass of the configuration. columns: the log's columns and their types.
     Raises TrainingError if the folder holds no such run, CheckpointError if its checkpoint is
     damaged or another's.
     """
-    with Run.going_on(folder, kind, columns) as (run, config):
+    with Run.resuming(folder, kind, columns) as (run, config):
         saved = run.load()
         training = make(config)
         run.restore(training.trainer.load_state, saved)
@@ -110,9 +110,9 @@ def resume(
 
 
 def train(run: Run, training: Training, reports: Reports) -> None:
-    """Train to the end, and report every so often: a row of the log, a checkpoint, pictures.
+    """Train to the end. Each report writes a row of the log, a checkpoint and pictures.
 
-    When a signal asks to stop, the step in progress is ended and reported before Stopped is raised.
+    When a signal asks to stop, the current step is finished and reported before Stopped is raised.
     """
     trainer = training.trainer
     seconds = run.rows[-1]["seconds"] if run.rows else 0.0
@@ -132,16 +132,16 @@ def train(run: Run, training: Training, reports: Reports) -> None:
         bar.set_postfix_str(training.describe(row))
 
     phase = ""
-    with bar, stoppable() as asked:
+    with bar, stop_after_step() as request:
         for _ in trainer.run():
             bar.update()
             if trainer.phase != phase:
                 phase = trainer.phase
                 bar.set_postfix_str(phase)
-            if asked.is_set() or time.perf_counter() - reported >= reports.every:
+            if request.is_set() or time.perf_counter() - reported >= reports.every:
                 report()
                 reported = time.perf_counter()
-            asked.stop()
+            request.stop()
         report()
     with run.writing():
         training.save(run.folder / MODEL, config=run.config, log=run.rows[-1])

@@ -1,13 +1,13 @@
 """The folder of a training run: its configuration, log, checkpoint and pictures.
 
-config.json              what the run was started with
+config.json              the configuration of the run
 log.csv                  a row at each report: step, seconds, stage, loss, rate, validation score
-checkpoint.safetensors   everything needed to go on as if nothing had happened
+checkpoint.safetensors   all that is needed to resume exactly
 model.safetensors        the trained model, at the end
 *.png                    plots and sample pictures, drawn again at each report
 
-While a training writes there, the folder is locked. The checkpoint carries the configuration, so
-that none goes on with another's.
+The folder is locked while a training writes to it. The checkpoint holds the configuration, so that
+no run resumes from another one's.
 """
 
 from __future__ import annotations
@@ -31,41 +31,40 @@ from minidl.device import Array
 CONFIG, LOG = "config.json", "log.csv"
 CHECKPOINT, MODEL = "checkpoint.safetensors", "model.safetensors"
 WRITTEN = (LOG, CHECKPOINT, MODEL, "curves.png", "filters.png", "samples.png")  # beside CONFIG
-CONFIG_BYTES = 1 << 20  # the most that a config.json may have
+MAX_CONFIG_BYTES = 1 << 20  # of a config.json
 T = TypeVar("T")
 Saved: TypeAlias = "tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]"  # groups, about
 
 
 class TrainingError(RuntimeError):
-    """A run that cannot start, go on, or make sense of its folder. The message is one line."""
+    """A run cannot start or resume, or its folder is damaged. The message is one line."""
 
 
 class Run:
-    """A training run's folder, made new or opened again."""
+    """The folder of a training run, new or opened again."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any], rows: list[dict[str, Any]]) -> None:
         self.folder, self.config, self.rows = folder, dict(config), rows
         self._known = self._log()
 
     def _log(self) -> str:
-        """The log as it is on disk."""
+        """Return the log as it is on disk."""
         log = self.folder / LOG
         return files.read_text(log) if os.path.lexists(log) else ""
 
     @staticmethod
     def check_new(folder: str | Path) -> None:
-        """Raises TrainingError for a folder that holds a run already, where a training is at work,
-        or that is a file.
+        """Raise TrainingError for a folder that holds a run or is in use, and for a file.
 
-        A run that was stopped before its first checkpoint has nothing to go on with, and is none.
+        A run that was stopped before its first checkpoint cannot be resumed, and does not count.
         """
         folder = Path(folder)
-        with at_work(folder) if folder.is_dir() else contextlib.nullcontext():
+        with locked(folder) if folder.is_dir() else contextlib.nullcontext():
             _check_new(folder)
 
     @classmethod
     def create(cls, folder: str | Path, config: Mapping[str, Any]) -> Run:
-        """Raises TrainingError if the folder holds a run already, or cannot be made."""
+        """Create a run. Raises TrainingError if the folder holds one or cannot be created."""
         folder = Path(folder)
         _check_new(folder)
         try:
@@ -79,15 +78,15 @@ class Run:
 
     @classmethod
     def open(cls, folder: str | Path, columns: Mapping[str, type] | None = None) -> Run:
-        """columns: what the log's columns hold, if that is to be checked: int, float or str.
+        """Open a run. columns: the types of the log's columns (int, float, str), to check them.
 
-        Raises TrainingError if there is no run, or its files are not what was written.
+        Raises TrainingError if there is no run, or if its files are damaged.
         """
         folder = Path(folder)
         if not os.path.lexists(folder / CONFIG):
             raise TrainingError(f"{folder}: no run to resume (it has no {CONFIG})")
         try:
-            config = schema.parse(files.read_text(folder / CONFIG, most=CONFIG_BYTES))
+            config = schema.parse(files.read_text(folder / CONFIG, most=MAX_CONFIG_BYTES))
             if not isinstance(config, dict):
                 raise ValueError(f"{CONFIG} holds no names and values")
             return cls(folder, config, _read_rows(folder / LOG, columns))
@@ -96,16 +95,16 @@ class Run:
 
     @classmethod
     @contextlib.contextmanager
-    def going_on(
+    def resuming(
         cls, folder: str | Path, kind: type[T], columns: Mapping[str, type]
     ) -> Iterator[tuple[Run, T]]:
-        """The run in a folder and its configuration, a dataclass; within, the folder is locked.
+        """Yield a folder's run and its configuration, a dataclass; keep the folder locked.
 
         Raises TrainingError as `open`, or if the configuration is of another kind.
         """
         if not os.path.isdir(folder):
             raise TrainingError(f"{folder}: no run to resume (it is no folder)")
-        with at_work(folder):
+        with locked(folder):
             run = cls.open(folder, columns)
             try:
                 config: T = schema.read(kind, run.config, CONFIG)
@@ -120,14 +119,17 @@ class Run:
         return self.folder / CHECKPOINT
 
     def load(self) -> Saved:
-        """(groups, about) of the checkpoint. Raises TrainingError if the run has not come so far,
-        CheckpointError if it cannot be read, or belongs to another configuration."""
+        """Return (groups, about) of the checkpoint.
+
+        Raises TrainingError if there is none, CheckpointError if it cannot be read or belongs to
+        another configuration.
+        """
         if not self.checkpoint.exists():
             raise TrainingError(
-                f"{self.folder}: was stopped before its first checkpoint; begin it again by --out"
+                f"{self.folder}: was stopped before its first checkpoint; begin it again with --out"
             )
         groups, about = checkpoint.load(self.checkpoint)
-        made_by = about.pop("config", self.config)  # earlier ones carry none
+        made_by = about.pop("config", self.config)  # the first checkpoints had none
         if made_by != self.config:
             raise checkpoint.CheckpointError(
                 f"{self.checkpoint}: was made with another configuration than that of {CONFIG} "
@@ -137,8 +139,10 @@ class Run:
         return groups, about
 
     def restore(self, load_state: Callable[..., None], saved: Saved) -> None:
-        """Give a trainer's `load_state` what `load` gave. Raises CheckpointError, which names the
-        file, if it is not one of an equal trainer."""
+        """Call a trainer's `load_state` with the result of `load`.
+
+        Raises CheckpointError, which names the file, for a checkpoint of another trainer.
+        """
         try:
             load_state(*saved)
         except checkpoint.CheckpointError as error:
@@ -150,15 +154,18 @@ class Run:
         groups: Mapping[str, Mapping[str, Array]],
         about: Mapping[str, Any],
     ) -> None:
-        """Add a row to the log and replace the checkpoint. Raises TrainingError if it cannot, or if
-        another training has written here since: one of two that share a folder has to stop.
+        """Add a row to the log and replace the checkpoint.
 
-        The checkpoint is written first: a row of the log never speaks of a state that is not kept.
+        Raises TrainingError if it cannot, or if another training has written to the folder since
+        the last report: one of the two has to stop. The checkpoint is written first, so that every
+        row of the log has its state on disk.
         """
         self.rows.append(dict(row))
         with self.writing():
             if self._log() != self._known:
-                raise TrainingError(f"{self.folder}: another training goes on here; this one stops")
+                raise TrainingError(
+                    f"{self.folder}: another training has written here; this one stops"
+                )
             checkpoint.save(self.checkpoint, groups, {**about, "config": self.config})
             with files.replacing(self.folder / LOG) as file, file.open("w", newline="") as log:
                 writer = csv.DictWriter(log, self.rows[-1].keys(), lineterminator="\n")
@@ -168,7 +175,7 @@ class Run:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Turns every OSError within into a TrainingError that names the folder."""
+        """Turn every OSError within the block into a TrainingError that names the folder."""
         try:
             yield
         except OSError as error:
@@ -176,25 +183,26 @@ class Run:
             raise TrainingError(f"{self.folder}: cannot be written ({reason})") from error
 
     def rewind(self, step: int) -> None:
-        """Forget the rows after a step, when going on from its checkpoint."""
+        """Drop the rows after the step of the checkpoint from which a run resumes."""
         self.rows = [row for row in self.rows if row["step"] <= step]
 
     def column(self, name: str) -> np.ndarray:
-        """One column of the log as numbers; what is empty is NaN."""
+        """Return one column of the log as numbers; empty cells are NaN."""
         return np.array([float(row[name]) if row[name] != "" else np.nan for row in self.rows])
 
 
 @contextlib.contextmanager
-def at_work(folder: str | Path) -> Iterator[None]:
-    """Within, the folder is this training's alone; it is made if it is not there, and removed again
-    if nothing was written. Raises TrainingError if another training has it, or it cannot be made.
+def locked(folder: str | Path) -> Iterator[None]:
+    """Lock the folder within the block. It is created if missing, and removed again if empty.
+
+    Raises TrainingError if another training has locked it, or if it cannot be created.
     """
     folder = Path(folder)
     made = not folder.is_dir()
-    with contextlib.ExitStack() as leaving:
+    with contextlib.ExitStack() as exits:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            leaving.enter_context(files.locked(folder))
+            exits.enter_context(files.locked(folder))
         except BlockingIOError as error:
             raise TrainingError(
                 f"{folder}: another training is at work here; wait for its end, or name another "
@@ -203,7 +211,7 @@ def at_work(folder: str | Path) -> Iterator[None]:
         except OSError as error:
             raise TrainingError(f"{folder}: cannot be used for a run ({error.strerror})") from error
         if made:
-            leaving.callback(_remove_empty, folder)
+            exits.callback(_remove_empty, folder)
         yield
 
 
@@ -213,13 +221,13 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _check_new(folder: Path) -> None:
-    """Raises TrainingError where a new run would write over a file."""
+    """Raise TrainingError if a new run would write over a file."""
     if os.path.lexists(folder) and not folder.is_dir():
         raise TrainingError(f"{folder}: is a file; name a folder for the run")
     began = _began(folder / CONFIG)
     if (folder / CHECKPOINT).exists() or (os.path.lexists(folder / CONFIG) and not began):
         raise TrainingError(
-            f"{folder}: holds a run already; go on with it by --resume, or name another --out"
+            f"{folder}: holds a run already; continue it with --resume, or name another --out"
         )
     for name in WRITTEN:
         if os.path.lexists(folder / name):
@@ -231,13 +239,15 @@ def _check_new(folder: Path) -> None:
 def _began(config: Path) -> bool:
     """Return whether a config.json belongs to a training, which may have stopped at once."""
     try:
-        return {"model", "data"} <= set(schema.parse(files.read_text(config, most=CONFIG_BYTES)))
+        return {"model", "data"} <= set(
+            schema.parse(files.read_text(config, most=MAX_CONFIG_BYTES))
+        )
     except (OSError, ValueError, TypeError):
         return False
 
 
 def _difference(one: Any, other: dict[str, Any]) -> str:
-    """The first name whose values differ, and both values, in a few words."""
+    """Return the first name whose values differ, and both values, in words."""
     if not isinstance(one, dict):
         return "it has no names"
     name = next(name for name in [*one, *other] if one.get(name) != other.get(name))
@@ -245,7 +255,7 @@ def _difference(one: Any, other: dict[str, Any]) -> str:
 
 
 def _read_rows(path: Path, columns: Mapping[str, type] | None) -> list[dict[str, Any]]:
-    """The rows of a log; none if there is no file. Raises ValueError if some are not whole."""
+    """Return the rows of a log; none without a file. Raises ValueError for a damaged row."""
     if not os.path.lexists(path):
         return []
     lines = csv.DictReader(io.StringIO(files.read_text(path), newline=""))
@@ -277,7 +287,7 @@ def _fits(row: Mapping[str, Any], columns: Mapping[str, type]) -> bool:
 
 
 def _value(text: Any) -> Any:
-    """A cell of a log as it was before it became text."""
+    """Return a cell of a log as a number if it is one, else as text."""
     for kind in (int, float):
         with contextlib.suppress(ValueError, TypeError):
             return kind(text)

@@ -14,7 +14,7 @@ import numpy as np
 
 from minidl import checkpoint
 from minidl.checkpoint import CheckpointError
-from minidl.models.context_encoder import Filler
+from minidl.models.context_encoder import Inpainter
 from minidl.models.context_encoder.inpainter import checksum
 from minidl.models.ssda import SSDA, Coding, Noise, Restorer, Text, TextCoding
 
@@ -42,7 +42,7 @@ def prepare(folder: Path) -> dict[str, bytes]:
     coding = TextCoding(inner=2)
     inputs, outputs = coding.sizes(36)
     Restorer(SSDA(inputs, (8, 8), outputs, rng=rng), 6, coding, Text()).save(folder / "text")
-    Filler.new("compact", "region", overlap=0, rng=rng, width=0.1)[0].save(folder / "fill")
+    Inpainter.new("compact", "region", overlap=0, rng=rng, width=0.1)[0].save(folder / "fill")
     groups, about = checkpoint.load(folder / "fill")
     some = dict(list(groups["generator"].items())[:4])
     about |= {"rest": "../fill", "check": checksum(folder / "fill")}
@@ -61,7 +61,7 @@ def _use(work: Path, content: bytes, kind: str) -> str:
     else:
         mask = np.zeros((14, 15), bool)
         mask[4:8, 5:9] = True
-        found = Filler.load(path).fill(PIXELS, mask)
+        found = Inpainter.load(path).inpaint(PIXELS, mask)
     return "used" if np.isfinite(found).all() else "used, not finite"
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from minidl.models import cli, plots
-from minidl.models.context_encoder import Filler
+from minidl.models.context_encoder import Inpainter
 from minidl.models.ssda import SSDA, Coding, Noise, Restorer, Text
 
 JUNK = [
@@ -94,7 +94,7 @@ def prepare(folder: Path) -> State:
     rng = np.random.default_rng(0)
     for name, damage in (("noise", Noise(25)), ("text", Text())):
         Restorer(SSDA(36, (8, 8), rng=rng), 6, Coding(), damage).save(folder / f"{name}.st")
-    Filler.new("compact", "region", overlap=0, rng=rng, width=0.1)[0].save(folder / "fill.st")
+    Inpainter.new("compact", "region", overlap=0, rng=rng, width=0.1)[0].save(folder / "fill.st")
     return State(folder, dict(_options(cli.parser(), "")))
 
 

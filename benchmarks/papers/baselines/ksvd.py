@@ -4,11 +4,11 @@ A dictionary of 256 atoms is learned on the noisy picture's own 8x8 patches. Eac
 mean, is then written with as few atoms as bring it within (GAIN sigma)^2 per pixel, and the patches
 are averaged with each other and with the noisy picture.
 
-    x   patches (N, P), d atoms (A, P) of length 1, g coefficients; R what is left of x
+    x   patches (N, P), d atoms (A, P) of length 1, g coefficients; R the residual of x
 
-What differs from the print: atoms and coefficients are updated by one power iteration instead of a
-full singular value decomposition (Rubinstein, Zibulevsky & Elad, 2008), and at a stride s above 1
-the noisy picture counts 1 / s^2 as much, as there are so many fewer patches.
+Two things differ from the publication. Atoms and coefficients are updated by one power iteration
+instead of a full singular value decomposition (Rubinstein, Zibulevsky & Elad, 2008). At a stride s
+above 1 the weight of the noisy picture is divided by s^2, as the number of patches is.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from __future__ import annotations
 import numpy as np
 
 from minidl.kernels.cpu.runtime.jit import jit
-from minidl.models.images.patches import PatchSampler, positions, restore
+from minidl.models.images.patches import PatchSampler, map_patches, positions
 
 SIDE, ATOMS = 8, 256
-GAIN = 1.15  # how far above the noise a patch may stay
-TRUST = 30.0  # lambda = TRUST / sigma: how much the noisy picture counts
-MOST = 32  # atoms to a patch
+GAIN = 1.15  # of the noise: the error at which a patch is accepted
+FIDELITY = 30.0  # lambda = FIDELITY / sigma, the weight of the noisy picture
+MAX_ATOMS = 32  # of a patch
 ROUNDS, PATCHES = 10, 40_000  # of learning
 
 
@@ -44,7 +44,7 @@ def _pursue(correlations, gram, energies, tolerance, atoms, coefficients):  # ty
                     w -= cholesky[r, c] * cholesky[k, c]
                 cholesky[k, r] = w / cholesky[r, r]
                 free -= cholesky[k, r] ** 2
-            if free < 1e-9:  # it lies among those chosen: nothing more can be said
+            if free < 1e-9:  # it is a sum of the chosen ones: nothing is gained
                 break
             cholesky[k, k] = np.sqrt(free)
             z[k] = alpha[best] / cholesky[k, k]
@@ -65,7 +65,7 @@ def _pursue(correlations, gram, energies, tolerance, atoms, coefficients):  # ty
 
 
 def pursue(
-    x: np.ndarray, d: np.ndarray, tolerance: float, most: int = MOST
+    x: np.ndarray, d: np.ndarray, tolerance: float, most: int = MAX_ATOMS
 ) -> tuple[np.ndarray, np.ndarray]:
     """Orthogonal matching pursuit of x (N, P) in d (A, P), rows of length 1.
 
@@ -80,7 +80,7 @@ def pursue(
 
 
 def combine(atoms: np.ndarray, coefficients: np.ndarray, d: np.ndarray) -> np.ndarray:
-    """The patches (N, P) that `pursue` found."""
+    """Return the patches (N, P) that `pursue` found."""
     x = np.zeros((len(atoms), d.shape[1]))
     for k in range(int((atoms >= 0).sum(axis=1).max(initial=0))):
         x += coefficients[:, k, None] * d[atoms[:, k]]  # -1 is an atom too, times 0
@@ -88,7 +88,7 @@ def combine(atoms: np.ndarray, coefficients: np.ndarray, d: np.ndarray) -> np.nd
 
 
 def cosines(side: int = SIDE, atoms: int = ATOMS) -> np.ndarray:
-    """The overcomplete discrete cosine dictionary that learning starts from, (atoms, side^2)."""
+    """Return the overcomplete discrete cosine dictionary, (atoms, side^2), the first one."""
     each = round(atoms**0.5)
     rows = np.cos(np.outer(np.arange(each), np.arange(side)) * np.pi / each)
     rows[1:] -= rows[1:].mean(axis=1, keepdims=True)
@@ -97,7 +97,7 @@ def cosines(side: int = SIDE, atoms: int = ATOMS) -> np.ndarray:
 
 
 def learn(x: np.ndarray, tolerance: float, *, rounds: int = ROUNDS) -> np.ndarray:
-    """K-SVD: a dictionary (A, P) for the patches x (N, P), whose means are zero."""
+    """Learn a dictionary (A, P) for the patches x (N, P), whose means are zero, by K-SVD."""
     d = cosines(round(x.shape[1] ** 0.5))
     for _ in range(rounds):
         atoms, g = pursue(x, d, tolerance)
@@ -105,19 +105,19 @@ def learn(x: np.ndarray, tolerance: float, *, rounds: int = ROUNDS) -> np.ndarra
         used = np.flatnonzero(atoms.reshape(-1) >= 0)
         used = used[np.argsort(atoms.reshape(-1)[used], kind="stable")]
         users = np.split(used, np.searchsorted(atoms.reshape(-1)[used], np.arange(1, len(d))))
-        for atom, places in enumerate(users):
-            if not len(places):  # an atom that nobody wants becomes the patch that is worst off
+        for atom, uses in enumerate(users):
+            if not len(uses):  # an unused atom is replaced by the patch with the largest error
                 worst = int(np.argmax((left * left).sum(axis=1)))
                 d[atom] = x[worst] / max(float(np.linalg.norm(x[worst])), 1e-12)
                 left[worst] = 0
                 continue
-            who = places // atoms.shape[1]
-            share = g.reshape(-1)[places]
-            error = left[who] + share[:, None] * d[atom]  # without this atom
+            which = uses // atoms.shape[1]
+            share = g.reshape(-1)[uses]
+            error = left[which] + share[:, None] * d[atom]  # without this atom
             direction = share @ error
             d[atom] = direction / max(float(np.linalg.norm(direction)), 1e-12)
-            g.reshape(-1)[places] = share = error @ d[atom]
-            left[who] = error - share[:, None] * d[atom]
+            g.reshape(-1)[uses] = share = error @ d[atom]
+            left[which] = error - share[:, None] * d[atom]
     return d
 
 
@@ -136,10 +136,11 @@ def denoise(
         return means + combine(*pursue(patches - means, d, tolerance), d)
 
     flat = np.ones((SIDE, SIDE), np.float32)
-    merged = restore(image, write, size=SIDE, stride=stride, window=flat, batch=16_384)
+    merged = map_patches(image, write, size=SIDE, stride=stride, window=flat, batch=16_384)
     weight = np.outer(*(_cover(n, stride) for n in image.shape))
-    trust = TRUST / sigma / stride**2
-    return ((trust * image + weight * merged) / (trust + weight))[..., None].astype(np.float32)
+    fidelity = FIDELITY / sigma / stride**2
+    mixed = (fidelity * image + weight * merged) / (fidelity + weight)
+    return mixed[..., None].astype(np.float32)
 
 
 def _cover(length: int, stride: int) -> np.ndarray:

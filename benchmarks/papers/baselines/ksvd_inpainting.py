@@ -1,9 +1,9 @@
-"""Text taken off by K-SVD where the mask is given (Elad & Aharon 2006; Mairal, Elad & Sapiro 2008).
+"""Text removed by K-SVD with a given mask (Elad & Aharon 2006; Mairal, Elad & Sapiro 2008).
 
-A dictionary is learned on the patches that no text touches. Each patch that some touches is then
-written with few atoms so that its known pixels are met; the unknown ones come with the atoms.
+A dictionary is learned on the patches without text. Few atoms then approximate the known pixels of
+each other patch, and predict its unknown ones.
 
-    x   patches (N, P), k which pixels of them are known, d atoms (A, P) of length 1
+    x   patches (N, P), k the mask of their known pixels, d atoms (A, P) of length 1
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from __future__ import annotations
 import numpy as np
 
 from minidl.kernels.cpu.runtime.jit import jit
-from minidl.models.images.patches import PatchSampler, cut, positions, restore
+from minidl.models.images.patches import PatchSampler, map_patches, positions, unfold
 
 from .ksvd import SIDE, learn
 
 STRIDE = 2
-SLACK = 3.0  # grey levels by which known pixels may be missed
-MOST = 16  # atoms to a patch, and no more than a third of its known pixels
+TOLERANCE = 3.0  # grey levels, of known pixels
+MAX_ATOMS = 16  # of a patch, and at most a third of its known pixels
 ROUNDS, PATCHES = 4, 6_000  # of learning
 
 
@@ -44,7 +44,7 @@ def _meet(x, k, d, tolerance, most, found):  # type: ignore[no-untyped-def]
                 triangle[r, used] = basis[r] @ q
                 q = q - triangle[r, used] * basis[r]
             length = np.sqrt(q @ q)
-            if length < 1e-4 * lengths[best] + 1e-9:  # it lies among those chosen
+            if length < 1e-4 * lengths[best] + 1e-9:  # it is a sum of the chosen ones
                 break
             triangle[used, used] = length
             basis[used] = q / length
@@ -61,24 +61,24 @@ def _meet(x, k, d, tolerance, most, found):  # type: ignore[no-untyped-def]
 
 
 def meet(x: np.ndarray, known: np.ndarray, d: np.ndarray, tolerance: float) -> np.ndarray:
-    """x (N, P), known (N, P) bool, d (A, P) -> patches (N, P) that meet x where it is known.
+    """x (N, P), known (N, P) bool, d (A, P) -> patches (N, P) that are close to x where known.
 
-    tolerance: the mean squared error that is left to the known pixels of a patch.
+    tolerance: the mean squared error of a patch's known pixels.
     """
     found = np.zeros(x.shape)
-    _meet(x.astype(np.float64), known.astype(np.float64), d, tolerance, MOST, found)
+    _meet(x.astype(np.float64), known.astype(np.float64), d, tolerance, MAX_ATOMS, found)
     return found
 
 
 def inpaint(pixels: np.ndarray, mask: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """pixels (H, W, 1) and mask (H, W), True where text is -> (H, W, 1) float32, not clipped.
 
-    Pixels that are known stay as they are.
+    Known pixels do not change.
     """
-    image, tolerance = pixels[..., 0], (SLACK / 255) ** 2
+    image, tolerance = pixels[..., 0], (TOLERANCE / 255) ** 2
     d = learn(_untouched(image, mask, seed), SIDE**2 * tolerance, rounds=ROUNDS)
 
-    # Both go through `restore` in the same order: first which pixels are known, then the pixels.
+    # `map_patches` takes both in the same order: first the mask of known pixels, then the pixels.
     bands: list[np.ndarray] = []
 
     def remember(patches: np.ndarray) -> np.ndarray:
@@ -87,32 +87,34 @@ def inpaint(pixels: np.ndarray, mask: np.ndarray, *, seed: int = 0) -> np.ndarra
 
     flat = np.ones((SIDE, SIDE), np.float32)
     how = {"size": SIDE, "stride": STRIDE, "window": flat, "batch": 16_384}
-    restore((~mask).astype(np.float32), remember, **how)  # type: ignore[arg-type]
+    map_patches((~mask).astype(np.float32), remember, **how)  # type: ignore[arg-type]
     known = iter(bands)
 
     def write(patches: np.ndarray) -> np.ndarray:
         k = next(known)
         means = (patches * k).sum(axis=1, keepdims=True) / np.maximum(k.sum(axis=1), 1)[:, None]
         repaired = patches.astype(np.float64)
-        some = ~k.all(axis=1)
-        repaired[some] = means[some] + meet((patches - means)[some], k[some], d, tolerance)
+        incomplete = ~k.all(axis=1)
+        repaired[incomplete] = means[incomplete] + meet(
+            (patches - means)[incomplete], k[incomplete], d, tolerance
+        )
         return repaired
 
-    filled = restore(image, write, **how)  # type: ignore[arg-type]
+    filled = map_patches(image, write, **how)  # type: ignore[arg-type]
     return np.where(mask, filled, image)[..., None].astype(np.float32)
 
 
 def _untouched(image: np.ndarray, mask: np.ndarray, seed: int) -> np.ndarray:
-    """Patches (N, P) without text and without their means; any, where text is everywhere."""
+    """Return patches (N, P) without text, less their means; any if text is everywhere."""
     rows, columns = (positions(n, SIDE, 1) for n in image.shape)
-    free = ~cut(mask, SIDE, rows, columns).any(axis=1)
+    free = ~unfold(mask, SIDE, rows, columns).any(axis=1)
     rng = np.random.default_rng(seed)
     if free.sum() < PATCHES // 10:
         sampler = PatchSampler([image], SIDE, upright=True)
         x = sampler.sample(min(PATCHES, sampler.count), rng)
     else:
-        places = np.flatnonzero(free)
-        x = cut(image, SIDE, rows, columns)[
-            rng.choice(places, min(PATCHES, len(places)), replace=False)
+        indices = np.flatnonzero(free)
+        x = unfold(image, SIDE, rows, columns)[
+            rng.choice(indices, min(PATCHES, len(indices)), replace=False)
         ]
     return (x - x.mean(axis=1, keepdims=True)).astype(np.float64)

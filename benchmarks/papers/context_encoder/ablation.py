@@ -1,4 +1,4 @@
-"""The effect of each part of the recipe: short trainings that differ in one thing."""
+"""The effect of each part of the recipe: short trainings that differ in one setting."""
 
 from __future__ import annotations
 
@@ -11,32 +11,59 @@ import numpy as np
 from minidl import Tensor
 from minidl.device import Array
 from minidl.models.context_encoder import Settings, Trainer, networks, training
-from minidl.models.context_encoder.data import MARGIN, Photographs, split
+from minidl.models.context_encoder.data import MARGIN_DIVISOR, Photographs, split
 from minidl.models.context_encoder.global_local import GlobalLocalTrainer
 from minidl.models.context_encoder.masks import MEAN_COLOUR
 from minidl.models.context_encoder.scores import hole_scores
-from minidl.models.images.files import evenly, write
+from minidl.models.images.files import subsample, write
 
 from ..data import MissingError
-from ..report.cache import Parts
+from ..report.cache import ResultCache
 from ..report.page import Block, Figure, Row, Table, Text
 from .figures import gradient_energy
 from .plan import FOLDERS, Plan
 
-SHOWN = 8
-NO_MIXING = "compact without its channel-wise layers"
-NO_LINKS = "compact without links"
-NO_MEMBRANE = "compact without a membrane"
-NEITHER = "compact without a membrane or links"
-BASE = Settings(width=0.5, alone=0.5)
+SHOWN_PICTURES = 8
+BASE = Settings(width=0.5, warmup_share=0.5)
+
+
+class Painting(networks.CompactGenerator):
+    """The compact generator without the sum: it predicts pixels, not a correction."""
+
+    def forward(self, x: Tensor | Array) -> Tensor:
+        return self.added(x)
+
+
+NO_MIXING = replace(
+    networks.COMPACT,
+    name="compact without its channel-wise layers",
+    generator=partial(networks.CompactGenerator, blocks=0),
+)
+NO_SKIP_CONNECTIONS = replace(
+    networks.COMPACT,
+    name="compact without skip connections",
+    generator=partial(networks.CompactGenerator, skip_connections=False),
+)
+NOT_PREFILLED = replace(
+    networks.COMPACT,
+    name="compact without prefilled holes",
+    generator=Painting,
+    prefilled=False,
+)
+NEITHER = replace(
+    NOT_PREFILLED,
+    name="compact without prefilled holes or skip connections",
+    generator=partial(Painting, skip_connections=False),
+)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """Settings, and the trainer that they are for."""
+    """Settings, and the trainer and the architecture that they are for."""
 
     settings: Settings
     trainer: type[Trainer] = Trainer
+    architecture: networks.Architecture = networks.COMPACT
 
 
 VARIANTS: dict[str, Variant] = {
@@ -44,34 +71,18 @@ VARIANTS: dict[str, Variant] = {
     "no adversary": Variant(replace(BASE, adversarial=0.0)),
     "adversarial weight 0.01": Variant(replace(BASE, adversarial=0.01)),
     "adversarial weight 0.1": Variant(replace(BASE, adversarial=0.1)),
-    "rim weighs 10": Variant(replace(BASE, rim=10.0)),
-    "no rim": Variant(replace(BASE, rim=0.0)),
+    "rim weighs 10": Variant(replace(BASE, overlap_weight=10.0)),
+    "no rim": Variant(replace(BASE, overlap_weight=0.0)),
     "both rates 2e-4": Variant(replace(BASE, generator_rate=2e-4)),
     "both rates 2e-3": Variant(replace(BASE, discriminator_rate=2e-3)),
-    "no channel-wise layer": Variant(replace(BASE, net=NO_MIXING)),
-    "no links": Variant(replace(BASE, net=NO_LINKS)),
-    "the hole of one colour": Variant(replace(BASE, net=NO_MEMBRANE)),
+    "no channel-wise layer": Variant(BASE, architecture=NO_MIXING),
+    "no links": Variant(BASE, architecture=NO_SKIP_CONNECTIONS),
+    "the hole of one colour": Variant(BASE, architecture=NOT_PREFILLED),
     "global and local critics": Variant(BASE, GlobalLocalTrainer),
 }
-SAID = {
+DETAILS = {
     "base": "rim 1, adversarial weight 0.001 in the second half, rates 2e-3 and 2e-4",
     "global and local critics": "weight 0.001, as the base; Iizuka et al. 2017",
-}
-
-
-class Painting(networks.CompactGenerator):
-    """The compact generator, which paints instead of correcting."""
-
-    def forward(self, x: Tensor | Array) -> Tensor:
-        return self.added(x)
-
-
-COMPACT = networks.ARCHITECTURES["compact"]
-networks.ARCHITECTURES |= {
-    NO_MIXING: replace(COMPACT, generator=partial(networks.CompactGenerator, blocks=0)),
-    NO_LINKS: replace(COMPACT, generator=partial(networks.CompactGenerator, linked=False)),
-    NO_MEMBRANE: replace(COMPACT, generator=Painting, bridged=False),
-    NEITHER: replace(COMPACT, generator=partial(Painting, linked=False), bridged=False),
 }
 
 
@@ -79,34 +90,35 @@ def steps(plan: Plan) -> int:
     return 12 if plan.quick else 500
 
 
-def ablated(plan: Plan, parts: Parts) -> list[Block]:
-    """A row and a picture for each variant."""
+def ablated(plan: Plan, cache: ResultCache) -> list[Block]:
+    """Return a row and a picture for each variant."""
     if plan.train is None:
         raise MissingError("it needs --train with a folder of photographs")
     variants = dict(list(VARIANTS.items())[:: 5 if plan.quick else 1])
     batch = 4 if plan.quick else BASE.batch
-    training = evenly(split(plan.train)[0], 100 if plan.quick else None)
+    training = subsample(split(plan.train)[0], 100 if plan.quick else None)
     photographs: list[Photographs] = []
 
     def learn(name: str) -> dict[str, Any]:
         if not photographs:
-            photographs.append(Photographs(training, 128 + 128 // MARGIN))
+            photographs.append(Photographs(training, 128 + 128 // MARGIN_DIVISOR))
         settings = replace(VARIANTS[name].settings, batch=batch)
         trainer = VARIANTS[name].trainer(
             settings,
             photographs[0],
             steps=steps(plan),
             rng=np.random.default_rng(plan.seed),
-            device=plan.place,
+            device=plan.device,
+            architecture=VARIANTS[name].architecture,
         )
         for _ in trainer.run():
             pass
-        return _measured(plan, parts, name, trainer)
+        return _measure(plan, cache, name, trainer)
 
-    made = parts.each("ablation", _settings(plan, batch), {n: n for n in variants}, learn)
+    made = cache.get_each("ablation", _settings(plan, batch), {n: n for n in variants}, learn)
     rows = [
         Row(
-            f"{name} ({SAID[name]})" if name in SAID else name,
+            f"{name} ({DETAILS[name]})" if name in DETAILS else name,
             [
                 f"{row['l1']:.2f}",
                 f"{row['l2']:.2f}",
@@ -118,7 +130,7 @@ def ablated(plan: Plan, parts: Parts) -> list[Block]:
         )
         for name, row in made.items()
     ]
-    pictures = [(parts.pictures / row["pictures"][0], name) for name, row in made.items()]
+    pictures = [(cache.pictures / row["pictures"][0], name) for name, row in made.items()]
     return [
         Text(
             f"The compact net at half its width, each time {steps(plan)} steps of {batch} "
@@ -139,17 +151,21 @@ def ablated(plan: Plan, parts: Parts) -> list[Block]:
             ],
             rows,
         ),
-        Figure(pictures, "Original, masked and filled by each.", across=2, of=FOLDERS),
+        Figure(pictures, "Original, masked and filled by each.", across=2, owner=FOLDERS),
     ]
 
 
 def _settings(plan: Plan, batch: int) -> dict[str, Any]:
     return {
         "variants": {
-            name: {"trainer": variant.trainer.__name__, **variant.settings.as_dict()}
+            name: {
+                "trainer": variant.trainer.__name__,
+                "architecture": variant.architecture.name,
+                **variant.settings.as_dict(),
+            }
             for name, variant in VARIANTS.items()
         },
-        "train": plan.known.check,
+        "train": plan.training.check,
         "steps": steps(plan),
         "batch": batch,
         "seed": plan.seed,
@@ -157,21 +173,21 @@ def _settings(plan: Plan, batch: int) -> dict[str, Any]:
     }
 
 
-def _measured(plan: Plan, parts: Parts, name: str, trainer: Trainer) -> dict[str, Any]:
-    held_out, filler = plan.validation, trainer.filler
+def _measure(plan: Plan, cache: ResultCache, name: str, trainer: Trainer) -> dict[str, Any]:
+    held_out, inpainter = plan.validation, trainer.inpainter
     masks, corners = plan.masks(len(held_out), plan.holes)
-    filled = filler.complete(held_out.pixels, masks, corners)
+    filled = inpainter.inpaint_batch(held_out.pixels, masks, corners)
     scores = {k: float(v) for k, v in hole_scores(held_out.clean, filled, masks).items()}
-    some = np.array(evenly(range(len(held_out)), SHOWN))
+    which = np.array(subsample(range(len(held_out)), SHOWN_PICTURES))
     clean = held_out.clean
     damaged = np.where(masks[..., None], MEAN_COLOUR, clean)
     file = f"ablation-{name.replace(' ', '-')}.png"
-    write(parts.pictures / file, training.grid([clean[some], damaged[some], filled[some]]))
+    write(cache.pictures / file, training.grid([clean[which], damaged[which], filled[which]]))
     measured = trainer.mean_losses()
-    right = 50 * (measured.d_real + measured.d_fake)
+    correct = 50 * (measured.d_real + measured.d_fake)
     energy = 100 * gradient_energy(filled, masks) / gradient_energy(clean, masks)
     return scores | {
         "energy": energy,
-        "right": None if np.isnan(right) else right,
+        "right": None if np.isnan(correct) else correct,
         "pictures": [file],
     }

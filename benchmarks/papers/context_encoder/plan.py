@@ -12,32 +12,32 @@ import numpy as np
 
 from minidl.device import CPU, Array, Device, to_cpu
 from minidl.models import zoo
-from minidl.models.context_encoder import Filler, Holes
-from minidl.models.context_encoder.data import split, square, squared, with_holes
-from minidl.models.images.files import evenly, find
+from minidl.models.context_encoder import Holes, Inpainter
+from minidl.models.context_encoder.data import crop_square, read_square, split, with_holes
+from minidl.models.images.files import find, subsample
 from minidl.models.images.samples import photograph
 from minidl.tensor import no_grad
 
 from ..data import MissingError, ReproduceError
 
-SIZE, SIDE, OVERLAP = 128, 64, 4  # of the weights that come along, in pixels
-SHOWN = 8  # columns of a figure
-COLOURED = ("astronaut", "chelsea", "coffee", "rocket", "grace_hopper")  # of what comes along
+SIZE, SIDE, OVERLAP = 128, 64, 4  # pixels, of the included weights
+FIGURE_COLUMNS = 8
+COLOURED = ("astronaut", "chelsea", "coffee", "rocket", "grace_hopper")  # included photographs
 FOLDERS = "the photographs given"
-TOGETHER = 32  # pictures that go through a network at a time
+BATCH = 32  # pictures that go through a network at a time
 
 
 @dataclass(frozen=True)
 class Photographs:
-    """Squares of photographs: their files' names, pixels (N, SIZE, SIZE, 3) uint8."""
+    """Squares of photographs: names of files, pixels (N, SIZE, SIZE, 3) uint8."""
 
     names: tuple[str, ...]
     pixels: np.ndarray
 
     @classmethod
     def read(cls, files: list[tuple[Path, Path]]) -> Photographs:
-        """Return the photographs of these (path, name)."""
-        pixels = [square(path, SIZE) for path, _ in files]
+        """Read the photographs of these (path, name)."""
+        pixels = [read_square(path, SIZE) for path, _ in files]
         return cls(tuple(str(name) for _, name in files), np.stack(pixels))
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class Photographs:
 
     @cached_property
     def check(self) -> str:
-        """Changes with the pictures."""
+        """A checksum of the pictures."""
         return f"{len(self)} {zlib.crc32(np.ascontiguousarray(self.pixels).data):08x}"
 
     @property
@@ -61,10 +61,10 @@ class Photographs:
 
 @dataclass(frozen=True)
 class Plan:
-    """data: photographs to score on; train: others to learn from, or None.
+    """The options of a page.
 
-    quick: a look at everything in a few minutes. publishable: pages without pictures of these
-    folders, which may be passed on.
+    data: photographs to score on. train: others to learn from, or None. quick: everything in a few
+    minutes, to see that it works. publishable: no pictures of these folders.
     """
 
     data: Path
@@ -72,10 +72,10 @@ class Plan:
     seed: int = 0
     quick: bool = False
     publishable: bool = False
-    place: Device = CPU
+    device: Device = CPU
 
     def check(self) -> None:
-        """Raises ReproduceError if there is nothing to reproduce on."""
+        """Raise ReproduceError if a folder is missing."""
         for folder in (self.data, self.train):
             if folder is not None and not folder.is_dir():
                 raise ReproduceError(f"{folder}: there is no such folder; expected photographs")
@@ -83,26 +83,25 @@ class Plan:
     @cached_property
     def test(self) -> Photographs:
         """Return the pictures that are scored."""
-        return Photographs.read(evenly(find([self.data]), 12 if self.quick else None))
+        return Photographs.read(subsample(find([self.data]), 12 if self.quick else None))
 
     @cached_property
-    def shown(self) -> Photographs:
-        """Return the pictures that are shown: some that are scored, or photographs of the package.
-        """
+    def examples(self) -> Photographs:
+        """Return the pictures of the figures: some of `test`, or photographs of the package."""
         if not self.publishable:
-            some = np.array(evenly(range(len(self.test)), SHOWN))
+            some = np.array(subsample(range(len(self.test)), FIGURE_COLUMNS))
             return Photographs(tuple(self.test.names[i] for i in some), self.test.pixels[some])
         ours = {f"{name}.png": photograph(name) for name in COLOURED}
-        return Photographs(tuple(ours), np.stack([squared(x, SIZE) for x in ours.values()]))
+        return Photographs(tuple(ours), np.stack([crop_square(x, SIZE) for x in ours.values()]))
 
     @property
-    def of(self) -> str:
-        """Return the source of `shown`, if its pictures are not ours to publish."""
+    def owner(self) -> str:
+        """The owner of `examples`, if they may not be published."""
         return "" if self.publishable else FOLDERS
 
     @cached_property
-    def known(self) -> Photographs:
-        """Return the training pictures, without those held out for `validation`."""
+    def training(self) -> Photographs:
+        """The training pictures, without those held out for `validation`."""
         return self._of(0, 300 if self.quick else None)
 
     @cached_property
@@ -114,44 +113,44 @@ class Plan:
         if self.train is None:
             raise MissingError("it needs --train with a folder of photographs")
         paths = split(self.train)[which]
-        return Photographs.read(evenly([(p, Path(p.name)) for p in paths], most))
+        return Photographs.read(subsample([(p, Path(p.name)) for p in paths], most))
 
     @property
     def holes(self) -> Holes:
-        """The paper's square in the middle."""
+        """The paper's hole: a square in the middle."""
         return Holes("centre", SIZE, SIDE, OVERLAP)
 
     def masks(self, count: int, holes: Holes) -> tuple[np.ndarray, np.ndarray]:
-        """Masks and corners for so many pictures, the same every time."""
+        """Return masks and corners for `count` pictures, the same in every call."""
         return holes.draw(count, np.random.default_rng(self.seed))
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A trained model, and what tells it from others."""
+    """A trained model and its file."""
 
     path: Path
-    filler: Filler
+    inpainter: Inpainter
 
     @classmethod
-    def load(cls, name: str, place: Device) -> Weights:
-        """Weights that come along. Raises NoWeightsError."""
-        path = zoo.named(name)
-        return cls(path, Filler.load(path, device=place))
+    def load(cls, name: str, device: Device, *, flip_average: bool = False) -> Weights:
+        """Load weights of the package. Raises NoWeightsError."""
+        path = zoo.by_name(name)
+        return cls(path, Inpainter.load(path, device=device, flip_average=flip_average))
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings on which numbers made with this model depend, as JSON types."""
+        """Return what results with this model depend on, as JSON types."""
         return {"weights": self.path.stem, "check": f"{zlib.crc32(self.path.read_bytes()):08x}"}
 
 
-def features(filler: Filler, pictures: np.ndarray, *, hidden: bool) -> np.ndarray:
-    """Return the bottleneck's features of pictures (N, SIZE, SIZE, 3) uint8: (N, 16 C), the means
-    over squares of 2 x 2 of its 8 x 8 positions. If `hidden`, it sees holes as in its training.
+def features(inpainter: Inpainter, pictures: np.ndarray, *, hidden: bool) -> np.ndarray:
+    """Return features (N, 16 C) of pictures (N, SIZE, SIZE, 3) uint8: the bottleneck's 8 x 8
+    positions, averaged over 2 x 2. If `hidden`, the pictures have holes as in the training.
     """
-    generator, holes = filler.generator.train(False), filler.holes
+    generator, holes = inpainter.generator.train(False), inpainter.holes
     found = []
-    for start in range(0, len(pictures), TOGETHER):
-        some = pictures[start : start + TOGETHER]
+    for start in range(0, len(pictures), BATCH):
+        some = pictures[start : start + BATCH]
         context: Array = some * np.float32(2 / 255) - np.float32(1)
         if hidden:
             masks, corners = holes.draw(len(some), np.random.default_rng(0))

@@ -1,7 +1,7 @@
-"""Paper 2 from its table 1 to what goes beyond it, as a page.
+"""The page of paper 2, from its table 1 to extensions.
 
-Every section is built by a function of (plan, parts); one whose data, weights or packages are
-absent says so in its place, and the others go on.
+Every section is built by a function of (plan, cache). If its data, weights or packages are
+missing, a section says so, and the others follow.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from ..report.cache import Parts
+from ..report.cache import ResultCache
 from ..report.page import Block, Page, Section, Text
 from ..report.sections import how_made, sections
 from .ablation import ablated
@@ -19,7 +19,7 @@ from .neighbours import neighbours
 from .plan import Plan
 from .table1 import table_1
 
-Build = Callable[[Plan, Parts], list[Block]]
+Build = Callable[[Plan, ResultCache], list[Block]]
 TITLE = "Context encoders, reproduced"
 
 SECTIONS: dict[str, Build] = {
@@ -33,13 +33,17 @@ SECTIONS: dict[str, Build] = {
 }
 
 
-def build(plan: Plan, parts: Parts, told: Callable[[Section], None] = lambda _: None) -> Page:
-    """All sections, one after another; `told` is called with each when it is done."""
+def build(
+    plan: Plan, cache: ResultCache, on_section: Callable[[Section], None] = lambda _: None
+) -> Page:
+    """Return the page of all sections; `on_section` is called with each finished one."""
     plan.check()
-    makers = {title: partial(make, plan, parts) for title, make in SECTIONS.items()}
-    worked_out = list(sections(makers, told, publishable=plan.publishable))
-    ending = how_made("context-encoder", parts, quick=plan.quick, seed=plan.seed, place=plan.place)
-    return Page(TITLE, [_opening(plan), *worked_out, ending])
+    makers = {title: partial(make, plan, cache) for title, make in SECTIONS.items()}
+    finished = list(sections(makers, on_section, publishable=plan.publishable))
+    ending = how_made(
+        "context-encoder", cache, quick=plan.quick, seed=plan.seed, device=plan.device
+    )
+    return Page(TITLE, [_opening(plan), *finished, ending])
 
 
 def _opening(plan: Plan) -> Section:

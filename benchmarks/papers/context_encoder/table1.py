@@ -1,4 +1,4 @@
-"""Table 1 of paper 2: what fills a square hole, from a mean colour to the context encoder."""
+"""Table 1 of paper 2: a square hole, filled by all methods from a mean colour on."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from minidl.models.context_encoder.scores import METHODS, SLOW, picture_scores
-from minidl.models.context_encoder.texture_transfer import textured
-from minidl.models.images.files import evenly
+from minidl.models.context_encoder.scores import MAX_PICTURES, METHODS, picture_scores
+from minidl.models.context_encoder.texture_transfer import transfer_texture
+from minidl.models.images.files import subsample
 from minidl.models.zoo import NoWeightsError
 
 from ..data import MissingError
-from ..report.cache import Parts
+from ..report.cache import ResultCache
 from ..report.page import Block, Row, Table, Text
 from .neighbours import FEATURES, nearest
 from .plan import Photographs, Plan, Weights
@@ -39,28 +39,28 @@ FillAll = Callable[[Photographs, np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Method:
-    """A row: how it fills, what its numbers depend on, and how many pictures it is tried on."""
+    """A row: its function, what its results depend on, and its greatest number of pictures."""
 
     fill: FillAll
     settings: Mapping[str, Any] = field(default_factory=dict)
-    most: int | None = None
+    limit: int | None = None
 
 
-def methods(plan: Plan, parts: Parts) -> tuple[dict[str, Method], list[str]]:
-    """The rows by their names; and why others are left out."""
+def methods(plan: Plan, cache: ResultCache) -> tuple[dict[str, Method], list[str]]:
+    """Return the rows by name, and the reasons why others are missing."""
     rows: dict[str, Method] = {}
     missing: list[str] = []
     for name in FEATURES:
         try:
-            known = plan.known
-            found = nearest(plan, parts, name)
+            known = plan.training
+            found = nearest(plan, cache, name)
         except (MissingError, NoWeightsError) as reason:
             missing.append(f"nearest neighbour, {name}: {reason}")
             continue
         rows[f"nearest neighbour, {name}"] = Method(_copied(known, found), {"train": known.check})
     for name in CLASSICAL:
         if name in METHODS:
-            rows[name] = Method(_each(name), most=SLOW.get(name))
+            rows[name] = Method(_each(name), limit=MAX_PICTURES.get(name))
         else:
             missing.append(f"{name}: it needs OpenCV, pip install 'minidl[compare]'")
     for name, stem in {
@@ -68,13 +68,14 @@ def methods(plan: Plan, parts: Parts) -> tuple[dict[str, Method], list[str]]:
         "ours, reconstruction + adversarial": ADVERSARIAL,
     }.items():
         try:
-            weights = Weights.load(stem, plan.place)
+            weights = Weights.load(stem, plan.device)
         except NoWeightsError as reason:
             missing.append(f"{name}: {reason}")
             continue
+        flipped = Weights.load(stem, plan.device, flip_average=True)
         rows[name] = Method(_ours(weights), weights.settings())
         rows[f"{name}, with the mirrored picture"] = Method(
-            _ours(weights, mirror=True), weights.settings() | {"mirror": True}
+            _ours(flipped), weights.settings() | {"mirror": True}
         )
         if stem == ADVERSARIAL:
             rows[f"{name}, with texture of similar patches"] = Method(
@@ -90,7 +91,7 @@ def _each(name: str) -> FillAll:
 
 
 def _copied(known: Photographs, found: Mapping[str, list[int]]) -> FillAll:
-    """The hole as it is in the first of the neighbours."""
+    """Return a function that fills the hole from the nearest neighbour."""
 
     def fill(pictures: Photographs, masks: np.ndarray, _: np.ndarray) -> np.ndarray:
         others = known.pixels[[found[name][0] for name in pictures.names]] / np.float32(255)
@@ -99,26 +100,24 @@ def _copied(known: Photographs, found: Mapping[str, list[int]]) -> FillAll:
     return fill
 
 
-def _ours(weights: Weights, *, mirror: bool = False, texture: bool = False) -> FillAll:
+def _ours(weights: Weights, *, texture: bool = False) -> FillAll:
     def fill(pictures: Photographs, masks: np.ndarray, corners: np.ndarray) -> np.ndarray:
-        weights.filler.mirror = mirror
-        try:
-            filled = weights.filler.complete(pictures.pixels, masks, corners)
-        finally:
-            weights.filler.mirror = False
+        filled = weights.inpainter.inpaint_batch(pictures.pixels, masks, corners)
         if texture:
             pairs = zip(filled, masks, strict=True)
-            filled = np.stack([textured(picture, mask, ~mask) for picture, mask in pairs])
+            filled = np.stack([transfer_texture(picture, mask, ~mask) for picture, mask in pairs])
         return filled
 
     return fill
 
 
-def scores(plan: Plan, parts: Parts, name: str, method: Method) -> dict[str, dict[str, float]]:
-    """{picture: scores} of one row, a part."""
+def scores(
+    plan: Plan, cache: ResultCache, name: str, method: Method
+) -> dict[str, dict[str, float]]:
+    """Return {picture: scores} of one row, cached."""
     test = plan.test
-    if method.most:
-        chosen = evenly(range(len(test)), method.most)
+    if method.limit:
+        chosen = subsample(range(len(test)), method.limit)
         test = Photographs(tuple(test.names[i] for i in chosen), test.pixels[chosen])
 
     def work() -> dict[str, dict[str, float]]:
@@ -129,17 +128,17 @@ def scores(plan: Plan, parts: Parts, name: str, method: Method) -> dict[str, dic
 
     settings = {"pictures": test.check, "seed": plan.seed, **method.settings}
     stem = name.replace(",", "").replace(" ", "-").replace("+", "and")
-    found: dict[str, dict[str, float]] = parts.one(f"table1-{stem}", settings, work)
+    found: dict[str, dict[str, float]] = cache.get_one(f"table1-{stem}", settings, work)
     return found
 
 
-def table_1(plan: Plan, parts: Parts) -> list[Block]:
-    """Every method over the same square holes, beside the paper's own table."""
-    rows, missing = methods(plan, parts)
+def table_1(plan: Plan, cache: ResultCache) -> list[Block]:
+    """Return the scores of every method for the same holes, beside the paper's own."""
+    rows, missing = methods(plan, cache)
     means: dict[str, dict[str, float]] = {}
     counts: dict[str, int] = {}
     for name, method in rows.items():
-        found = scores(plan, parts, name, method)
+        found = scores(plan, cache, name, method)
         counts[name] = len(found)
         means[name] = {c: statistics.mean(s[c] for s in found.values()) for c in COLUMNS}
     best = {c: BEST[c](m[c] for m in means.values()) for c in COLUMNS}

@@ -1,7 +1,7 @@
-"""A report of sections, tables and pictures, as one HTML page and as one Markdown file.
+"""A page of sections, tables and pictures, as HTML and as Markdown.
 
-Both are made of the same objects, whose numbers are text already: a number is formatted once.
-The HTML holds its pictures within itself; the Markdown names them beside it.
+Both are made from the same objects. Their numbers are text, so that a number is formatted once. The
+HTML file includes its pictures; the Markdown file links them.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class Text:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: what it is called, and its cells; `best` of them stand out.
+    """A row of a table: its name and its cells. The cells with indices in `best` are bold.
 
-    quoted: its numbers are another's, and were not computed here.
+    quoted: the numbers are quoted, not computed here.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under the names of their columns, the first of which names the rows."""
+    """Rows under the names of their columns; the first column has the rows' names."""
 
     caption: str
     columns: Sequence[str]
@@ -117,16 +117,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """Pictures (file, caption), up to four beside each other, two on a narrow screen.
+    """Pictures (file, caption), up to four beside one another, two on a narrow screen.
 
-    across: how many; 1 is for drawings, which are shown at their own size. of: the collection
-    that its pictures show, if they are not ours to pass on.
+    across: the number beside one another; 1 is for drawings, at their own size. owner: the
+    collection that the pictures come from, if they may not be published.
     """
 
     pictures: Sequence[tuple[Path, str]]
     caption: str
     across: int = 1
-    of: str = ""
+    owner: str = ""
 
     def html(self) -> str:
         tiles = "\n".join(
@@ -157,7 +157,7 @@ Block = Text | Table | Figure
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and its blocks."""
 
     title: str
     blocks: list[Block] = field(default_factory=list)
@@ -169,13 +169,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole report."""
+    """A page of sections."""
 
     title: str
     sections: Sequence[Section]
 
     def html(self) -> str:
-        """One HTML page, complete in itself."""
+        """Return one HTML page, pictures included."""
         body = "\n".join(
             f"<section><h2>{html.escape(section.title)}</h2>\n"
             + "\n".join(block.html() for block in section.blocks)
@@ -190,7 +190,7 @@ class Page:
         )
 
     def markdown(self, folder: Path) -> str:
-        """The same for a file in `folder`, below which the pictures lie."""
+        """Return the page as Markdown for a file in `folder`, which holds the pictures."""
         parts = [f"# {self.title}"]
         for section in self.sections:
             parts += [f"## {section.title}", *(block.markdown(folder) for block in section.blocks)]
@@ -202,7 +202,7 @@ def _data(path: Path) -> str:
 
 
 def _plain(words: str) -> str:
-    """The words, so that Markdown takes none of their characters for its own."""
+    """Return the words with Markdown's special characters escaped."""
     return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", words)
 
 

@@ -1,4 +1,4 @@
-"""The assembly of a page: sections one after another, a note on their origin, files."""
+"""The assembly of a page: its sections, a note on how they were computed, its files."""
 
 from __future__ import annotations
 
@@ -13,44 +13,46 @@ from minidl.files import replacing
 from minidl.models.zoo import NoWeightsError
 
 from ..data import MissingError
-from .cache import Parts
+from .cache import ResultCache
 from .page import Block, Figure, Page, Section, Text
 
-PACKAGES = ("numpy", "scipy", "scikit-image")  # whose versions a page tells
+PACKAGES = ("numpy", "scipy", "scikit-image")  # their versions are printed on a page
 
 
 def sections(
     makers: Mapping[str, Callable[[], list[Block]]],
-    told: Callable[[Section], None],
+    on_section: Callable[[Section], None],
     *,
     publishable: bool = False,
 ) -> Iterator[Section]:
-    """A section for each title; one whose data, weights or packages are absent says so in its
-    place. `told` is called with each when it is done. publishable: for a page that is passed on,
-    without the pictures of others' collections."""
+    """Yield a section for each title. If its data, weights or packages are missing, it says so.
+
+    on_section: called with each finished section. publishable: leave out pictures that may not be
+    published.
+    """
     for title, make in makers.items():
         try:
             blocks = make()
-            section = Section(title, _passed_on(blocks) if publishable else blocks)
+            section = Section(title, _publishable_blocks(blocks) if publishable else blocks)
         except (MissingError, NoWeightsError) as missing:
             section = Section(title, [Text(f"Left out: {missing}.")])
-        told(section)
+        on_section(section)
         yield section
 
 
-def _passed_on(blocks: list[Block]) -> list[Block]:
-    """The blocks of a page that is passed on: words instead of others' pictures, said once."""
+def _publishable_blocks(blocks: list[Block]) -> list[Block]:
+    """Return the blocks with a sentence in place of pictures that may not be published."""
     kept: list[Block] = []
     for block in blocks:
-        if isinstance(block, Figure) and block.of:
-            block = Text(f"Left out: pictures of {block.of}, which are not ours to pass on.")
+        if isinstance(block, Figure) and block.owner:
+            block = Text(f"Left out: pictures of {block.owner}, which are not ours to pass on.")
         if block not in kept[-1:]:
             kept.append(block)
     return kept
 
 
-def how_made(paper: str, parts: Parts, *, quick: bool, seed: int, place: Device) -> Section:
-    """The command, the versions and the time behind a page."""
+def how_made(paper: str, cache: ResultCache, *, quick: bool, seed: int, device: Device) -> Section:
+    """Return a section with the command, the versions and the time of a page."""
     versions = {"Python": platform.python_version(), "minidl": __version__}
     versions |= {name: importlib.metadata.version(name) for name in PACKAGES}
     said = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -59,15 +61,15 @@ def how_made(paper: str, parts: Parts, *, quick: bool, seed: int, place: Device)
         [
             Text(f"python -m benchmarks.papers {paper}{' --quick' if quick else ''}, seed {seed}."),
             Text(
-                f"{said}; networks on the {place.name}. The numbers took "
-                f"{parts.seconds / 60:.0f} minutes in all, on whatever else the machine had to do."
+                f"{said}; networks on the {device.name}. The numbers took "
+                f"{cache.seconds / 60:.0f} minutes in all, on whatever else the machine had to do."
             ),
         ],
     )
 
 
 def save(page: Page, out: Path, paper: str) -> list[Path]:
-    """Write OUT/PAPER.html and OUT/PAPER.md; returns both."""
+    """Write OUT/PAPER.html and OUT/PAPER.md; return both paths."""
     html, markdown = out / f"{paper}.html", out / f"{paper}.md"
     for path, content in {html: page.html(), markdown: page.markdown(out)}.items():
         with replacing(path) as temporary:

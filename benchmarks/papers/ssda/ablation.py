@@ -1,11 +1,11 @@
-"""Why paper 1 fails for people: six recipes, the same network, the same few minutes.
+"""The ablation of paper 1's recipe: six recipes, the same network, the same few minutes.
 
     python -m benchmarks.papers.ssda.ablation --out docs/ablation --minutes 4
 
-"naive" reads eq. 6 with the `mse` of Keras, the mean over pixels: on 144 pixels the error is
-then 72 times smaller, beta and lambda are not, and the sparsity wins. "paper" is the paper to the
-letter, once with its L-BFGS and once with Adam; two steps lead from there to "working", which is
-what this package trains with (it adds wide first weights and hidden units that begin sparse).
+"naive" reads eq. 6 with the `mse` of Keras, the mean over pixels: on 144 pixels the error is then
+72 times smaller, but beta and lambda are not, and the sparsity dominates. "paper" is the paper
+taken literally, once with its L-BFGS and once with Adam. Two steps lead from there to "working",
+the recipe of this package, which adds wide first weights and sparse initial activations.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from minidl.models.images.scores import psnr
 from minidl.models.ssda.degradation import Noise
 from minidl.models.ssda.recipes import NAIVE, PAPER, WORKING, Recipe
 from minidl.models.ssda.trainer import Trainer
-from minidl.models.ssda.training import new_trainer, read_folder, spoil, steps_in
+from minidl.models.ssda.training import degrade, new_trainer, read_folder, steps_in
 
 SIGMA = 25.0
 HELD_OUT = ("coffee", "chelsea", "rocket")  # never trained on where no folder is given
 SIDE = 256  # pixels of each held-out picture
-POINTS = 24  # of each curve
+CURVE_POINTS = 24
 
-_adam = replace(PAPER, optimizer="adam", batch=256, renew=1)
+_adam = replace(PAPER, optimizer="adam", batch=256, steps_per_batch=1)
 _centred = replace(_adam, coding=WORKING.coding)
 _weak = replace(_centred, pretrain=WORKING.pretrain, finetune=WORKING.finetune)
 RECIPES: dict[str, Recipe] = {
@@ -52,13 +52,13 @@ RECIPES: dict[str, Recipe] = {
 
 
 def held_out() -> list[np.ndarray]:
-    """The photographs that are scored, (H, W, 1)."""
+    """Return the photographs that are scored, (H, W, 1)."""
     return [grey(photograph(n))[:SIDE, :SIDE] for n in HELD_OUT]
 
 
 def noisy(test: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The same under noise, each of its own seed."""
-    return [spoil(t, Noise(SIGMA), np.random.default_rng(i)) for i, t in enumerate(test)]
+    """Return the photographs with noise, each with its own seed."""
+    return [degrade(t, Noise(SIGMA), np.random.default_rng(i)) for i, t in enumerate(test)]
 
 
 def mean_psnr(test: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> float:
@@ -75,9 +75,9 @@ def curve(
     seed: int = 0,
     name: str = "",
 ) -> list[tuple[float, float]]:
-    """Train for so many minutes; (minutes of training, mean PSNR in dB on test) along the way.
+    """Train for `minutes`; return points (minutes of training, mean PSNR in dB on `test`).
 
-    images (H, W), test (H, W, 1). The time that scoring takes is not counted.
+    images (H, W), test (H, W, 1). The time of the scoring is not counted.
     """
     damaged = noisy(test)
 
@@ -88,12 +88,13 @@ def curve(
         return mean_psnr(test, [trainer.restorer.repair(d, stride=4) for d in damaged])
 
     trainer = make(steps_in(minutes, make))
+    every = -(-trainer.total // CURVE_POINTS)
     points: list[tuple[float, float]] = []
     trained, began = 0.0, time.perf_counter()
     with tqdm(total=trainer.total, desc=name, unit="step") as bar:
         for _ in trainer.run():
             bar.update()
-            if trainer.done == trainer.total or trainer.done % -(-trainer.total // POINTS) == 0:
+            if trainer.done == trainer.total or trainer.done % every == 0:
                 trained += time.perf_counter() - began
                 points.append((trained / 60, score()))
                 bar.set_postfix_str(f"{points[-1][1]:.2f} dB")
@@ -105,8 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train all recipes, one after another; after each, write a plot, a table and the numbers."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--out", default="ablation", help="folder (%(default)s)")
-    parser.add_argument("--data", help="to train on (default: photographs that come along)")
-    parser.add_argument("--minutes", type=float, default=4.0, help="for each (%(default)g)")
+    parser.add_argument("--data", help="a folder to train on (default: the included photographs)")
+    parser.add_argument("--minutes", type=float, default=4.0, help="for each recipe (%(default)g)")
     parser.add_argument("--force", action="store_true", help="replace files that exist")
     options = parser.parse_args(arguments)
     images = [grey(photograph(n))[..., 0] for n in NAMES if n not in HELD_OUT]
@@ -138,7 +139,7 @@ def _table(results: dict[str, list[tuple[float, float]]], start: float) -> str:
 
 
 def draw(path: Path, results: Mapping[str, Sequence[tuple[float, float]]], start: float) -> None:
-    """The curves of all recipes; start: PSNR of the noisy pictures in dB."""
+    """Draw the curves of all recipes; start: PSNR of the noisy pictures in dB."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     for name, points in results.items():

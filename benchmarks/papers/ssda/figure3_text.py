@@ -1,6 +1,6 @@
-"""Figure 3 of paper 1, with the numbers that it does not give: text taken off, blind.
+"""Figure 3 of paper 1, with numbers that the paper does not give: blind removal of text.
 
-Ours is not told where the text is. The classical methods are: each gets the exact mask.
+Our network has to find the text. The classical methods get the exact mask.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from minidl.models.images.scores import psnr
 
 from ..baselines import ksvd_inpainting
 from ..data import Picture, collection, shortened
-from ..report.cache import Parts, short
+from ..report.cache import ResultCache, short
 from ..report.page import Block, Figure, Row, Table, Text
 from .plan import Plan, Weights
-from .quoted import spread
+from .quoted import mean_std
 
 SIZES = ((18, 24), (18, 36))
 FONTS = {"training fonts": TRAINING_FONTS, "held-out fonts": HELD_OUT_FONTS}
@@ -30,8 +30,8 @@ COLOURS: dict[str, Literal["black-white", "any"]] = {
     "black or white": "black-white",
     "any grey": "any",
 }
-TOLD = ("biharmonic", "Telea")  # of METHODS, as far as they are installed
-SHOWN = 2  # pictures of the figure, for each font group
+MASKED_METHODS = ("biharmonic", "Telea")  # of METHODS, as far as they are installed
+SHOWN_PICTURES = 2  # for each group of fonts
 
 # (written over (H, W, C), mask (H, W)) -> (H, W, C)
 Repair = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -39,7 +39,7 @@ Repair = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition of the text: heights in pixels, groups of fonts and of colours."""
+    """A kind of text: heights in pixels, a group of fonts, and colours."""
 
     sizes: tuple[int, int]
     fonts: str
@@ -50,7 +50,7 @@ class Condition:
         return f"{self.sizes[0]} to {self.sizes[1]} px, {self.fonts}, {self.colours}"
 
     def over(self, picture: Picture, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """The picture written over (H, W, 1), and the mask (H, W) of every pixel touched."""
+        """Return the picture with text (H, W, 1), and the mask (H, W) of every changed pixel."""
         return add_text(
             picture.pixels,
             picture.rng(seed),
@@ -63,28 +63,28 @@ class Condition:
 CONDITIONS = [Condition(s, f, c) for s in SIZES for f in FONTS for c in COLOURS]
 
 
-def told(name: str) -> Repair:
-    """A classical method for pictures (H, W, C): METHODS take colours."""
+def with_mask(name: str) -> Repair:
+    """Return a classical method for pictures (H, W, C); METHODS need three channels."""
     return lambda x, mask: METHODS[name](np.repeat(x, 3 // x.shape[2], axis=2), mask)[
         ..., : x.shape[2]
     ]
 
 
-def figure_3(plan: Plan, parts: Parts) -> list[Block]:
-    """PSNR over the text and over the pictures for every condition, and some pictures."""
+def figure_3(plan: Plan, cache: ResultCache) -> list[Block]:
+    """Return the PSNR over text and over pictures for every condition, and pictures."""
     pictures = shortened(collection(plan.data, "set12"), plan.count)
-    weights = Weights.load(zoo.text_remover(), plan.place)
+    weights = Weights.load(zoo.text_remover(), plan.device)
     repairs: dict[str, tuple[Mapping[str, Any], Repair]] = {
         "damaged": ({}, lambda x, _: x),
         "ours, blind": (weights.settings(), lambda x, _: weights.restorer.repair(x)),
     }
     inpainting = {"patches": ksvd_inpainting.PATCHES, "stride": ksvd_inpainting.STRIDE}
     repairs["K-SVD, told where"] = (inpainting, ksvd_inpainting.inpaint)
-    for name in TOLD:
+    for name in MASKED_METHODS:
         if name in METHODS:
-            repairs[f"{name}, told where"] = ({}, told(name))
+            repairs[f"{name}, told where"] = ({}, with_mask(name))
     scores = {
-        c: {name: _score(plan, parts, pictures, c, name, *how) for name, how in repairs.items()}
+        c: {name: _score(plan, cache, pictures, c, name, *how) for name, how in repairs.items()}
         for c in CONDITIONS
     }
     blocks: list[Block] = [
@@ -102,25 +102,25 @@ def figure_3(plan: Plan, parts: Parts) -> list[Block]:
         for c, by_method in scores.items():
             values = [[s[over] for s in by_method[name].values()] for name in repairs]
             best = int(np.argmax([np.mean(v) for v in values]))
-            rows.append(Row(c.words, [spread(v) for v in values], best=[best]))
+            rows.append(Row(c.words, [mean_std(v) for v in values], best=[best]))
         caption = f"Figure 3 in numbers, {title} ({len(pictures)} pictures of Set12)"
         blocks.append(Table(caption, ["text", *repairs], rows))
     if "Telea" not in METHODS:
         blocks.append(Text("Left out: Telea; it needs OpenCV: pip install 'minidl[compare]'."))
-    blocks += [_figure(plan, parts, pictures, fonts, repairs) for fonts in FONTS]
+    blocks += [_figure(plan, cache, pictures, fonts, repairs) for fonts in FONTS]
     return blocks
 
 
 def _score(
     plan: Plan,
-    parts: Parts,
+    cache: ResultCache,
     pictures: list[Picture],
     condition: Condition,
     name: str,
     settings: Mapping[str, Any],
     repair: Repair,
 ) -> dict[str, dict[str, float]]:
-    """{picture's key: {"text": dB over the mask, "whole": dB}} of one method, a part."""
+    """Return {picture's key: {"text": dB over the mask, "whole": dB}} of one method, cached."""
 
     def score(picture: Picture) -> dict[str, float]:
         written, mask = condition.over(picture, plan.seed)
@@ -131,17 +131,19 @@ def _score(
         }
 
     part = short(f"figure3 {condition.words} {name}")
-    return parts.each(part, {"seed": plan.seed, **settings}, {p.key: p for p in pictures}, score)
+    return cache.get_each(
+        part, {"seed": plan.seed, **settings}, {p.key: p for p in pictures}, score
+    )
 
 
 def _figure(
     plan: Plan,
-    parts: Parts,
+    cache: ResultCache,
     pictures: list[Picture],
     fonts: str,
     repairs: Mapping[str, tuple[Mapping[str, Any], Repair]],
 ) -> Figure:
-    """Pictures written over in one group of fonts, and by every method repaired."""
+    """Return pictures with text in one group of fonts, repaired by every method."""
     condition = Condition(SIZES[-1], fonts, "black or white")
 
     def draw(picture: Picture) -> dict[str, Any]:
@@ -151,7 +153,7 @@ def _figure(
             repaired = np.clip(repair(written, mask), 0, 1)
             stem = short(f"figure3 {fonts} {picture.name.rpartition('.')[0]}")
             files.append(f"{stem}-{i}.png")
-            write(parts.pictures / files[-1], repaired)
+            write(cache.pictures / files[-1], repaired)
             over = psnr(picture.pixels, repaired, mask)
             captions.append(
                 f"{name}, {psnr(picture.pixels, repaired):.2f} dB ({over:.2f} over the text)"
@@ -159,11 +161,13 @@ def _figure(
         return {"pictures": files, "captions": captions}
 
     settings = {"seed": plan.seed, **{name: dict(s) for name, (s, _) in repairs.items()}}
-    shown = {p.key: p for p in (pictures[:1] if plan.quick else pictures[-SHOWN:])}
-    made = parts.each(short(f"figure3 {fonts}"), settings, shown, draw)
+    shown = {p.key: p for p in (pictures[:1] if plan.quick else pictures[-SHOWN_PICTURES:])}
+    made = cache.get_each(short(f"figure3 {fonts}"), settings, shown, draw)
     tiles = [
-        (parts.pictures / file, caption)
+        (cache.pictures / file, caption)
         for one in made.values()
         for file, caption in zip(one["pictures"], one["captions"], strict=True)
     ]
-    return Figure(tiles, f"Figure 3: {condition.words}.", across=min(4, len(repairs)), of="set12")
+    return Figure(
+        tiles, f"Figure 3: {condition.words}.", across=min(4, len(repairs)), owner="set12"
+    )

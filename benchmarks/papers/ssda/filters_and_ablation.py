@@ -1,4 +1,4 @@
-"""The learned filters, the reasons why the paper fails for people, and its omissions."""
+"""The learned filters, the ablation of the recipe, and the paper's omissions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minidl.models import plots, zoo
 from minidl.models.ssda.training import fingerprint, read_folder
 
 from ..data import MissingError
-from ..report.cache import Parts
+from ..report.cache import ResultCache
 from ..report.page import Block, Figure, Row, Table, Text
 from . import one_change_at_a_time
 from .plan import Plan, Weights
@@ -19,28 +19,28 @@ from .plan import Plan, Weights
 NAIVE, PAPER, WORKING = "naive: mean over pixels", "the paper, Adam", "working recipe"  # of RECIPES
 
 
-def filters(plan: Plan, parts: Parts) -> list[Block]:
-    """The first layers of the weights that come along, as pictures."""
+def filters(plan: Plan, cache: ResultCache) -> list[Block]:
+    """Return the first layers of the included weights, as pictures."""
     pictures = []
     for path in (zoo.denoiser(25.0), zoo.text_remover()):
-        weights = Weights.load(path, plan.place)
+        weights = Weights.load(path, plan.device)
 
         def draw(weights: Weights = weights) -> dict[str, Any]:
             name = f"filters-{weights.name}.png"
-            plots.filters(parts.pictures / name, weights.restorer.filters().astype(np.float32))
+            plots.filters(cache.pictures / name, weights.restorer.filters().astype(np.float32))
             return {"pictures": [name]}
 
-        made = parts.one(f"filters-{weights.name}", weights.settings(), draw)
+        made = cache.get_one(f"filters-{weights.name}", weights.settings(), draw)
         side = weights.restorer.patch
-        pictures.append((parts.pictures / made["pictures"][0], f"{weights.name}, {side}x{side} px"))
+        pictures.append((cache.pictures / made["pictures"][0], f"{weights.name}, {side}x{side} px"))
     caption = "The strongest filters of the first layer; each is scaled to its own largest weight."
     return [Figure(pictures, caption)]
 
 
-def curves(plan: Plan, parts: Parts) -> dict[str, Any]:
-    """{"noisy": dB, "curves": {recipe: [(minutes, dB)]}} of the ablation.
+def curves(plan: Plan, cache: ResultCache) -> dict[str, Any]:
+    """Return {"noisy": dB, "curves": {recipe: [(minutes, dB)]}} of the ablation.
 
-    Raises MissingError where it is not to be run.
+    Raises MissingError if it cannot run.
     """
     if plan.quick:
         raise MissingError("a quick run has no time for it")
@@ -54,14 +54,14 @@ def curves(plan: Plan, parts: Parts) -> dict[str, Any]:
         return ablation.curve(recipe, images, test, minutes=minutes, seed=plan.seed, name=name)
 
     settings = {"minutes": plan.minutes, "seed": plan.seed, "pictures": fingerprint(images)}
-    made = parts.each("ablation", settings, {name: name for name in ablation.RECIPES}, learn)
+    made = cache.get_each("ablation", settings, {name: name for name in ablation.RECIPES}, learn)
     return {"noisy": ablation.mean_psnr(test, ablation.noisy(test)), "curves": made}
 
 
-def ablated(plan: Plan, parts: Parts) -> list[Block]:
-    """Six recipes for the same few minutes: a drawing and a table."""
-    results = curves(plan, parts)
-    path = parts.pictures / "ablation.png"
+def ablated(plan: Plan, cache: ResultCache) -> list[Block]:
+    """Return a table and a plot of six recipes after the same few minutes."""
+    results = curves(plan, cache)
+    path = cache.pictures / "ablation.png"
     ablation.draw(path, results["curves"], results["noisy"])
     ends = {name: points[-1] for name, points in results["curves"].items()}
     best = max(ends, key=lambda name: ends[name][1])
@@ -81,8 +81,8 @@ def ablated(plan: Plan, parts: Parts) -> list[Block]:
     ]
 
 
-def left_out(plan: Plan, parts: Parts) -> list[Block]:
-    """Show what the paper does not say, with the ablation's numbers where there are some."""
+def left_out(plan: Plan, cache: ResultCache) -> list[Block]:
+    """Return the paper's omissions, with the ablation's numbers if there are any."""
     blocks: list[Block] = [
         Text(
             "The paper gives the losses (eq. 6 and 7), beta, rho and lambda, hidden layers of five "
@@ -94,7 +94,7 @@ def left_out(plan: Plan, parts: Parts) -> list[Block]:
         )
     ]
     try:
-        results = curves(plan, parts)
+        results = curves(plan, cache)
     except MissingError as missing:
         blocks.append(Text(f"What each of these gaps costs is left out: {missing}."))
     else:
@@ -112,7 +112,7 @@ def left_out(plan: Plan, parts: Parts) -> list[Block]:
                 "give up too early."
             )
         )
-        blocks += one_change_at_a_time.costs(plan, parts)
+        blocks += one_change_at_a_time.costs(plan, cache)
     blocks.append(
         Text(
             "What is not reproduced: the paper's own list of pictures, which is not known, and its "

@@ -1,4 +1,4 @@
-"""Beyond table 1: noise of levels that no weights are for, and noise of which nothing is known."""
+"""Beyond table 1: noise of other levels than the trained ones, and unknown noise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from minidl.models.images.noise import NoiseCurve
 from minidl.models.images.scores import estimate_sigma, non_local_means, psnr
 
 from ..data import Picture, photographs
-from ..report.cache import Parts, short
+from ..report.cache import ResultCache, short
 from ..report.page import Block, Figure, Row, Table, Text
 from .plan import Plan, Weights
 
@@ -26,24 +26,24 @@ QUICK_SIGMAS = (10.0, 35.0, 80.0)
 SIDE = 192  # pixels of each photograph's middle
 
 
-def between(plan: Plan, parts: Parts) -> list[Block]:
-    """Every denoiser that comes along at every level, and the one that is taken: a drawing."""
+def between(plan: Plan, cache: ResultCache) -> list[Block]:
+    """Return a plot of every included denoiser at every level, and of the one that is used."""
     sigmas = QUICK_SIGMAS if plan.quick else SIGMAS
     pictures = photographs(SIDE, colour=False)[: plan.count]
-    loaded = [Weights.load(path, plan.place) for path in zoo.denoisers().values()]
+    loaded = [Weights.load(path, plan.device) for path in zoo.denoisers().values()]
 
     def score(weights: Weights, sigma: float) -> float:
-        def of(picture: Picture) -> float:
+        def score_one(picture: Picture) -> float:
             noisy = gaussian_noise(picture.pixels, sigma, picture.rng(plan.seed))
             return psnr(picture.pixels, weights.restorer.repair(noisy, sigma=sigma))
 
-        return float(np.mean([of(p) for p in pictures]))
+        return float(np.mean([score_one(p) for p in pictures]))
 
     lines: dict[str, list[float]] = {}
     for weights in loaded:
         settings = {"seed": plan.seed, "pictures": [p.key for p in pictures], **weights.settings()}
         items = {f"{sigma:g}": sigma for sigma in sigmas}
-        made = parts.each(
+        made = cache.get_each(
             f"levels-{weights.name}",
             settings,
             items,
@@ -52,7 +52,7 @@ def between(plan: Plan, parts: Parts) -> list[Block]:
         lines[weights.name] = [made[key] for key in items]
     taken = [lines[zoo.denoiser(sigma).stem][i] for i, sigma in enumerate(sigmas)]
     best = [max(line[i] for line in lines.values()) for i in range(len(sigmas))]
-    path = parts.pictures / "levels.png"
+    path = cache.pictures / "levels.png"
     plots.curves(
         path,
         np.array(sigmas),
@@ -71,9 +71,9 @@ def between(plan: Plan, parts: Parts) -> list[Block]:
             "Weights are trained for a few levels. In between, contrasts are scaled so that the "
             "noise has the level that a network knows, and where that would ask for more than its "
             "coding can express, repaired and noisy pixels are mixed as far as each can be "
-            f"trusted. Those of the highest level up to {zoo.ABOVE:g} sigma are taken, a rule that "
-            "was chosen on held-out pictures of the training folder; on the photographs drawn here "
-            f"it is at most {worst:.2f} dB below the best of all weights."
+            f"trusted. Those of the highest level up to {zoo.MAX_SIGMA_RATIO:g} sigma are taken, a "
+            "rule that was chosen on held-out pictures of the training folder; on the photographs "
+            f"drawn here it is at most {worst:.2f} dB below the best of all weights."
         ),
         Figure(
             [(path, "")],
@@ -85,19 +85,19 @@ def between(plan: Plan, parts: Parts) -> list[Block]:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Noise z of deviation sigma, times a strength that depends on the clean pixels y."""
+    """Noise of deviation sigma, times a strength that depends on the clean pixels y."""
 
     name: str
     sigma: float
     strength: Callable[[np.ndarray], np.ndarray] = np.ones_like
-    spread: float = 0.0  # pixels by which it is blurred: neighbours have it in common
+    blur: float = 0.0  # pixels; blurred noise is the same in neighbours
 
     def over(self, picture: Picture, seed: int) -> np.ndarray:
-        """The picture as a camera would store it: noisy, clipped, in 8 bits."""
+        """Return the picture as a camera would store it: noisy, clipped, in 8 bits."""
         y, rng = picture.pixels, picture.rng(seed)
         z = rng.standard_normal(y.shape, dtype=y.dtype)
-        if self.spread:
-            z = gaussian_filter(z, (self.spread, self.spread, 0))
+        if self.blur:
+            z = gaussian_filter(z, (self.blur, self.blur, 0))
             z /= z.std()
         noisy = y + self.sigma / 255 * np.sqrt(self.strength(y)) * z
         return (np.round(255 * np.clip(noisy, 0, 1)) / 255).astype(np.float32)
@@ -111,21 +111,21 @@ UNKNOWN = (
     Unknown("three times as strong in white, σ = 20 in mid-grey", 20, lambda y: 0.2 + 1.6 * y),
     Unknown("three times as strong in white, σ = 35 in mid-grey", 35, lambda y: 0.2 + 1.6 * y),
     Unknown("three times as strong in black, σ = 20 in mid-grey", 20, lambda y: 1.8 - 1.6 * y),
-    Unknown("blurred, in common to neighbours, σ = 20", 20, spread=0.6),
+    Unknown("blurred, in common to neighbours, σ = 20", 20, blur=0.6),
 )
-SHOWN = UNKNOWN[5]
+SHOWN_NOISE = UNKNOWN[5]
 
 
-def unknown(plan: Plan, parts: Parts) -> list[Block]:
-    """Colour photographs under noise that nobody tells of: a table, and one photograph."""
+def unknown(plan: Plan, cache: ResultCache) -> list[Block]:
+    """Return a table of colour photographs under unknown noise, and one photograph."""
     pictures = {p.key: p for p in photographs(SIDE, colour=True)[: plan.count]}
     conditions = UNKNOWN[1:6:4] if plan.quick else UNKNOWN
-    loaded = {path: Weights.load(path, plan.place) for path in zoo.denoisers().values()}
+    loaded = {path: Weights.load(path, plan.device) for path in zoo.denoisers().values()}
 
     def repair(noisy: np.ndarray, noise: NoiseCurve) -> np.ndarray:
         sigma = min(noise.sigma, 255)
         restorer = loaded[zoo.denoiser(sigma)].restorer
-        return noise.restore(restorer.repair(noise.flatten(noisy), sigma=sigma))
+        return noise.unflatten(restorer.repair(noise.flatten(noisy), sigma=sigma))
 
     def ways(noisy: np.ndarray, condition: Unknown) -> dict[str, np.ndarray]:
         even = estimate_sigma(noisy)
@@ -145,7 +145,7 @@ def unknown(plan: Plan, parts: Parts) -> list[Block]:
             repaired = ways(condition.over(picture, plan.seed), condition)
             return {name: psnr(picture.pixels, pixels) for name, pixels in repaired.items()}
 
-        made = parts.each(f"unknown-{short(condition.name)}", settings, pictures, score)
+        made = cache.get_each(f"unknown-{short(condition.name)}", settings, pictures, score)
         columns = list(next(iter(made.values())))
         means = {n: float(np.mean([m[n] for m in made.values()])) for n in columns}
         best = max(means, key=lambda name: means[name])
@@ -167,28 +167,28 @@ def unknown(plan: Plan, parts: Parts) -> list[Block]:
             ["noise", *columns],
             rows,
         ),
-        _figure(plan, parts, next(iter(pictures.values())), settings, ways),
+        _figure(plan, cache, next(iter(pictures.values())), settings, ways),
     ]
 
 
 def _figure(
     plan: Plan,
-    parts: Parts,
+    cache: ResultCache,
     picture: Picture,
     settings: Mapping[str, Any],
     ways: Callable[[np.ndarray, Unknown], dict[str, np.ndarray]],
 ) -> Figure:
-    """One photograph by all ways."""
+    """Return one photograph, repaired in all ways."""
 
     def draw(picture: Picture) -> dict[str, Any]:
-        shown = ways(SHOWN.over(picture, plan.seed), SHOWN)
+        shown = ways(SHOWN_NOISE.over(picture, plan.seed), SHOWN_NOISE)
         captions = [f"{name}, {psnr(picture.pixels, p):.2f} dB" for name, p in shown.items()]
         files = [f"unknown-{i}.png" for i in range(len(shown) + 1)]
         for file, pixels in zip(files, [*shown.values(), picture.pixels], strict=True):
-            write(parts.pictures / file, pixels)
+            write(cache.pictures / file, pixels)
         return {"pictures": files, "captions": [*captions, "clean"]}
 
-    made = parts.each("unknown", settings, {picture.key: picture}, draw)[picture.key]
-    files: list[Path] = [parts.pictures / name for name in made["pictures"]]
-    caption = f"Noise {SHOWN.name}: {picture.name.rpartition('.')[0]}."
+    made = cache.get_each("unknown", settings, {picture.key: picture}, draw)[picture.key]
+    files: list[Path] = [cache.pictures / name for name in made["pictures"]]
+    caption = f"Noise {SHOWN_NOISE.name}: {picture.name.rpartition('.')[0]}."
     return Figure(list(zip(files, made["captions"], strict=True)), caption, across=3)

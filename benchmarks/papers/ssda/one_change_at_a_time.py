@@ -1,7 +1,7 @@
 """The cost of each choice that the paper leaves open: one change to a small recipe at a time.
 
-All networks are small and trained for the same few thousand steps, on the folder of photographs
-given and scored on pictures of it that are held out: never on those of table 1.
+All networks are small and are trained for the same few thousand steps. They are trained and scored
+on different pictures of one folder, never on those of table 1.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy as np
 from matplotlib.figure import Figure as Drawing
 
 from minidl.models import plots, zoo
-from minidl.models.images.patches import gaussian_window, restore
+from minidl.models.images.patches import gaussian_window, map_patches
 from minidl.models.images.scores import psnr
 from minidl.models.ssda import Coding, Noise, Penalty, Recipe, recipe_for, training
 from minidl.models.ssda.recipes import EQUATION_6, WORKING
 from minidl.models.ssda.restorer import WINDOW_SPREAD
 
 from ..data import MissingError
-from ..report.cache import Parts, short
+from ..report.cache import ResultCache, short
 from ..report.page import Block, Figure, Row, Table, Text
 from .plan import Plan, Weights
 
@@ -30,7 +30,7 @@ SIGMA = 25.0
 STEPS, LBFGS_STEPS = 4000, 100  # an L-BFGS step sees 40 times as many patches
 STRIDES = (1, 2, 3, 4, 6, 8, 12)
 BASE = replace(WORKING, hidden=(400, 400))
-LOUD = replace(BASE, coding=recipe_for(Noise(100.0)).coding)
+STRONG_NOISE = replace(BASE, coding=recipe_for(Noise(100.0)).coding)
 NO_PENALTY = (Penalty(), Penalty())
 
 
@@ -63,15 +63,16 @@ class Choice:
 
 
 def _deep(*hidden: int) -> Recipe:
-    """Return a recipe of `count` auto-encoders, each pre-trained for a tenth of the time, with weak
-    penalties in the first.
+    """Return a recipe of an auto-encoder for each number of hidden units.
+
+    Each is pre-trained for a tenth of the time; the first has weak penalties.
     """
     more = len(hidden) - 1
     return replace(
         BASE,
         hidden=hidden,
         pretrain=(BASE.pretrain[0], *[Penalty()] * more),
-        rates=(*[BASE.rates[0]] * (more + 1), BASE.rates[-1]),
+        learning_rates=(*[BASE.learning_rates[0]] * (more + 1), BASE.learning_rates[-1]),
         shares=(*[0.1] * (more + 1), 1 - 0.1 * (more + 1)),
     )
 
@@ -79,7 +80,7 @@ def _deep(*hidden: int) -> Recipe:
 _literal = replace(
     BASE, pretrain=(EQUATION_6, EQUATION_6), finetune=Penalty(decay=EQUATION_6.decay)
 )
-_lbfgs = replace(BASE, optimizer="lbfgs", batch=10_000, renew=20)
+_lbfgs = replace(BASE, optimizer="lbfgs", batch=10_000, steps_per_batch=20)
 
 CHOICES = (
     Choice("base", "working recipe, 400 units"),
@@ -88,7 +89,9 @@ CHOICES = (
     Choice("penalties", "the paper's", _literal),
     Choice("penalties", "none", replace(BASE, pretrain=NO_PENALTY)),
     Choice("pre-training", "none", replace(BASE, shares=(0.0, 0.0, 1.0))),
-    Choice("first weights", "Glorot's, units at 1/2", replace(BASE, gain=1.0, start=None)),
+    Choice(
+        "first weights", "Glorot's, units at 1/2", replace(BASE, gain=1.0, initial_activation=None)
+    ),
     Choice("patch", "8 x 8", replace(BASE, patch=8)),
     Choice("patch", "16 x 16", replace(BASE, patch=16)),
     Choice("patch", "20 x 20", replace(BASE, patch=20)),
@@ -99,44 +102,44 @@ CHOICES = (
     Choice("optimizer", "L-BFGS, as many patches", _lbfgs, steps=LBFGS_STEPS),
     Choice("training", "half as long", steps=STEPS // 2),
     Choice("training", "twice as long", steps=2 * STEPS),
-    Choice("patch, σ = 100", "16 x 16", replace(LOUD, patch=16), sigma=100.0),
-    Choice("patch, σ = 100", "8 x 8", replace(LOUD, patch=8), sigma=100.0),
-    Choice("patch, σ = 100", "12 x 12", LOUD, sigma=100.0),
-    Choice("patch, σ = 100", "20 x 20", replace(LOUD, patch=20), sigma=100.0),
+    Choice("patch, σ = 100", "16 x 16", replace(STRONG_NOISE, patch=16), sigma=100.0),
+    Choice("patch, σ = 100", "8 x 8", replace(STRONG_NOISE, patch=8), sigma=100.0),
+    Choice("patch, σ = 100", "12 x 12", STRONG_NOISE, sigma=100.0),
+    Choice("patch, σ = 100", "20 x 20", replace(STRONG_NOISE, patch=20), sigma=100.0),
     Choice("noise, σ = 100", "not turned down", replace(BASE, patch=16), sigma=100.0),
 )
 
 
-def costs(plan: Plan, parts: Parts) -> list[Block]:
-    """A table and a drawing of all choices; what overlap and window are worth.
+def costs(plan: Plan, cache: ResultCache) -> list[Block]:
+    """Return a table and a plot of all choices, and the gain by overlap and window.
 
-    Raises MissingError where there is nothing to train on, or no time.
+    Raises MissingError without a folder to train on, and in a quick run.
     """
     if plan.quick:
         raise MissingError("a quick run has no time for it")
     if plan.train is None:
         raise MissingError("it needs --train with a folder of photographs")
     images = training.read_folder(plan.train)
-    return [*_trained(plan, parts, images), *_merged(plan, parts, images)]
+    return [*_trained(plan, cache, images), *_merged(plan, cache, images)]
 
 
-def _trained(plan: Plan, parts: Parts, images: Sequence[np.ndarray]) -> list[Block]:
+def _trained(plan: Plan, cache: ResultCache, images: Sequence[np.ndarray]) -> list[Block]:
     learning, held_out = training.split(images)
 
     def score(choice: Choice) -> float:
         seed, damage = plan.seed + choice.seed, Noise(choice.sigma)
         trainer = training.new_trainer(
-            learning, damage, choice.recipe, choice.steps, seed, plan.place
+            learning, damage, choice.recipe, choice.steps, seed, plan.device
         )
         for _ in trainer.run():
             pass
         return training.Validation.of(held_out, damage).score(trainer.restorer)
 
     made: dict[str, float] = {}
-    for choice in CHOICES:  # a part of its own each, so that a new choice leaves others as they are
+    for choice in CHOICES:  # each has its own file, so that a new choice keeps the others' results
         pictures = training.fingerprint(images)
         settings = {"seed": plan.seed, "pictures": pictures, **choice.settings()}
-        made |= parts.each(short(f"choice {choice.key}"), settings, {choice.key: choice}, score)
+        made |= cache.get_each(short(f"choice {choice.key}"), settings, {choice.key: choice}, score)
     gains = differences(made)
     rows = [
         Row(
@@ -146,7 +149,7 @@ def _trained(plan: Plan, parts: Parts, images: Sequence[np.ndarray]) -> list[Blo
         )
         for choice in CHOICES
     ]
-    path = parts.pictures / "choices.png"
+    path = cache.pictures / "choices.png"
     _draw(path, gains)
     other = abs(gains[CHOICES[1].key])
     last = made[CHOICES[0].key] - made["training: half as long"]
@@ -176,7 +179,7 @@ def _trained(plan: Plan, parts: Parts, images: Sequence[np.ndarray]) -> list[Blo
 
 
 def differences(scores: Mapping[str, float]) -> dict[str, float]:
-    """{key: dB above the base of its level} of every choice that is not a base itself."""
+    """Return {key: dB above the base of its level} of every choice that is not a base."""
     bases: dict[float, str] = {}
     for choice in CHOICES:
         bases.setdefault(choice.sigma, choice.key)
@@ -201,9 +204,9 @@ def _draw(path: Path, gains: Mapping[str, float]) -> None:
     plots.save(drawing, path)
 
 
-def _merged(plan: Plan, parts: Parts, images: Sequence[np.ndarray]) -> list[Block]:
-    """Overlap and window, with the weights that come along."""
-    weights = Weights.load(zoo.denoiser(SIGMA), plan.place)
+def _merged(plan: Plan, cache: ResultCache, images: Sequence[np.ndarray]) -> list[Block]:
+    """Return the PSNR by overlap and window, with the included weights."""
+    weights = Weights.load(zoo.denoiser(SIGMA), plan.device)
     restorer, side = weights.restorer, weights.restorer.patch
     known = Noise(restorer.damage.sigma) if isinstance(restorer.damage, Noise) else Noise(SIGMA)
     validation = training.Validation.of(training.split(images)[1], known)
@@ -215,7 +218,7 @@ def _merged(plan: Plan, parts: Parts, images: Sequence[np.ndarray]) -> list[Bloc
 
     def score(way: tuple[str, int]) -> float:
         def repair(x: np.ndarray) -> np.ndarray:
-            merged = restore(
+            merged = map_patches(
                 x[..., 0],
                 restorer.repair_patches,
                 size=side,
@@ -229,7 +232,7 @@ def _merged(plan: Plan, parts: Parts, images: Sequence[np.ndarray]) -> list[Bloc
 
     ways = {f"{window} {stride}": (window, stride) for window in windows for stride in strides}
     settings = weights.settings() | {"pictures": training.fingerprint(images)}
-    made = parts.each("choices-merging", settings, ways, score)
+    made = cache.get_each("choices-merging", settings, ways, score)
     rows = [Row(w, [f"{made[f'{w} {stride}']:.2f}" for stride in strides]) for w in windows]
     return [
         Table(

@@ -14,10 +14,11 @@ from minidl.models.ssda.restorer import STRIDE
 
 @dataclass(frozen=True)
 class Plan:
-    """data: the folder with set12, bsd68 and mnist; train: photographs for the ablation, or None.
+    """The options of a page.
 
-    minutes: of the ablation, for each recipe. quick: a look at everything in a few minutes.
-    publishable: pages without pictures of collections that may not be passed on.
+    data: the folder with set12, bsd68 and mnist. train: photographs for the ablation, or None.
+    minutes: of the ablation, for each recipe. quick: everything in a few minutes, to see that it
+    works. publishable: no pictures of collections that may not be published.
     """
 
     data: Path
@@ -26,7 +27,7 @@ class Plan:
     minutes: float = 2.0
     quick: bool = False
     publishable: bool = False
-    place: Device = CPU
+    device: Device = CPU
 
     @property
     def sigmas(self) -> tuple[float, ...]:
@@ -41,20 +42,20 @@ class Plan:
 
 @dataclass(frozen=True)
 class Weights:
-    """A trained model, and what tells it from others."""
+    """A trained model and its file."""
 
     path: Path
     restorer: Restorer
 
     @classmethod
-    def load(cls, path: Path, place: Device) -> Weights:
-        return cls(path, Restorer.load(path, device=place))
+    def load(cls, path: Path, device: Device) -> Weights:
+        return cls(path, Restorer.load(path, device=device))
 
     @property
     def name(self) -> str:
         return self.path.stem
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings on which numbers made with this model depend, as JSON types."""
+        """Return what results with this model depend on, as JSON types."""
         check = f"{zlib.crc32(self.path.read_bytes()):08x}"
         return {"weights": self.name, "check": check, "stride": STRIDE}

@@ -1,4 +1,4 @@
-"""Numbers that others have printed, to stand beside those that are worked out here.
+"""Numbers from publications, to stand beside those that are computed here.
 
 Xie      Xie, Xu & Chen, NIPS 2012: tables 1 and 2; noise not clipped, the list of pictures unknown
 Burger   Burger, Schuler & Harmeling, CVPR 2012: sigma 25, for each picture
@@ -49,16 +49,16 @@ XIE_DIGITS = {
 }
 
 
-def spread(values: Sequence[float], places: int = 2) -> str:
-    """Mean and standard deviation (of a sample) as text; of one value itself alone."""
+def mean_std(values: Sequence[float], places: int = 2) -> str:
+    """Return mean and sample standard deviation as text; of a single value, the value."""
     mean = f"{statistics.mean(values):.{places}f}"
     return f"{mean} ± {statistics.stdev(values):.{places}f}" if len(values) > 1 else mean
 
 
 def noise_rows(group: str) -> dict[str, tuple[str, str, str]]:
-    """{method and source: dB at sigma 25, 50, 100} for "paper", "set12" or "bsd68"."""
+    """Return {method and source: dB at sigma 25, 50, 100} for "paper", "set12", "bsd68"."""
     if group != "paper":
         return COLLECTIONS[group]
     rows = {f"{name} (Xie et al. 2012, list unknown)": row for name, row in XIE_NOISE.items()}
-    burger = {f"{n} (Burger et al. 2012)": (spread(v), "-", "-") for n, v in BURGER.items()}
+    burger = {f"{n} (Burger et al. 2012)": (mean_std(v), "-", "-") for n, v in BURGER.items()}
     return rows | burger

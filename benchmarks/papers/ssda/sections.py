@@ -1,7 +1,7 @@
-"""Paper 1 from its table 1 to what it leaves out, as a page.
+"""The page of paper 1, from its table 1 to what it leaves out.
 
-Every section is built by a function of (plan, parts); one whose data or packages are absent says so
-in its place, and the others go on.
+Every section is built by a function of (plan, cache). If its data or packages are missing, a
+section says so, and the others follow.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..data import ReproduceError
-from ..report.cache import Parts
+from ..report.cache import ResultCache
 from ..report.page import Block, Page, Section, Text
 from ..report.sections import how_made, sections
 from . import (
@@ -23,7 +23,7 @@ from . import (
 )
 from .plan import Plan
 
-Build = Callable[[Plan, Parts], list[Block]]
+Build = Callable[[Plan, ResultCache], list[Block]]
 TITLE = "Image denoising and inpainting with deep neural networks, reproduced"
 NEEDED = ("set12", "bsd68", "mnist")  # at least one of them
 
@@ -43,7 +43,7 @@ SECTIONS: dict[str, Build] = {
 
 
 def check(plan: Plan) -> None:
-    """Raises ReproduceError if nothing at all can be reproduced, or a folder is not there."""
+    """Raise ReproduceError if nothing can be reproduced, or a folder is missing."""
     if not plan.data.is_dir():
         raise ReproduceError(f"{plan.data}: there is no such folder; expected one with set12/")
     if not any((plan.data / name).is_dir() for name in NEEDED):
@@ -52,13 +52,15 @@ def check(plan: Plan) -> None:
         raise ReproduceError(f"{plan.train}: there is no such folder; expected photographs")
 
 
-def build(plan: Plan, parts: Parts, told: Callable[[Section], None] = lambda _: None) -> Page:
-    """All sections, one after another; `told` is called with each when it is done."""
+def build(
+    plan: Plan, cache: ResultCache, on_section: Callable[[Section], None] = lambda _: None
+) -> Page:
+    """Return the page of all sections; `on_section` is called with each finished one."""
     check(plan)
-    makers = {title: partial(make, plan, parts) for title, make in SECTIONS.items()}
-    worked_out = list(sections(makers, told, publishable=plan.publishable))
-    ending = how_made("ssda", parts, quick=plan.quick, seed=plan.seed, place=plan.place)
-    return Page(TITLE, [_opening(plan), *worked_out, ending])
+    makers = {title: partial(make, plan, cache) for title, make in SECTIONS.items()}
+    finished = list(sections(makers, on_section, publishable=plan.publishable))
+    ending = how_made("ssda", cache, quick=plan.quick, seed=plan.seed, device=plan.device)
+    return Page(TITLE, [_opening(plan), *finished, ending])
 
 
 def _opening(plan: Plan) -> Section:

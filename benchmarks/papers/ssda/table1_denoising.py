@@ -1,4 +1,4 @@
-"""Table 1 and figure 2 of paper 1: Gaussian noise, ours beside classical methods."""
+"""Table 1 and figure 2 of paper 1: Gaussian noise, our network and classical methods."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from minidl.models.images.scores import non_local_means, psnr, total_variation
 
 from ..baselines import ksvd
 from ..data import MissingError, Picture, collection, shortened
-from ..report.cache import Parts, short
+from ..report.cache import ResultCache, short
 from ..report.page import Block, Figure, Row, Table, Text
 from .plan import Plan, Weights
-from .quoted import noise_rows, spread
+from .quoted import mean_std, noise_rows
 
 COLLECTIONS = ("set12", "bsd68")
 ALL_SIGMAS = (25.0, 50.0, 100.0)  # of the quoted rows
 FIGURE_SIGMA = 50.0
-DETAIL, ENLARGED = 88, 4  # pixels to a side of figure 2's detail, and how many times enlarged
+DETAIL_SIDE, DETAIL_SCALE = 88, 4  # pixels of figure 2's detail, and its magnification
 
 
 @dataclass(frozen=True)
 class Method:
-    """repair(noisy pixels (H, W, 1)) -> (H, W, 1), and the settings that tell it from others."""
+    """A method: repair(noisy pixels (H, W, 1)) -> (H, W, 1), and its settings."""
 
     settings: Mapping[str, Any]
     repair: Callable[[np.ndarray], np.ndarray]
 
 
 def methods(plan: Plan, sigma: float) -> dict[str, Method]:
-    """All that is run here, by name. Raises NoWeightsError if none of ours come along."""
-    weights = Weights.load(zoo.denoiser(sigma), plan.place)
+    """Return all methods that run here, by name. Raises NoWeightsError without weights."""
+    weights = Weights.load(zoo.denoiser(sigma), plan.device)
     learned = {"patches": ksvd.PATCHES, "rounds": ksvd.ROUNDS, "stride": 1}
     return {
         "ours": Method(weights.settings(), lambda x: weights.restorer.repair(x, sigma=sigma)),
@@ -46,8 +46,8 @@ def methods(plan: Plan, sigma: float) -> dict[str, Method]:
     }
 
 
-def table_1(plan: Plan, parts: Parts) -> list[Block]:
-    """A table for the paper's four pictures, for all of set12, and for bsd68."""
+def table_1(plan: Plan, cache: ResultCache) -> list[Block]:
+    """Return tables for the paper's four pictures, for all of set12, and for bsd68."""
     blocks: list[Block] = [
         Text(
             "PSNR in dB over whole grey pictures: mean and standard deviation over pictures. The "
@@ -64,7 +64,7 @@ def table_1(plan: Plan, parts: Parts) -> list[Block]:
     if not found:
         raise MissingError("neither set12 nor bsd68 is in the data")
     for name, pictures in found.items():
-        scores = {sigma: _scores(plan, parts, name, pictures, sigma) for sigma in plan.sigmas}
+        scores = {sigma: _scores(plan, cache, name, pictures, sigma) for sigma in plan.sigmas}
         named = [p.key for p in pictures if p.of_paper()]
         if name == "set12" and named:
             blocks.append(_table(plan, "paper", named, scores))
@@ -84,24 +84,24 @@ def table_1(plan: Plan, parts: Parts) -> list[Block]:
 
 
 def _scores(
-    plan: Plan, parts: Parts, name: str, pictures: Sequence[Picture], sigma: float
+    plan: Plan, cache: ResultCache, name: str, pictures: Sequence[Picture], sigma: float
 ) -> dict[str, dict[str, float]]:
-    """{method: {picture's key: dB}} at one noise level, a part for each method."""
+    """Return {method: {picture's key: dB}} at one noise level, cached by method."""
     items = {p.key: p for p in pictures}
 
     def score(repair: Callable[[np.ndarray], np.ndarray]) -> Callable[[Picture], float]:
-        def of(picture: Picture) -> float:
+        def score_one(picture: Picture) -> float:
             noisy = gaussian_noise(picture.pixels, sigma, picture.rng(plan.seed))
             return psnr(picture.pixels, repair(noisy))
 
-        return of
+        return score_one
 
     base = {"seed": plan.seed, "sigma": sigma}
     scores = {"noisy": {k: score(lambda x: x)(p) for k, p in items.items()}}
     for method, how in methods(plan, sigma).items():
         part = short(f"table1 {name} {sigma:g} {method}")
         clipped = score(lambda x, repair=how.repair: np.clip(repair(x), 0, 1))  # type: ignore[misc]
-        scores[method] = parts.each(part, {**base, **how.settings}, items, clipped)
+        scores[method] = cache.get_each(part, {**base, **how.settings}, items, clipped)
     return scores
 
 
@@ -111,7 +111,7 @@ def _table(
     keys: Sequence[str],
     scores: Mapping[float, Mapping[str, Mapping[str, float]]],
 ) -> Table:
-    """One table: methods by noise levels, over the pictures `keys`; quoted rows below."""
+    """Return a table of methods by noise levels over the pictures `keys`, then quoted rows."""
     names = list(scores[plan.sigmas[0]])
     means = {
         m: [float(np.mean([scores[s][m][k] for k in keys])) for s in plan.sigmas] for m in names
@@ -120,7 +120,7 @@ def _table(
     rows = [
         Row(
             m,
-            ["run here", *(spread([scores[s][m][k] for k in keys]) for s in plan.sigmas)],
+            ["run here", *(mean_std([scores[s][m][k] for k in keys]) for s in plan.sigmas)],
             best=[1 + i for i, winner in enumerate(best) if winner == m],
         )
         for m in names
@@ -147,18 +147,18 @@ def _table(
 
 
 def _about_weights(plan: Plan) -> str:
-    """Which weights repaired what."""
+    """Return a sentence on the weights of each noise level."""
     said = []
     for sigma in plan.sigmas:
-        weights = Weights.load(zoo.denoiser(sigma), plan.place)
+        weights = Weights.load(zoo.denoiser(sigma), plan.device)
         known = getattr(weights.restorer.damage, "sigma", sigma)
         other = f", trained for sigma {known:g}, contrasts being scaled" if known != sigma else ""
         said.append(f"sigma {sigma:g} by {weights.name}{other}")
-    return f"Ours, with the weights that come along: {'; '.join(said)}."
+    return f"Ours, with the included weights: {'; '.join(said)}."
 
 
-def figure_2(plan: Plan, parts: Parts) -> list[Block]:
-    """One picture at sigma 50, whole and in detail, by every method."""
+def figure_2(plan: Plan, cache: ResultCache) -> list[Block]:
+    """Return one picture at sigma 50 and a detail of it, by every method."""
     pictures = collection(plan.data, "set12")
     named = [p for p in pictures if p.of_paper()] or pictures
     picture = (min if plan.quick else max)(named, key=lambda p: p.pixels.size)
@@ -171,43 +171,44 @@ def figure_2(plan: Plan, parts: Parts) -> list[Block]:
         rows, columns = _detail(picture.pixels)
         files = []
         for i, pixels in enumerate(shown.values()):
-            enlarged = pixels[rows, columns].repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
+            detail = pixels[rows, columns]
+            enlarged = detail.repeat(DETAIL_SCALE, axis=0).repeat(DETAIL_SCALE, axis=1)
             for kind, tile in (("whole", pixels), ("detail", enlarged)):
                 files.append(f"figure2-{kind}-{i}.png")
-                write(parts.pictures / files[-1], tile)
+                write(cache.pictures / files[-1], tile)
         values = [psnr(picture.pixels, p) for n, p in shown.items() if n != "clean"]
         return {"names": list(shown), "pictures": files, "psnr": [None, *values]}
 
     settings = {n: dict(way.settings) for n, way in ways.items()} | {"seed": plan.seed}
-    made = parts.each("figure2", settings, {picture.key: picture}, draw)[picture.key]
+    made = cache.get_each("figure2", settings, {picture.key: picture}, draw)[picture.key]
     captions = [
         name if value is None else f"{name}, {value:.2f} dB"
         for name, value in zip(made["names"], made["psnr"], strict=True)
     ]
-    files = [parts.pictures / name for name in made["pictures"]]
+    files = [cache.pictures / name for name in made["pictures"]]
     what = f"{picture.name.rpartition('.')[0]} under noise of sigma {FIGURE_SIGMA:g}, PSNR in dB"
     return [
         Figure(
             list(zip(files[0::2], captions, strict=True)),
             f"Figure 2: {what}.",
             across=3,
-            of="set12",
+            owner="set12",
         ),
         Figure(
             list(zip(files[1::2], captions, strict=True)),
-            f"The detail of {DETAIL}x{DETAIL} pixels with the most contrast, enlarged.",
+            f"The detail of {DETAIL_SIDE}x{DETAIL_SIDE} pixels with the most contrast, enlarged.",
             across=3,
-            of="set12",
+            owner="set12",
         ),
     ]
 
 
 def _detail(pixels: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns of the square of a clean picture (H, W, 1) that varies most."""
+    """Return the rows and columns of the square of most contrast in a picture (H, W, 1)."""
     height, width = pixels.shape[:2]
-    places = [
-        (slice(top, top + DETAIL), slice(left, left + DETAIL))
-        for top in range(0, max(1, height - DETAIL + 1), 16)
-        for left in range(0, max(1, width - DETAIL + 1), 16)
+    squares = [
+        (slice(top, top + DETAIL_SIDE), slice(left, left + DETAIL_SIDE))
+        for top in range(0, max(1, height - DETAIL_SIDE + 1), 16)
+        for left in range(0, max(1, width - DETAIL_SIDE + 1), 16)
     ]
-    return max(places, key=lambda place: float(pixels[place].std()))
+    return max(squares, key=lambda square: float(pixels[square].std()))

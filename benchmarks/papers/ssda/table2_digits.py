@@ -1,4 +1,4 @@
-"""Table 2 of paper 1: which corruption an auto-encoder should be trained on."""
+"""Table 2 of paper 1: features of auto-encoders that were trained on different corruptions."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from minidl.models import plots
 from minidl.models.ssda import DenoisingAutoencoder
 
 from ..data import MissingError, digits
-from ..report.cache import Parts, short
+from ..report.cache import ResultCache, short
 from ..report.page import Block, Figure, Row, Table, Text
 from . import table2_features
 from .plan import Plan
 from .quoted import CORRUPTIONS, XIE_DIGITS
 from .table2_features import MACHINES, Machine, Split, Training
 
-SHARE = 0.7  # of the digits that are trained on: 7,000 of 10,000
+TRAINING_SHARE = 0.7  # of the digits: 7,000 of 10,000
 PIXELS = "no auto-encoder: the pixels"
-QUICK = 1500  # digits, of both parts together
+QUICK_DIGITS = 1500  # for training and test
 QUICK_TRAINING = Training(hidden=300, steps=500)
 
 
-def table_2(plan: Plan, parts: Parts) -> list[Block]:
-    """The paper's table of three corruptions by three, in two readings, and its own beside it."""
+def table_2(plan: Plan, cache: ResultCache) -> list[Block]:
+    """Return the paper's table of corruptions in two readings, and the printed one."""
     y, labels = digits(plan.data)
     if not importlib.util.find_spec("sklearn"):
         raise MissingError("scikit-learn is not installed: pip install 'minidl[compare]'")
     how, machines = Training(), MACHINES
     if plan.quick:
         how, machines = QUICK_TRAINING, MACHINES[1:2]
-        y, labels = y[:QUICK], labels[:QUICK]
-    parted = table2_features.split(y, labels, SHARE, np.random.default_rng(plan.seed))
+        y, labels = y[:QUICK_DIGITS], labels[:QUICK_DIGITS]
+    parted = table2_features.split(y, labels, TRAINING_SHARE, np.random.default_rng(plan.seed))
 
     def row(name: str) -> dict[str, Any]:
         rng = np.random.default_rng((plan.seed, zlib.crc32(name.encode())))
@@ -45,12 +45,12 @@ def table_2(plan: Plan, parts: Parts) -> list[Block]:
             network = table2_features.train(parted.train, corrupt, how, rng)
             files = [f"{short(f'table2 {name}')}.png"]
             weights = np.asarray(network.encoder.w.data)
-            plots.filters(parts.pictures / files[0], weights, count=60)
+            plots.filters(cache.pictures / files[0], weights, count=60)
         return {**_row(network, name, parted, machines, plan.seed), "pictures": files}
 
     settings = {"seed": plan.seed, "digits": f"{zlib.crc32(y.tobytes()):08x}"}
     settings |= table2_features.settings(how, machines)
-    made = parts.each("table2", settings, {n: n for n in (*CORRUPTIONS, PIXELS)}, row)
+    made = cache.get_each("table2", settings, {n: n for n in (*CORRUPTIONS, PIXELS)}, row)
     train, test = len(parted.train), len(parted.test)
     return [
         Text(
@@ -82,7 +82,7 @@ def table_2(plan: Plan, parts: Parts) -> list[Block]:
         ),
         Figure(
             [
-                (parts.pictures / file, name)
+                (cache.pictures / file, name)
                 for name, one in made.items()
                 for file in one["pictures"]
             ],
@@ -98,7 +98,7 @@ def _row(
     machines: tuple[Machine, ...],
     seed: int,
 ) -> dict[str, Any]:
-    """Percent right on each corruption: {"same": {corruption: %}, "apart": {...}, "machines"}."""
+    """Return accuracies in percent: {"same": {corruption: %}, "apart": {...}, "machines"}."""
 
     def code(x: np.ndarray) -> np.ndarray:
         return x if network is None else table2_features.hidden(network, x)
@@ -122,7 +122,7 @@ def _row(
 
 
 def _table(reading: str, caption: str, made: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Rows of percent right, the best of each column among the auto-encoders in bold."""
+    """Return a table of accuracies, with the best auto-encoder of each column in bold."""
     rows = []
     for name, one in made.items():
         best = [

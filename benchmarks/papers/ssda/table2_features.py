@@ -1,4 +1,4 @@
-"""Denoising auto-encoders on corrupted digits, and an SVM on what their hidden units say.
+"""Denoising auto-encoders on corrupted digits, and an SVM on their hidden activations.
 
     y   digits (N, 784) in [0, 1], x the same after a corruption
 
@@ -29,7 +29,7 @@ Corrupt = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # y (N, 784),
 
 
 def corruptions(*, test: bool) -> dict[str, Corrupt]:
-    """The three corruptions by the paper's names; test digits lie on photographs of their own."""
+    """Return the three corruptions by the paper's names; test digits lie on other photographs."""
     names = [n for n in NAMES if (n in HELD_OUT) == test]
     photographs = PatchSampler([grey(photograph(n))[..., 0] for n in names], SIDE)
 
@@ -56,7 +56,7 @@ class Training:
 def train(
     digits: np.ndarray, corrupt: Corrupt, how: Training, rng: np.random.Generator
 ) -> DenoisingAutoencoder:
-    """One auto-encoder trained by eq. 6, each step on freshly corrupted digits (N, 784)."""
+    """Train one auto-encoder by eq. 6; each step corrupts digits (N, 784) again."""
     network = DenoisingAutoencoder(digits.shape[1], how.hidden, rng=rng, rho=EQUATION_6.rho)
     adam = optim.Adam(network.parameters(), lr=how.rate, beta2=0.99)
     for step in range(how.steps):
@@ -68,14 +68,14 @@ def train(
 
 
 def hidden(network: DenoisingAutoencoder, x: np.ndarray) -> np.ndarray:
-    """h(x) (N, H) of eq. 3."""
+    """Return h(x), (N, H), of eq. 3."""
     with no_grad():
         return np.asarray(network.encode(x.astype(np.float32)).data)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Digits and labels: to train on, to test on. Both stratified, and drawn from a seed."""
+    """Digits and labels for training and test, stratified by label."""
 
     train: np.ndarray
     train_labels: np.ndarray
@@ -87,8 +87,8 @@ def split(digits: np.ndarray, labels: np.ndarray, share: float, rng: np.random.G
     """Split the digits: `share` of each kind for training, the rest for testing."""
     chosen = np.zeros(len(labels), bool)
     for label in np.unique(labels):
-        places = rng.permutation(np.flatnonzero(labels == label))
-        chosen[places[: round(share * len(places))]] = True
+        indices = rng.permutation(np.flatnonzero(labels == label))
+        chosen[indices[: round(share * len(indices))]] = True
     order = rng.permutation(np.flatnonzero(chosen))
     rest = rng.permutation(np.flatnonzero(~chosen))
     return Split(digits[order], labels[order], digits[rest], labels[rest])
@@ -102,10 +102,10 @@ class Machine:
     c: float
 
     def fit(self, features: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """A function features (N, F) -> labels (N,).
+        """Train the machine; return a function features (N, F) -> labels (N,).
 
-        Features are centred, and all divided by one number, so that their mean square sum is 1 and
-        units that hardly ever speak stay quiet.
+        Features are centred and divided by one number, so that their mean square sum is 1 and
+        rarely active units keep their small weight.
         """
         from sklearn.svm import SVC
 
@@ -123,7 +123,7 @@ MACHINES: tuple[Machine, ...] = (
 
 
 def choose(features: np.ndarray, labels: np.ndarray, machines: tuple[Machine, ...]) -> Machine:
-    """The machine that is best on the last fifth of the training digits, trained on the others."""
+    """Return the machine that is best on a fifth of the training digits, held out for this."""
     if len(machines) == 1:
         return machines[0]
     cut = 4 * len(labels) // 5
@@ -134,7 +134,7 @@ def choose(features: np.ndarray, labels: np.ndarray, machines: tuple[Machine, ..
 
 
 def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """Percent of the labels that are right."""
+    """Return the accuracy in percent."""
     return 100 * float((predicted == labels).mean())
 
 

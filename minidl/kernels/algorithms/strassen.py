@@ -24,11 +24,11 @@ An addition costs as much as a number has to travel, a product as much as the si
 large matrices an eighth of the time is saved. (Cut the quarters again, and again, and n^3 becomes
 n^2.81; one cut is what pays for the layers of a network.)
 
-What is lost are digits: sums are rounded before their differences are taken. Of normal numbers, the
-error of an element is about twice that of the plain sum, see `cpu/strassen.py`. It is an error in
-parts of the largest quarter, not of the element: where one quarter is a thousand times another,
-what comes of the smaller has three digits less, and an infinite number makes NaN of more than its
-row and column. Weights and activations of a layer are of one size.
+The price is precision: sums are rounded before their differences are taken. For normal numbers the
+error of an element is about twice that of the plain sum, see `cpu/gemm/strassen.py`. It is relative
+to the largest quarter, not to the element. Where one quarter is a thousand times another, results
+from the smaller one have three digits less. An infinite number makes NaN of more than its row and
+column. Weights and activations of a layer are of one size.
 
 The siblings compute this in pieces that stay in the cache; here is what they mean.
 """

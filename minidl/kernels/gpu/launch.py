@@ -118,7 +118,7 @@ def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
 
 
 def launch(kernel: str, dtype: np.dtype, grid: tuple[int, ...], *arguments: Any) -> None:
-    """Run a kernel on the current stream, by so many blocks; no blocks are no launch.
+    """Run a kernel on the current stream, with a grid of blocks; an empty grid is not launched.
 
     Of the arguments, an int arrives as 64 bits, a float as double, an array as its address; 0 is
     the array that is not there. A NumPy array of a structured type and size 1 is passed by value.
@@ -130,12 +130,12 @@ def launch(kernel: str, dtype: np.dtype, grid: tuple[int, ...], *arguments: Any)
 
 
 def blocks(numbers: int) -> tuple[int]:
-    """The grid for a loop over so many numbers that all threads share."""
+    """Return the grid for a loop over numbers that all threads share."""
     return (min(BLOCKS, math.ceil(numbers / THREADS)),)
 
 
 def chunks(pictures: int, numbers: int, dtype: np.dtype) -> Iterator[slice]:
-    """Pieces of so many pictures, each of which needs room for so many numbers: CHUNK in all."""
+    """Yield slices of the pictures, each of which needs at most CHUNK numbers of scratch."""
     size = max(1, CHUNK // max(1, numbers * dtype.itemsize))
     for start in range(0, pictures, size):
         yield slice(start, min(pictures, start + size))

@@ -109,7 +109,7 @@ class Generator:
         return out
 
     def _draw(self, kernel: str, out: Array, at_once: int, *arguments: int) -> None:
-        """at_once: of the numbers, so many are made of four words."""
+        """Fill `out`. at_once: the numbers that are made of four words."""
         counts = math.ceil(out.size / at_once)
         launch.launch(
             kernel, out.dtype, launch.blocks(counts),

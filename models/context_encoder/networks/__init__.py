@@ -6,8 +6,8 @@ compact       a network that two CPU cores can train
 architecture  the type that all three share
 
 A generator takes a picture with a hole, (N, size, size, 3) in [-1, 1], and returns the missing
-square, (N, size / 2 or / 4, ..., 3). If it is built `whole`, it returns a picture of the input's
-size, of which only the hole is used. A discriminator takes a generated or a real square and returns
+square, (N, size / 2 or / 4, ..., 3). With `full_image` it returns a picture of the input's size, of
+which only the hole is used. A discriminator takes a generated or a real square and returns
 a logit, (N, 1), or one logit for each patch, (N, h, w, 1): above 0 means real. The sigmoid is part
 of the loss.
 
@@ -16,6 +16,8 @@ width, for trials, multiplies all numbers of channels.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -27,18 +29,17 @@ from .compact import CompactGenerator, Mixing, compact_discriminator
 from .report import report_discriminator, report_generator
 
 __all__ = [
-    "ARCHITECTURES", "Architecture", "Channels", "CompactGenerator", "Mixing", "build", "channels",
-    "compact_discriminator", "named",
+    "ARCHITECTURES", "AUTHORS", "COMPACT", "REPORT", "Architecture", "Channels", "CompactGenerator",
+    "Mixing", "build", "by_name", "channels", "compact_discriminator",
 ]  # fmt: skip
 
-ARCHITECTURES = {
-    "compact": Architecture(128, 64, CompactGenerator, compact_discriminator, bridged=True),
-    "report": Architecture(256, 64, report_generator, report_discriminator),
-    "authors": Architecture(128, 64, authors_generator, authors_discriminator),
-}
+COMPACT = Architecture("compact", 128, 64, CompactGenerator, compact_discriminator, prefilled=True)
+REPORT = Architecture("report", 256, 64, report_generator, report_discriminator)
+AUTHORS = Architecture("authors", 128, 64, authors_generator, authors_discriminator)
+ARCHITECTURES = {architecture.name: architecture for architecture in (COMPACT, REPORT, AUTHORS)}
 
 
-def named(net: str) -> Architecture:
+def by_name(net: str) -> Architecture:
     """Return the architecture of this name. Raises ValueError for an unknown name."""
     if net not in ARCHITECTURES:
         raise ValueError(f"net {net!r}: expected one of {', '.join(ARCHITECTURES)}")
@@ -46,13 +47,16 @@ def named(net: str) -> Architecture:
 
 
 def build(
-    net: str,
+    net: str | Architecture,
     *,
     rng: np.random.Generator,
-    whole: bool = False,
+    full_image: bool = False,
     width: float = 1.0,
-) -> tuple[nn.Module, nn.Sequential]:
-    """Return (generator, discriminator). Raises ValueError for an unknown name."""
-    architecture, c = named(net), channels(width)
-    generator = architecture.generator(c, rng, whole)
-    return generator, architecture.discriminator(c, rng, whole)
+) -> tuple[nn.Module, Any]:
+    """Return (generator, discriminator) of an architecture or of the one with this name.
+
+    Raises ValueError for an unknown name.
+    """
+    architecture, c = by_name(net) if isinstance(net, str) else net, channels(width)
+    generator = architecture.generator(c, rng, full_image)
+    return generator, architecture.discriminator(c, rng, full_image)

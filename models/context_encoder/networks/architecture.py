@@ -22,12 +22,14 @@ def channels(width: float) -> Channels:
 class Architecture:
     """A pair of networks: `size` pixels in, `hole` pixels out, and the functions that build them.
 
-    Both functions are called with (channels, rng, whole). If `bridged`, the generator expects the
-    hole filled with a smooth surface (see laplace.py) instead of one colour.
+    Both functions are called with (channels, rng, full_image). If `full_image`, the generator
+    predicts the whole picture instead of a square. If `prefilled`, it expects the hole filled with
+    a smooth surface (see laplace.py) instead of one colour. `name` stands in model files.
     """
 
+    name: str
     size: int
     hole: int
     generator: Callable[[Channels, np.random.Generator, bool], nn.Module]
-    discriminator: Callable[[Channels, np.random.Generator, bool], nn.Sequential]
-    bridged: bool = False
+    discriminator: Callable[[Channels, np.random.Generator, bool], nn.Module]
+    prefilled: bool = False

@@ -11,7 +11,7 @@ from minidl import nn
 from .architecture import Channels, Layers
 
 
-def authors_generator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
+def authors_generator(c: Channels, rng: np.random.Generator, full_image: bool) -> nn.Sequential:
     """128x128x3 -> 64x64x3, through a bottleneck of 4000 numbers."""
 
     def down(inputs: int, outputs: int) -> Layers:
@@ -40,7 +40,7 @@ def authors_generator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.
         *up(c(512), c(256)),  # 8x8x256
         *up(c(256), c(128)),  # 16x16x128
         *up(c(128), c(64)),  # 32x32x64
-        *(up(c(64), c(64)) if whole else []),  # 64x64x64
+        *(up(c(64), c(64)) if full_image else []),  # 64x64x64
         nn.ConvTranspose2D(
             c(64), 3, kernel_size=4, stride=2, padding=1, rng=rng, std=0.02
         ),  # 64x64x3
@@ -48,7 +48,7 @@ def authors_generator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.
     )
 
 
-def authors_discriminator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
+def authors_discriminator(c: Channels, rng: np.random.Generator, full_image: bool) -> nn.Sequential:
     """64x64x3 -> 1 logit."""
 
     def down(inputs: int, outputs: int) -> Layers:
@@ -58,7 +58,7 @@ def authors_discriminator(c: Channels, rng: np.random.Generator, whole: bool) ->
     return nn.Sequential(
         nn.Conv2D(3, c(64), kernel_size=4, stride=2, padding=1, rng=rng, std=0.02),  # 32x32x64
         nn.LeakyReLU(),
-        *(down(c(64), c(64)) if whole else []),  # of 128x128x3: 32x32x64
+        *(down(c(64), c(64)) if full_image else []),  # of 128x128x3: 32x32x64
         *down(c(64), c(128)),  # 16x16x128
         *down(c(128), c(256)),  # 8x8x256
         *down(c(256), c(512)),  # 4x4x512

@@ -34,23 +34,23 @@ class Mixing(nn.Module):
 
 
 class CompactGenerator(nn.Module):
-    """128x128x3, the hole bridged by a smooth surface -> 64x64x3, the square in the middle.
+    """128x128x3, the hole filled with a smooth surface -> 64x64x3, the square in the middle.
 
-    The output is the bridged square plus a correction by a U-net (Ronneberger et al. 2015). The
+    The output is the prefilled square plus a correction by a U-net (Ronneberger et al. 2015). The
     encoder reduces the picture to 8x8, where each of `blocks` layers connects every position with
-    all others. The decoder enlarges it again; if `linked`, skip connections add the encoder's
-    features of each scale. If it is built `whole`, it returns the whole picture.
+    all others. The decoder enlarges it again; `skip_connections` add the encoder's features of each
+    scale. With `full_image` it returns the whole picture.
     """
 
     def __init__(
         self,
         c: Channels,
         rng: np.random.Generator,
-        whole: bool,
+        full_image: bool,
         *,
         size: int = 128,
         blocks: int = 4,
-        linked: bool = True,
+        skip_connections: bool = True,
     ) -> None:
         def down(inputs: int, outputs: int) -> nn.Module:
             conv = nn.Conv2D(inputs, outputs, kernel_size=3, stride=2, rng=rng)
@@ -60,7 +60,7 @@ class CompactGenerator(nn.Module):
             conv = nn.UpsampleConv2D(inputs, outputs, rng=rng)
             return nn.Sequential(conv, nn.BatchNorm(outputs), nn.LeakyReLU())
 
-        self.whole = whole
+        self.full_image = full_image
         self.downs = [
             down(3, c(24)),  # 64x64x24
             down(c(24), c(64)),  # 32x32x64
@@ -76,7 +76,8 @@ class CompactGenerator(nn.Module):
             up(c(64), c(24)),  # 64x64x24
         ]
         links = [nn.Conv2D(n, n, kernel_size=1, rng=rng) for n in (c(128), c(64), c(24))]
-        self.links = links if linked else []  # built in any case: the others start alike
+        # They are drawn in any case, so that all other weights are the same without them.
+        self.links = links if skip_connections else []
         self.last = nn.Sequential(
             up(c(24), c(16)),  # 64x64x16, of the middle 32x32x24
             nn.Conv2D(c(16), 3, kernel_size=3, rng=rng, std=0.01),  # 64x64x3
@@ -87,7 +88,7 @@ class CompactGenerator(nn.Module):
         return ops.add(self.middle(x), self.added(x))
 
     def added(self, x: Tensor | Array) -> Tensor:
-        """Return the correction of the bridged square."""
+        """Return the correction of the prefilled square."""
         *seen, y = itertools.accumulate(self.downs, lambda y, down: down(y), initial=x)
         y = self.mixing(y)
         for up, link in itertools.zip_longest(self.ups, self.links):
@@ -101,12 +102,12 @@ class CompactGenerator(nn.Module):
 
     def middle(self, x: Tensor | Array) -> Tensor | Array:
         """Return the part of x (N, S, S, C) that the generator predicts."""
-        quarter = 0 if self.whole else x.shape[1] // 4
+        quarter = 0 if self.full_image else x.shape[1] // 4
         half = slice(quarter, x.shape[1] - quarter)
         return x[:, half, half]
 
 
-def compact_discriminator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
+def compact_discriminator(c: Channels, rng: np.random.Generator, full_image: bool) -> nn.Sequential:
     """64x64x3 -> 4x4 logits, each for a patch of 31x31 pixels (Isola et al. 2017).
 
     A discriminator of patches cannot memorise the few thousand squares of the training. It has no

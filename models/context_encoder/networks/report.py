@@ -9,7 +9,7 @@ from minidl import nn
 from .architecture import Channels, Layers
 
 
-def report_generator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
+def report_generator(c: Channels, rng: np.random.Generator, full_image: bool) -> nn.Sequential:
     """256x256x3 -> 64x64x3. Without the channel-wise layer no pixel sees the whole context."""
 
     def down(inputs: int, outputs: int) -> Layers:
@@ -33,13 +33,13 @@ def report_generator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.S
         *up(c(256), c(128)),  # 16x16x128
         *up(c(128), c(64)),  # 32x32x64
         *up(c(64), c(64)),  # 64x64x64
-        *(up(c(64), c(64)) + up(c(64), c(64)) if whole else []),  # 256x256x64
+        *(up(c(64), c(64)) + up(c(64), c(64)) if full_image else []),  # 256x256x64
         nn.Conv2D(c(64), 3, kernel_size=3, rng=rng),  # 64x64x3
         nn.Tanh(),
     )
 
 
-def report_discriminator(c: Channels, rng: np.random.Generator, whole: bool) -> nn.Sequential:
+def report_discriminator(c: Channels, rng: np.random.Generator, full_image: bool) -> nn.Sequential:
     """64x64x3 -> 1 logit."""
 
     def down(inputs: int, outputs: int) -> Layers:
@@ -48,7 +48,7 @@ def report_discriminator(c: Channels, rng: np.random.Generator, whole: bool) -> 
 
     return nn.Sequential(
         *down(3, c(64)),  # 32x32x64
-        *(down(c(64), c(64)) + down(c(64), c(64)) if whole else []),  # of 256x256x3: 32x32x64
+        *(down(c(64), c(64)) + down(c(64), c(64)) if full_image else []),  # of 256x256x3: 32x32x64
         *down(c(64), c(128)),  # 16x16x128
         *down(c(128), c(256)),  # 8x8x256
         *down(c(256), c(512)),  # 4x4x512

@@ -34,7 +34,7 @@ MIN_GAIN = 1.03  # by which the micro-kernel must be faster: noise must not deci
 
 
 class Choice(NamedTuple):
-    """Whether the micro-kernel multiplies large matrices, and why."""
+    """micro_kernel: True if it multiplies large matrices; and the reason."""
 
     micro_kernel: bool
     reason: str

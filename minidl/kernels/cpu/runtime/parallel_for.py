@@ -202,6 +202,7 @@ def parallel_jit(loop: Callable[..., None]) -> Callable[..., int]:
     )
     names = {"store": _trampoline_of(device_function(loop))}
     job = python_types.FunctionType(code, names, f"{loop.__name__}_job")
+    job.__module__ = loop.__module__  # Numba's cache asks for it
     made = jit(job)
     return functools.update_wrapper(made, loop, assigned=("__name__", "__doc__"), updated=())
 
