@@ -12,9 +12,11 @@ from .direct_loops import Strides, Windows, direct_conv, direct_grad_w, scatter
 
 
 class WorkBlock:
-    """A block of work: some output rows of one picture, or all rows of several small pictures.
+    """The division of a convolution's outputs into blocks of work.
 
-    count: blocks in all. pixels: outputs of a block.
+    A block is a run of output rows of one picture, or all rows of several small pictures.
+    pictures, rows: the pictures of a block, and the output rows of each. count: the number of
+    blocks. pixels: the number of output pixels of a block.
     """
 
     def __init__(
@@ -23,28 +25,31 @@ class WorkBlock:
         (N, _, _, C), (P, Q), (K, L) = x.shape, outputs, kernel_size
         columns = (Q - 1) * stride + L
 
-        def numbers(rows: int) -> int:  # in the padded input of `rows` output rows
+        def padded_size(rows: int) -> int:  # the size of the padded input of `rows` output rows
             return ((rows - 1) * stride + K) * columns * C
 
         self.pictures, self.rows = 1, min(P, -(-tuning.DIRECT_MIN_PIXELS // Q))
-        while self.rows > 1 and numbers(self.rows) > tuning.DIRECT_MAX_SCRATCH:
+        while self.rows > 1 and padded_size(self.rows) > tuning.DIRECT_MAX_SCRATCH:
             self.rows = -(-self.rows // 2)
         if self.rows == P:
-            small = tuning.DIRECT_MAX_SCRATCH // max(1, numbers(P))
-            self.pictures = max(1, min(tuning.DIRECT_MIN_PIXELS // (P * Q), small))
+            fitting = tuning.DIRECT_MAX_SCRATCH // max(1, padded_size(P))
+            self.pictures = max(1, min(tuning.DIRECT_MIN_PIXELS // (P * Q), fitting))
         self.count = -(-N // self.pictures) * -(-P // self.rows)
         self.pixels = self.pictures * self.rows * Q
         self._shape = self.pictures, (self.rows - 1) * stride + K, columns, C
         self._dtype = x.dtype
 
     def scratch(self, chunks: int) -> np.ndarray:
-        """Room for the padded pixels of a block, for each chunk."""
+        """Return (chunks, pictures, rows, columns, C): each chunk's padded input of one block."""
         return buffer_pool.empty((chunks, *self._shape), self._dtype)
 
 
 def pack(w: np.ndarray, down: range, across: range, *, transposed: bool = False) -> np.ndarray:
-    """w (K, L, C, O) -> panels (panels, len(down) len(across) C, NR) of the taps down and across.
-    transposed: exchange input and output channels."""
+    """Pack a filter: w (K, L, C, O) -> panels (panels, len(down) len(across) C, NR).
+
+    down, across: the taps to pack along either axis. transposed: exchange input and output
+    channels.
+    """
     return panels_of(pack_filter, w, np.array(down), np.array(across), transposed=transposed)
 
 
@@ -60,7 +65,11 @@ def convolve(
     outputs: tuple[int, int],
     strides: Strides,
 ) -> None:
-    """`direct_conv` over threads: y[..., :] of x (N, H, W, C), with the given strides in y."""
+    """Compute y from x (N, H, W, C): `direct_conv`, split over threads.
+
+    panels: the filter, see `pack`. bias (O,). corner, outputs: see `Windows`. strides: the places
+    of the outputs in y, see `Strides`.
+    """
     block, columns = WorkBlock(x, outputs, kernel_size, stride), y.shape[-1]
     windows = Windows(kernel_size, stride, corner, outputs, block.rows)
     jobs, work = block.count * len(panels), block.pixels * panels[0].size
@@ -76,7 +85,7 @@ def grad_w(
     stride: int,
     corner: tuple[int, int],
 ) -> np.ndarray:
-    """dw (K, L, C, O) of x (N, H, W, C) and g (N, P, Q, O), both C-contiguous."""
+    """Return dw (K, L, C, O), from x (N, H, W, C) and g (N, P, Q, O), both C-contiguous."""
     (N, P, Q, O), (K, L), C = g.shape, kernel_size, x.shape[3]
     rows, block = K * L * C, WorkBlock(x, (P, Q), kernel_size, stride)
     by_blocks = block.count > 1 and rows * O <= tuning.MAX_PRIVATE_GRADIENT
@@ -103,8 +112,11 @@ def scatter_patches(
     stride: int,
     corner: tuple[int, int],
 ) -> np.ndarray:
-    """dx (N, *size, C) of g (N, P, Q, O) and w (K, L, C, O), for few channels C: all patches that a
-    pixel sends back are one matrix product, and are then added up."""
+    """Return dx (N, *size, C), from g (N, P, Q, O) and w (K, L, C, O), for few channels C.
+
+    One matrix product computes a patch (K, L, C) for each output pixel. The patches are then added
+    to dx where their windows lie (col2im).
+    """
     (N, P, Q, O), (K, L, C, _) = g.shape, w.shape
     dx = buffer_pool.empty((N, size[0], size[1] * C), g.dtype)
     pixels = np.ascontiguousarray(g).reshape(N, P * Q, O)

@@ -1,11 +1,11 @@
 """The loops of direct convolution: the micro-kernel reads windows where they lie in the picture.
 
 This is the indirect convolution algorithm (Dukhan, *The Indirect Convolution Algorithm*, 2019): no
-im2col; a table gives the offset of each window. The part of the pictures that a block of work sees
-is copied to scratch, with zeros around it.
+im2col; a table gives the offset of each window. The matrix product itself is `microkernel.brgemm`.
 
-A job is one panel of the filter for one block: some output rows of one picture, or several small
-pictures. Jobs are numbered block by block.
+The outputs are divided into blocks: a run of output rows of one picture, or several small pictures.
+The pixels that a block needs are copied to scratch, with zeros around the picture. A job is one
+panel of the filter for one block. Jobs are numbered block by block.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from ..runtime.parallel_for import parallel_jit
 
 
 class Windows(NamedTuple):
-    """The windows of a convolution, as compiled loops see them.
+    """The windows of a convolution.
 
     size: (K, L). stride: pixels between windows. corner: the row and column of x at which window
-    (0, 0) begins, (-top, -left). outputs: (P, Q) windows of a picture. rows: of outputs in a block.
+    (0, 0) begins, (-top, -left). outputs: (P, Q), the windows of a picture. rows: output rows of a
+    block.
     """
 
     size: Any
@@ -38,7 +39,7 @@ class Windows(NamedTuple):
 
 
 class Strides(NamedTuple):
-    """Output (n, i, j) is y.flat[origin + n picture + i row + j column]."""
+    """The places of the outputs: (n, i, j) is at y.flat[origin + n picture + i row + j column]."""
 
     origin: Any
     picture: Any
@@ -48,7 +49,7 @@ class Strides(NamedTuple):
 
 @device_function
 def _copy_padded(x, n, row, column, out):
-    """out (rows, columns, C) = x[n] from pixel (row, column) on, with zeros outside the picture."""
+    """Copy x[n], from pixel (row, column) on, to out (rows, columns, C); outside x[n] it is 0."""
     (_, H, W, C), columns = x.shape, out.shape[1]
     begin = min(max(0, -column), columns)  # the part of each row that is inside the picture
     end = max(begin, min(columns, W - column))
@@ -67,10 +68,11 @@ def _copy_padded(x, n, row, column, out):
 
 @parallel_jit
 def direct_conv(x, scratch, panels, bias, windows, y, n_columns, strides, chunk):
-    """y = bias + the windows of x times the filter, the jobs of this chunk.
+    """Compute y = bias + the windows of x times the filter, for the jobs of this chunk.
 
     x (N, H, W, C). scratch (chunks, pictures, rows, columns, C): the padded pixels of a block.
-    panels (panels, K L C, NR): the filter. bias (O,). y: flat, with these strides. n_columns: O.
+    panels (panels, K L C, NR): the filter. bias (O,). y: flat, with the given `Strides`.
+    n_columns: O.
     """
     padded = scratch[chunk.number]  # (pictures, rows, columns, C)
     (N, _, _, C), pictures = x.shape, padded.shape[0]
@@ -107,14 +109,14 @@ def direct_conv(x, scratch, panels, bias, windows, y, n_columns, strides, chunk)
 
 @parallel_jit
 def direct_grad_w(x, g, scratch, all_panels, windows, all_dw, by_blocks, chunk):
-    """dw = sum over output pixels of window^T g.
+    """Compute dw, the sum over all output pixels of window^T g.
 
     by_blocks: each chunk sums over its own blocks of pixels into its own copy of dw, and the caller
-    adds the copies up. Otherwise each chunk computes its own tiles of rows of dw over all pixels.
+    adds the copies up. Otherwise each chunk computes its own rows of dw, over all pixels.
 
-    x (N, H, W, C), g (N, P, Q, O). scratch (chunks, pictures, rows, columns, C). all_panels
-    (chunks, panels, pixels of a block, NR). all_dw (chunks or 1, K L C, O). A row of outputs is a
-    tap of the micro-kernel, its pixels are k.
+    x (N, H, W, C), g (N, P, Q, O). scratch (chunks, pictures, rows, columns, C): the padded pixels
+    of a block. all_panels (chunks, panels, pixels of a block, NR): scratch for g, packed. all_dw
+    (chunks or 1, K L C, O). In the micro-kernel, a row of outputs is a tap, and its pixels are k.
     """
     padded, panels, dw = scratch[chunk.number], all_panels[chunk.number], all_dw[0]
     (N, P, Q, O), C, L = g.shape, x.shape[3], windows.size[1]
@@ -127,7 +129,7 @@ def direct_grad_w(x, g, scratch, all_panels, windows, all_dw, by_blocks, chunk):
         blocks = 0, (N + pictures - 1) // pictures * ((P + rows - 1) // rows)
     clear(dw[dw_rows[0] : dw_rows[1]].reshape(-1))
 
-    # Row (k, l, c) of dw sees the pixels of x that tap (k, l) falls on, in channel c.
+    # Row (k, l, c) of dw reads channel c of the pixels of x that tap (k, l) meets.
     padded_row = padded.shape[2] * C
     taps, b_rows = zeros(pictures * rows, np.int64), offsets(pictures * rows, pictures * rows, Q)
     length = dw_rows[1] - dw_rows[0]
@@ -139,7 +141,7 @@ def direct_grad_w(x, g, scratch, all_panels, windows, all_dw, by_blocks, chunk):
         c_rows[r] = row * O
 
     flat_dw, flat_g, NR = dw.reshape(-1), g.reshape(-1), panels.shape[2]
-    in_place = len(panels) * NR == O  # g's channels make panels where they lie
+    in_place = len(panels) * NR == O  # g is already in the order of panels
     panel_stride, row_stride = (NR, O) if in_place else (panels[0].size, NR)
     row_blocks = (P + rows - 1) // rows
     for block in range(blocks[0], blocks[1]):
@@ -164,8 +166,10 @@ def direct_grad_w(x, g, scratch, all_panels, windows, all_dw, by_blocks, chunk):
 
 @device_function
 def _add_windows(patches, dx, channels, first, windows):
-    """Add the patches (pixels, K, L C) of the outputs first, first + 1, ... of one picture to the
-    places in dx (H, W C) that their windows see: col2im."""
+    """Add patches (pixels, K, L C) to the windows of dx (H, W C) where they belong (col2im).
+
+    They are the patches of the outputs first, first + 1, ... of one picture.
+    """
     H, WC = dx.shape
     count, K, LC = patches.shape
     for r in range(count):
@@ -183,10 +187,10 @@ def _add_windows(patches, dx, channels, first, windows):
 
 @parallel_jit
 def scatter(pixels, panels, scratch, dx, channels, windows, chunk):
-    """dx = the patches that all output pixels send back, added up; the pictures of this chunk.
+    """Compute dx (N, H, W C), the sum of the patches of all outputs, the pictures of this chunk.
 
-    pixels (N, P Q, O), times panels (panels, O, NR), are the patches, K L C numbers for each pixel.
-    scratch (chunks, pixels, K, L C): the patches of that many pixels. dx (N, H, W C).
+    pixels (N, P Q, O) times panels (panels, O, NR) gives the patches, K L C numbers for each pixel.
+    scratch (chunks, pixels, K, L C): the patches of the pixels that are computed at a time.
     """
     patches = scratch[chunk.number]
     (at_a_time, K, LC), (_, O, NR) = patches.shape, panels.shape

@@ -1,7 +1,7 @@
 """The filter transform U = G w G^T, straight into panels, and its adjoint.
 
-Each is one pass over w at the speed of memory. Written as algebra on whole arrays, the transform of
-512 x 256 channels takes longer than all products of a small batch with it.
+Each is one pass over w at the speed of memory. In NumPy, on whole arrays, the transform of
+512 x 256 channels would take longer than all products of a small batch with it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from ..tuning import FILTER_BLOCK
 
 @device_function
 def _linear_combination(weights, flat, first, step, out):
-    """out = the sum over i of weights[i] times the numbers of flat from first + i step on. The
-    weights are 1, 0 or -1."""
+    """Compute out, the sum over i of weights[i] flat[first + i step :][: out.size].
+
+    The weights are 1, 0 or -1.
+    """
     T, found = flat.dtype.type, False
     for i in range(len(weights)):
         a, weight = flat[first + i * step :][: out.size], T(weights[i])
@@ -33,7 +35,7 @@ def _linear_combination(weights, flat, first, step, out):
 
 @device_function
 def _is_used(G, tap):
-    """Return whether any row of G reads the tap."""
+    """Return whether any row of G uses the tap."""
     found = False
     for a in range(len(G)):
         found = found or G[a, tap] != 0
@@ -42,10 +44,11 @@ def _is_used(G, tap):
 
 @parallel_jit
 def transform_filter(w, down, across, transposed, panels, chunk):
-    """w (K, L, C, O) -> panels (panels, taps C, NR) of down w across^T, those of this chunk.
+    """Compute U = down w across^T in panels (panels, transformed taps C, NR), those of this chunk.
 
-    down (transformed taps, K), across (transformed taps, L): rows of G. transposed: exchange input
-    and output channels. FILTER_BLOCK input channels at a time, so that sums stay in the cache.
+    w (K, L, C, O). down (transformed taps, K), across (transformed taps, L): rows of G. transposed:
+    exchange input and output channels. At most FILTER_BLOCK input channels are transformed at a
+    time, so that the sums stay in the cache.
     """
     (K, L, C, O), NR = w.shape, panels.shape[2]
     if transposed:
@@ -76,8 +79,11 @@ def transform_filter(w, down, across, transposed, panels, chunk):
 
 @parallel_jit
 def filter_gradient(dU, down, across, dw, chunk):
-    """dw (K, L, C, O) = G^T dU G of dU (taps down, taps across, C, O): the adjoint of
-    `transform_filter`, the input channels of this chunk. down (K, taps), across (L, taps): G^T."""
+    """Compute dw (K, L, C, O) = down dU across^T, for the input channels of this chunk.
+
+    It is the adjoint of `transform_filter`. dU (T, S, C, O): the gradient of the T x S transformed
+    taps. down (K, T), across (L, S): G^T along either axis.
+    """
     (K, L, _, O), (taps_down, taps_across, C, _), flat = dw.shape, dU.shape, dU.reshape(-1)
     lines = zeros(taps_down * O, dw.dtype)
     for c in range(chunk.first, chunk.last):

@@ -1,9 +1,9 @@
 """A convolution at stride 1 as the gradient of a convolution with the flipped filter.
 
-A window of x holds K L C numbers for each pixel. At stride 1, y = conv2d(x, w) is also the gradient
-with respect to the input of the convolution from y to x whose filter is w flipped along both axes,
-with its channels exchanged. That one has K L O numbers for each pixel: for a picture with 3
-channels that is computed from 64, 27 instead of 576.
+At stride 1, y = conv2d(x, w) is also a gradient with respect to an input: that of the convolution
+from y to x, whose filter is w flipped along both axes, with its channels exchanged. To compute y
+directly takes a window of K L C numbers for each pixel; as a gradient it takes a patch of K L O
+numbers. For a 3x3 filter from 64 channels to 3 these are 576 and 27.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ...checks import Padding
 def worth_it(
     inputs: int, outputs: int, stride: int, padding: Padding, kernel_size: tuple[int, int]
 ) -> bool:
-    """Return whether the convolution can be computed from the flipped filter, in fewer numbers."""
+    """Return whether the flipped filter gives the same result, from at most half the numbers."""
     fits = stride == 1 and min(flipped_padding(padding, kernel_size)) >= 0
     return fits and 2 * outputs <= inputs
 
 
 def flipped_padding(padding: Padding, kernel_size: tuple[int, int]) -> Padding:
-    """The padding of the convolution from y to x."""
+    """Return the padding of the convolution from y to x."""
     (top, bottom, left, right), (K, L) = padding, kernel_size
     return K - 1 - top, K - 1 - bottom, L - 1 - left, L - 1 - right
 

@@ -4,8 +4,8 @@ Along one axis, two neighbouring outputs y of a filter w are
 
     y = A ((G w) * (B x))
 
-with three small matrices of 1, 0 and -1: B transforms the inputs x that the pair sees, G the taps,
-A collects the products (Winograd 1980; Lavin & Gray, *Fast Algorithms for Convolutional Neural
+with three small matrices of 1, 0 and -1: B transforms the inputs x of the pair, G the taps, and A
+adds the products up (Winograd 1980; Lavin & Gray, *Fast Algorithms for Convolutional Neural
 Networks*, CVPR 2016; their B and A are transposed). Over both axes the matrices are applied to rows
 and to columns, and * becomes a matrix product over the channels.
 
@@ -18,11 +18,11 @@ Over both axes, with A[r, c] the products of row group r and column group c (b f
 
     y[r, c] = A[r, c] + (A[r, b] + A[b, b]) + A[b, c]
 
-The products of a group are added up in registers, and the sums that outputs share are the numbers
-that the micro-kernel starts from. Several products may use one transformed tap: at stride 2 the 25
-products of a 3x3 filter have 16. It is packed once; a table tells the micro-kernel where it is.
+The products of a group are added up in registers, and the micro-kernel starts from the sums that
+several outputs share. Several products may use one transformed tap: at stride 2 the 25 products of
+a 3x3 filter use 16. Each is packed once, and a table gives the micro-kernel its place.
 
-A block of work is some rows of tiles, whose transformed input stays in a core's cache.
+A block of work is a few rows of tiles, whose transformed input stays in a core's cache.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from .winograd_loops import Axis, TileStrides
 
 
 class Transform:
-    """The matrices B, G and A along one axis.
+    """The matrices B, G and A along one axis, and the tables that compiled loops read.
 
     B (products, inputs): each row is x[i], x[i] - x[j] or x[i] + x[j]. G (products, taps). A
-    (outputs, products): two outputs, or one to which all products belong.
+    (outputs, products): two outputs, or a single one that is the sum of all products.
 
-    products (products, 5): what compiled loops read of them, a row for each product: i, j, the sign
-    of x[j] (0 for none), the row of `taps` to multiply by, and the output group: 0 both outputs, 1
-    the first, 2 the second. taps (distinct rows of G, taps).
+    products (products, 5): a row for each product: i, j, the sign of x[j] (0 for none), the row of
+    `taps` to multiply by, and the output group: 0 both outputs, 1 the first, 2 the second. taps
+    (transformed taps, taps): the distinct rows of G.
     """
 
     def __init__(
@@ -67,24 +67,27 @@ class Transform:
         self.products, self.taps = np.array(rows), np.array(distinct)
 
     def axis(self, stride: int, corner: int) -> Axis:
-        """The pairs of outputs along an axis: pair j sees the inputs from stride j + corner on."""
+        """Return the output pairs along an axis: pair j reads inputs from stride j + corner on."""
         return Axis(self.products, len(self.taps), stride, corner, self.B.shape[1])
 
 
 def pack(
     w: np.ndarray, down: Transform, across: Transform, *, transposed: bool = False
 ) -> np.ndarray:
-    """The filter transform: w (K, L, C, O) -> G w G^T in panels (panels, taps C, NR). transposed:
-    exchange input and output channels."""
+    """Transform a filter: w (K, L, C, O) -> G w G^T, packed (panels, transformed taps C, NR).
+
+    transposed: exchange input and output channels.
+    """
     return panels_of(transform_filter, w, down.taps, across.taps, transposed=transposed)
 
 
 def _tile_rows_per_block(
     tile_rows: int, tiles: int, products: int, channels: int, *, least: int
 ) -> int:
-    """Rows of tiles in a block: at least `least` tiles, or as many as WINOGRAD_MAX_SCRATCH holds.
+    """Return the rows of tiles in a block: `least` tiles, or as many as WINOGRAD_MAX_SCRATCH holds.
 
-    tile_rows: in all pictures. tiles: in a row. products: of a tile.
+    tile_rows: the rows of tiles in all pictures. tiles: the tiles in a row. products: the products
+    of a tile.
     """
     most = max(least, tuning.WINOGRAD_MAX_SCRATCH // max(1, products * channels))
     blocks = -(-tile_rows * tiles // most)
@@ -100,15 +103,18 @@ def _scratch(
     tile_rows: int,
     channels: int,
 ) -> np.ndarray:
-    """Room for each chunk: a row of inputs as long as any axis sees, a row of zeros, and the
-    transformed input of `tile_rows` rows of tiles."""
+    """Return scratch (chunks, numbers), see `winograd_loops.transform_input`.
+
+    Each chunk's part holds a row of inputs as long as any axis reads, a row of zeros, and the
+    transformed input of `tile_rows` rows of tiles.
+    """
     span = max((tiles - 1) * axis.stride + axis.reach for axis in axes)
     numbers = (span + products * tile_rows * tiles) * channels + x.shape[2] * x.shape[3]
     return buffer_pool.empty((chunks, numbers), x.dtype)
 
 
 class Phase(NamedTuple):
-    """Outputs that have the same transforms: their axes, packed filter and places in y."""
+    """The outputs that have the same transforms: their axes, packed filter and places in y."""
 
     down: Axis
     across: Axis
@@ -123,8 +129,11 @@ def forward(
     y: np.ndarray,
     tiles: tuple[int, int],
 ) -> np.ndarray:
-    """y (..., O) of x (N, H, W, C). tiles: (rows, columns) of 2x2 tiles in a picture, of each
-    phase."""
+    """Compute y (..., O) from x (N, H, W, C), and return it.
+
+    phases: each computes its own part of y. b (O,), or None for no bias. tiles: the (rows, columns)
+    of 2x2 output tiles in a picture, the same in every phase.
+    """
     (N, _, _, C), O, (count, _, NR) = x.shape, y.shape[-1], phases[0].panels.shape
     downs, acrosses, panels, strides = zip(*phases, strict=True)
     products = [len(down.products) * len(across.products) for down, across, *_ in phases]
@@ -139,7 +148,7 @@ def forward(
     bias = np.zeros(count * NR, x.dtype)
     if b is not None:
         bias[:O] = b
-    four = [(one * 4)[:4] for one in (downs, acrosses, panels, strides)]  # one type to Numba
+    four = [(one * 4)[:4] for one in (downs, acrosses, panels, strides)]  # one type for Numba
     threadpool.parallel_for(winograd_loops.forward, jobs, chunks, x, tiles, len(phases), *four,
                             bias, scratch, shared, y.reshape(-1), O)  # fmt: skip
     return y
@@ -153,7 +162,7 @@ def grad_w(
     stride: int,
     corner: tuple[int, int],
 ) -> np.ndarray:
-    """dw (K, L, C, O) of x (N, H, W, C) and g (N, P, Q, O), P and Q even."""
+    """Return dw (K, L, C, O), from x (N, H, W, C) and g (N, P, Q, O). P and Q are even."""
     (N, P, Q, O), C, NR = g.shape, x.shape[3], TILE.NR(g.dtype)
     tile_rows, tiles = N * P // 2, (P // 2, Q // 2)
     products, taps = len(down.products) * len(across.products), (len(down.taps), len(across.taps))

@@ -1,6 +1,6 @@
 """The loops of `winograd.py`: input transform, products, output transform, block by block.
 
-A block is some rows of 2x2 output tiles. A job is one panel of the filter for one block.
+A block is a few rows of 2x2 output tiles. A job is one panel of the filter for one block.
 
 Letters: N pictures, H x W pixels, C input and O output channels; V the transformed input, U the
 transformed filter, NR the columns of a panel.
@@ -23,7 +23,7 @@ FIRST, SECOND, SIGN, TAP, GROUP = range(5)  # the columns of `Transform.products
 
 
 class Axis(NamedTuple):
-    """The pairs of outputs along one axis: pair j sees `reach` inputs from stride j + corner on.
+    """The pairs of outputs along one axis: pair j reads `reach` inputs from stride j + corner on.
 
     products (products, 5): see `winograd.Transform`. taps: the number of transformed taps.
     """
@@ -36,8 +36,8 @@ class Axis(NamedTuple):
 
 
 class TileStrides(NamedTuple):
-    """Output (r, s) of tile (n, i, j) is y.flat[origin + n picture + i row + j column + r below +
-    s right]."""
+    """The places of the outputs: output (r, s) of tile (n, i, j) is at y.flat[origin + n picture +
+    i row + j column + r below + s right]."""
 
     origin: Any
     picture: Any
@@ -52,15 +52,17 @@ class TileStrides(NamedTuple):
 
 @device_function
 def _add_scaled(a, b, scale, out):
-    """out = a + scale b."""
+    """Compute out = a + scale b."""
     for k in range(out.size):
         out[k] = a[k] + scale * b[k]
 
 
 @device_function
 def _add_scaled_pixels(line, stride, first, second, scale, out):
-    """out (tiles, C): for tile j, pixel first + scale times pixel second of line (pixels, C),
-    counted from pixel stride j on."""
+    """Compute out (tiles, C): for tile j, line[first + s] + scale line[second + s], s = stride j.
+
+    line (pixels, C).
+    """
     for j in range(out.shape[0]):
         for k in range(out.shape[1]):
             out[j, k] = line[j * stride + first, k] + scale * line[j * stride + second, k]
@@ -68,10 +70,10 @@ def _add_scaled_pixels(line, stride, first, second, scale, out):
 
 @device_function
 def transform_input(x, tiles, down, across, first, last, channels, scratch):
-    """V (products, tiles, c) = B x B^T of the tile rows first ... last - 1 and of the channels
-    (begin, end + 1), in scratch. Pixels outside the pictures count as zero.
+    """Return V (products, tiles, c) = B x B^T of the tile rows first ... last - 1, in scratch.
 
-    x (N, H, W, C). tiles: (rows, columns) of tiles in a picture. scratch: flat, see
+    x (N, H, W, C); pixels outside the pictures are zero. tiles: (rows, columns) of tiles in a
+    picture. channels: (begin, end), the c = end - begin channels to transform. scratch: flat, see
     `winograd._scratch`.
     """
     (_, H, W, C), (begin, end), T = x.shape, channels, x.dtype.type
@@ -108,10 +110,10 @@ def transform_input(x, tiles, down, across, first, last, channels, scratch):
 
 @device_function
 def transform_output_gradient(g, first, last, panels):
-    """A^T g A of the tile rows first ... last - 1: for each tile the nine sums of its four output
-    gradients that the nine groups of products have, in panels (panels, rows, W, 9, NR).
+    """Compute A^T g A of the tile rows first ... last - 1, in panels (panels, rows, W, 9, NR).
 
-    g (2 tile rows, 2 W, O). The four outputs are copied side by side first: loops of a known length
+    For each tile these are nine sums of its four output gradients, one for each group of products.
+    g (2 tile rows, 2 W, O). The four outputs are first copied side by side: loops of a known length
     over arrays at known distances become vectors, and take a third of the time.
     """
     O, (count, height, W, _, _) = g.shape[2], panels.shape
@@ -145,18 +147,19 @@ def transform_output_gradient(g, first, last, panels):
 
 @device_function
 def _tap(a, b, down, across):
-    """The transformed tap that product (a, b) is multiplied by."""
+    """Return the number of the transformed tap of product (a, b)."""
     return down.products[a, TAP] * across.taps + across.products[b, TAP]
 
 
 @device_function
 def multiply_and_transform_output(V, tiles, down, across, panels, run, bias, shared, y, strides,
                                   n_columns, first):  # fmt: skip
-    """y = A (U * V) A^T + bias, for the panels in `run` = (first, last + 1).
+    """Compute y = A (U * V) A^T + bias, for the panels in run = (first panel, last panel + 1).
 
-    V (products, tiles, C): of the tile rows from `first` on. panels (panels, taps C, NR): U. bias:
-    as wide as all panels. shared (5, tiles, as wide): scratch for sums that outputs share. y: flat.
-    A transform with one output has one group, both, which is that output.
+    V (products, tiles, C): the transformed input, from tile row `first` on. panels (panels,
+    transformed taps C, NR): U. bias: as wide as all panels. shared (5, tiles, width of all panels):
+    scratch for the sums that several outputs share. y: flat. A transform with a single output has
+    a single group of products.
     """
     (products, count, C), width, n_across = V.shape, shared.shape[2], len(across.products)
     sums = shared.reshape(5, -1)  # [0] all four outputs, [1] [2] a column, [3] [4] a row of them
@@ -201,10 +204,11 @@ def multiply_and_transform_output(V, tiles, down, across, panels, run, bias, sha
 
 @device_function
 def grad_transformed_filter(V, sums, down, across, dU, first, add):
-    """dU[tap, first + c] = or, if `add`, += the sum over the tap's products of V[product, :, c]
-    times the output gradients of the product's group.
+    """Compute dU[tap, first + c], or add to it if `add`, for each transformed tap and channel c.
 
-    V (products, tiles, channels), sums (panels, tiles, 9, NR), dU (taps, C, O).
+    It is the sum over the tap's products of V[product, :, c] times the output gradients of the
+    product's group. V (products, tiles, channels), sums (panels, tiles, 9, NR): see
+    `transform_output_gradient`. dU (transformed taps, C, O).
     """
     NR, flat = sums.shape[3], sums.reshape(-1)
     (_, tiles, channels), O = V.shape, dU.shape[2]
@@ -229,18 +233,19 @@ def grad_transformed_filter(V, sums, down, across, dU, first, add):
 @parallel_jit
 def forward(x, tiles, phases, downs, acrosses, panels, strides, bias, scratch, shared, y, n_columns,
             chunk):  # fmt: skip
-    """Compute y of x (N, H, W, C), the jobs of this chunk. phases: their number; phase k has the
-    axes downs[k] and acrosses[k], the filter panels[k] and the outputs strides[k].
+    """Compute y from x (N, H, W, C), for the jobs of this chunk.
 
+    phases: the number of phases. Phase k has the axes downs[k] and acrosses[k], the filter
+    panels[k] and the outputs strides[k].
     scratch (chunks, numbers): for `transform_input`. shared (chunks, 5, tiles of a block, columns
     of all panels). y: flat. n_columns: O.
     """
-    room, rows, job = scratch[chunk.number], shared.shape[2] // tiles[1], chunk.first
+    mine, rows, job = scratch[chunk.number], shared.shape[2] // tiles[1], chunk.first
     while job < chunk.last:
         block, run = job_to_panels(job, chunk.last, panels[0].shape[0])
         first, last = block * rows, min(len(x) * tiles[0], (block + 1) * rows)
         for k in range(phases):
-            V = transform_input(x, tiles, downs[k], acrosses[k], first, last, (0, x.shape[3]), room)
+            V = transform_input(x, tiles, downs[k], acrosses[k], first, last, (0, x.shape[3]), mine)
             multiply_and_transform_output(V, tiles, downs[k], acrosses[k], panels[k], run, bias,
                                           shared[chunk.number], y, strides[k], n_columns,
                                           first)  # fmt: skip
@@ -249,15 +254,16 @@ def forward(x, tiles, phases, downs, acrosses, panels, strides, bias, scratch, s
 
 @parallel_jit
 def grad_w(x, g, tiles, down, across, scratch, all_sums, all_dU, by_blocks, chunk):
-    """dU (taps, C, O), the gradient of the transformed filter.
+    """Compute dU (transformed taps, C, O), the gradient of the transformed filter.
 
     by_blocks: each chunk sums over its own blocks of tiles into its own copy of dU, and the caller
     adds the copies up. Otherwise each chunk computes its own input channels over all tiles.
 
     x (N, H, W, C), g (2 tile rows, 2 W, O). scratch (chunks, numbers): for `transform_input`.
-    all_sums (chunks, panels, rows of a block, W, 9, NR). all_dU (chunks or 1, taps, C, O).
+    all_sums (chunks, panels, rows of a block, W, 9, NR). all_dU (chunks or 1, transformed
+    taps, C, O).
     """
-    room, sums, dU = scratch[chunk.number], all_sums[chunk.number], all_dU[0]
+    mine, sums, dU = scratch[chunk.number], all_sums[chunk.number], all_dU[0]
     (count, rows, W, _, NR), tile_rows = sums.shape, len(x) * tiles[0]
     channels, blocks = (0, x.shape[3]), (chunk.first, chunk.last)
     if by_blocks:
@@ -267,7 +273,7 @@ def grad_w(x, g, tiles, down, across, scratch, all_sums, all_dU, by_blocks, chun
         blocks = 0, (tile_rows + rows - 1) // rows
     for block in range(blocks[0], blocks[1]):
         first, last = block * rows, min(tile_rows, (block + 1) * rows)
-        V = transform_input(x, tiles, down, across, first, last, channels, room)
+        V = transform_input(x, tiles, down, across, first, last, channels, mine)
         transform_output_gradient(g, first, last, sums)
         grad_transformed_filter(V, sums.reshape((count, rows * W, 9, NR)), down, across, dU,
                                 channels[0], block > blocks[0])  # fmt: skip

@@ -4,8 +4,8 @@ This is the Decomposable Winograd Method with F(2, 2) (Huang et al., *DWM*, AAAI
 filtering on the even taps, a direct product on the odd one. A filter of four taps takes 36 products
 instead of 64. `kernels/algorithms/winograd.py` derives the matrices.
 
-The gradient with respect to x is the same at stride 1: every second input is seen by every second
-tap. Two such neighbours, seen by the taps (near, far) of the outputs at g1 and before, are
+The gradient with respect to x works in the same way, at stride 1: every second input meets only
+every second tap. Two neighbours among these inputs, with the taps near and far, are
 
     dx0 = far g0 + near g1            = (near + far) g1 + far  (g0 - g1)
     dx1 = far g1 + near g2            = (near + far) g1 + near (g2 - g1)
@@ -35,7 +35,7 @@ STRIDE_2 = {taps: Transform(*matrices) for taps, matrices in algorithm.STRIDE_2.
 
 @functools.cache
 def every_second_tap(first: int, count: int) -> Transform:
-    """Two neighbours of the inputs that tap `first`, and tap first + 2 if there is one, see."""
+    """Return the transform for two neighbouring inputs of tap `first`, and of first + 2 if any."""
     taps = np.eye(count, dtype=int).tolist()
     near = taps[first]
     if first + 2 >= count:
@@ -54,7 +54,7 @@ def worth_it(
     outputs: tuple[int, int],
     channels: tuple[int, int],
 ) -> bool:
-    """Return whether all outputs lie in 2x2 tiles, there are enough, and panels are full."""
+    """Return whether 2x2 tiles cover the outputs, there are enough of them, and panels are full."""
     (P, Q), NR = outputs, TILE.NR(np.float32)
     fits = stride == 2 and set(kernel_size) <= STRIDE_2.keys() and P % 2 == Q % 2 == 0
     enough = pictures * P * Q >= 4 * tuning.STRIDE2_MIN_TILES
@@ -64,7 +64,7 @@ def worth_it(
 def forward(
     x: np.ndarray, w: np.ndarray, b: np.ndarray | None, outputs: tuple[int, int], padding: Padding
 ) -> np.ndarray:
-    """y (N, P, Q, O), with (P, Q) outputs, of x (N, H, W, C), w (K, L, C, O), b (O,) or none."""
+    """Return y (N, P, Q, O), with outputs (P, Q), from x (N, H, W, C), w (K, L, C, O), b (O,)."""
     (N, (P, Q)), (K, L, _, O) = (len(x), outputs), w.shape
     down, across = STRIDE_2[K], STRIDE_2[L]
     panels = prepacked(w, "stride 2", lambda w: winograd.pack(w, down, across))
@@ -75,8 +75,10 @@ def forward(
 
 
 def grad_x(g: np.ndarray, w: np.ndarray, padding: Padding) -> np.ndarray:
-    """dx (N, 2 P, 2 Q, C) of g (N, P, Q, O), in four phases: every second pixel along either
-    axis."""
+    """Return dx (N, 2 P, 2 Q, C), from g (N, P, Q, O) and w (K, L, C, O).
+
+    Each of four phases computes every second pixel along either axis.
+    """
     (N, P, Q, _), (K, L, C, _), W = g.shape, w.shape, 2 * g.shape[2]
     g, w = np.ascontiguousarray(g), np.ascontiguousarray(w)
 
@@ -102,7 +104,7 @@ def grad_x(g: np.ndarray, w: np.ndarray, padding: Padding) -> np.ndarray:
 def grad_w(
     x: np.ndarray, g: np.ndarray, kernel_size: tuple[int, int], padding: Padding
 ) -> np.ndarray:
-    """dw (K, L, C, O) of x (N, H, W, C) and g (N, P, Q, O), for windows of (K, L)."""
+    """Return dw (K, L, C, O), from x (N, H, W, C) and g (N, P, Q, O). kernel_size: (K, L)."""
     down, across = (STRIDE_2[taps] for taps in kernel_size)
     x, g = np.ascontiguousarray(x), np.ascontiguousarray(g)
     return winograd.grad_w(x, g, down, across, 4, (-padding[0], -padding[2]))
