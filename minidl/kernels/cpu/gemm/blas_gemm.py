@@ -1,4 +1,4 @@
-"""Matrix products by NumPy's BLAS, one of its threads for each chunk of the result."""
+"""Matrix products by NumPy's BLAS, called on one thread for each chunk of the result."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ..runtime import threadpool
 from ..runtime.parallel_for import parallel_jit
 from . import blas
 
-# A layout: (address, distance in bytes between the matrices of a batch, between rows, between
-# columns). sgemm: the result of `blas.gemm`.
+# A layout: (address, bytes from a matrix of a batch to the next, from a row to the next, from a
+# column to the next). sgemm: the result of `blas.gemm`. shape: (m, n, k).
 
 
 @parallel_jit
 def _batch(sgemm, shape, a, b, y, chunk):
-    """y = a b, shape (m, n, k), the matrices of this chunk."""
+    """Compute y = a b for the matrices of this chunk. a, b, y: layouts."""
     (m, n, k), (a, a_step, a_row, a_column), (b, b_step, b_row, b_column) = shape, a, b
     for i in range(chunk.first, chunk.last):
         blas.multiply(sgemm, m, n, k, a + i * a_step, a_row, a_column,
@@ -24,7 +24,7 @@ def _batch(sgemm, shape, a, b, y, chunk):
 
 @parallel_jit
 def _rows(sgemm, shape, a, b, y, chunk):
-    """y = a b, a single product, the rows of this chunk."""
+    """Compute y = a b, a single product, for the rows of this chunk. a, b, y: layouts."""
     (_, n, k), (a, _, a_row, a_column), (b, _, b_row, b_column), i = shape, a, b, chunk.first
     blas.multiply(sgemm, chunk.last - i, n, k, a + i * a_row, a_row, a_column,
               b, b_row, b_column, y[0] + i * y[2], y[2])  # fmt: skip
@@ -32,16 +32,17 @@ def _rows(sgemm, shape, a, b, y, chunk):
 
 @parallel_jit
 def _columns(sgemm, shape, a, b, y, chunk):
-    """y = a b, a single product, the columns of this chunk."""
+    """Compute y = a b, a single product, for the columns of this chunk. a, b, y: layouts."""
     (m, _, k), (a, _, a_row, a_column), (b, _, b_row, b_column), i = shape, a, b, chunk.first
     blas.multiply(sgemm, m, chunk.last - i, k, a, a_row, a_column,
               b + i * b_column, b_row, b_column, y[0] + i * y[3], y[2])  # fmt: skip
 
 
 def blas_gemm(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, y: np.ndarray) -> None:
-    """y (..., M, N) = a (..., M, K) b (..., K, N) + bias (N,), all of one type, y C-contiguous.
+    """Compute y (..., M, N) = a (..., M, K) b (..., K, N) + bias (N,), or without a bias.
 
-    A batch of matrices is shared over the threads, or else the longer side of y.
+    All arrays have one type, and y is C-contiguous. The threads share the matrices of a batch; a
+    single product is split along the longer side of y.
     """
     (m, n), k = y.shape[-2:], a.shape[-1]
     (a, a_layout), (b, b_layout) = _layout(a), _layout(b)
@@ -56,8 +57,10 @@ def blas_gemm(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, y: np.ndarr
 
 
 def _layout(m: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """m (..., rows, columns), copied if neither its rows nor its columns are contiguous, and where
-    it is: its address, and the distances in bytes of matrices, rows and columns."""
+    """Return (m, its layout), for m (..., rows, columns).
+
+    m is copied if neither its rows nor its columns are contiguous.
+    """
     (rows, columns), (row, column), size = m.shape[-2:], m.strides[-2:], m.itemsize
     if column == size and (rows == 1 or row >= columns * size):
         row = max(row, columns * size)  # NumPy may give a single row any stride

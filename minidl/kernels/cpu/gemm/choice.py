@@ -29,19 +29,19 @@ from .register_tile import TILE
 
 # (M, K, N): a layer of paper 1 for a batch, its hidden layer, and the gradient of its weights.
 SHAPES = [(256, 196, 880), (256, 880, 880), (880, 256, 880)]
-ROUNDS = 5  # both ways in turn; the shortest time counts
-MIN_GAIN = 1.03  # by which the micro-kernel must be faster: noise must not decide
+ROUNDS = 5  # the two are timed in turn; the shortest times count
+MIN_GAIN = 1.03  # the micro-kernel must be this much faster: noise must not decide
 
 
 class Choice(NamedTuple):
-    """micro_kernel: True if it multiplies large matrices; and the reason."""
+    """micro_kernel: True if the micro-kernel multiplies large matrices. reason: a sentence."""
 
     micro_kernel: bool
     reason: str
 
 
 def _forced() -> str:
-    """Return MINIDL_DENSE. Raises ValueError for an unknown value."""
+    """Return MINIDL_DENSE: "tiles", "blas" or "". Raises ValueError for another value."""
     wanted = os.environ.get("MINIDL_DENSE", "")
     if wanted not in ("", "tiles", "blas"):
         raise ValueError(f"MINIDL_DENSE is {wanted!r}; expected tiles or blas")
@@ -58,7 +58,7 @@ def micro_kernel_is_faster() -> bool:
 
 @functools.cache
 def choose() -> Choice:
-    """The choice by MINIDL_DENSE, by this machine's file, or by a measurement of a few seconds."""
+    """Return the choice: by MINIDL_DENSE, by the file, or by a measurement of a few seconds."""
     if FORCED:
         return Choice(FORCED == "tiles", f"MINIDL_DENSE is {FORCED}")
     path = _path()
@@ -73,7 +73,7 @@ def choose() -> Choice:
 
 
 def _path() -> Path | None:
-    """The file for this processor, tile and NumPy, or None if there is no folder for it."""
+    """Return the file for this processor, tile and NumPy, or None if there is no folder."""
     folder, name = jit.cache_folder(), binding.get_host_cpu_name()
     key = zlib.crc32(f"{name} {TILE} {np.__version__}".encode())
     return folder and folder / f"speed-of-micro-kernel-{key:08x}.txt"
@@ -87,7 +87,7 @@ def _read(path: Path) -> float | None:
 
 
 def _keep(path: Path, ratio: float) -> float | None:
-    """Write a machine's first answer, and return it: that of another process if it was earlier."""
+    """Write the ratio, and return it; if another process wrote one before, return that."""
     try:
         path.unlink(missing_ok=True) if _read(path) is None else None
         with path.open("x") as file:

@@ -1,7 +1,6 @@
 """Matrix products by the micro-kernel, on processors where it is faster than BLAS (`choice.py`).
 
-Large matrices are multiplied by quarters, with seven
-products instead of eight (`strassen.py`).
+Large matrices are multiplied by quarters, with seven products instead of eight (`strassen.py`).
 """
 
 from __future__ import annotations
@@ -24,9 +23,10 @@ def worth_it(rows: int, columns: int, depth: int) -> bool:
 
 
 def gemm(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, y: np.ndarray) -> None:
-    """y (M, N) = a (M, K) b (K, N) + bias (N,), all of one type, y C-contiguous.
+    """Compute y (M, N) = a (M, K) b (K, N) + bias (N,), or without a bias.
 
-    The result is the same for any number of threads, bit for bit.
+    All arrays have one type, and y is C-contiguous. The result is the same for any number of
+    threads, bit for bit.
     """
     bias = np.zeros(y.shape[1], y.dtype) if bias is None else bias
     (M, N), K = y.shape, a.shape[1]
@@ -51,7 +51,7 @@ def gemm(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, y: np.ndarray) -
 
 
 def _multiply_quarters(a: np.ndarray, panels: np.ndarray, bias: np.ndarray, y: np.ndarray) -> None:
-    """y = a b + bias by seven products of quarters; rows, columns and panels are even numbers."""
+    """Compute y = a b + bias by quarters. The rows and columns of a and the panels are even."""
     (M, K), NR, dtype = (a.shape[0] // 2, a.shape[1] // 2), panels.shape[2], y.dtype
     bias = np.concatenate([bias, np.zeros(len(panels) * NR - len(bias), dtype)])
     for rows in _blocks(M, 2 * a[0].nbytes):
@@ -70,20 +70,20 @@ def _multiply_quarters(a: np.ndarray, panels: np.ndarray, bias: np.ndarray, y: n
 
 
 def _blocks(rows: int, row_bytes: int) -> list[slice]:
-    """Split all rows into blocks of whole tiles that fit the level-2 cache, equally long."""
+    """Return equally long blocks of rows, of whole tiles, that fit the level-2 cache."""
     blocks = -(-rows * row_bytes // tuning.GEMM_BLOCK_BYTES)
     length = -(-rows // (blocks * TILE.MR)) * TILE.MR
     return [slice(first, min(rows, first + length)) for first in range(0, rows, length)]
 
 
 def _contiguous_or_transposed(m: np.ndarray) -> tuple[np.ndarray, bool]:
-    """(m, False) as a C-contiguous array, or (m.T, True) where that is one without a copy."""
+    """Return (m.T, True) if only m.T is C-contiguous, else (m, False), copied if needed."""
     transposed = m.T.flags.c_contiguous and not m.flags.c_contiguous
     return np.ascontiguousarray(m.T if transposed else m), transposed
 
 
 def _transposed_copy(m: np.ndarray) -> np.ndarray:
-    """The transpose of m, C-contiguous."""
+    """Return a copy of m whose columns are contiguous rows: the transpose, C-contiguous."""
     copy = buffer_pool.empty(m.shape[::-1], m.dtype)
     chunks = threadpool.chunk_count(len(copy), grain=-(-tuning.GRAIN_SIZE // len(m)))
     threadpool.parallel_for(transpose, len(copy), chunks, m, copy)
@@ -91,7 +91,7 @@ def _transposed_copy(m: np.ndarray) -> np.ndarray:
 
 
 def _pack(b: np.ndarray, *, even: bool) -> np.ndarray:
-    """b (K, N) -> panels (panels, K, NR), with zeros beyond N. even: an even number of panels."""
+    """Pack b (K, N) -> panels (panels, K, NR), zero beyond N. even: an even number of panels."""
     (K, N), (b, transposed), NR = b.shape, _contiguous_or_transposed(b), TILE.NR(b.dtype)
     count = 2 * -(-N // (2 * NR)) if even else -(-N // NR)
 
@@ -107,5 +107,5 @@ def _pack(b: np.ndarray, *, even: bool) -> np.ndarray:
 
 
 def _grain(numbers: int) -> int:
-    """Tiles that are worth a thread, where a tile multiplies MR rows by `numbers` numbers."""
+    """Return the tiles that are worth a thread, if a tile multiplies MR x `numbers` numbers."""
     return -(-tuning.MIN_MULTIPLIES // (TILE.MR * numbers))

@@ -1,9 +1,10 @@
 """The macro-kernel: the micro-kernel over the tiles of a matrix product (Goto & van de Geijn 2008;
 BLIS).
 
-Rows of a are read where they lie, b comes packed in micro-panels. All panels pass a block of a's
-rows that the level-2 cache holds beside a panel (`gemm.py`): (4000 x 1280) times (1280 x 1280)
-reaches 109 GFLOP/s instead of 99 (AMD Zen 4).
+a is read where it lies; b is packed in micro-panels. `gemm.py` calls the macro-kernel for one block
+of a's rows after another. The block stays in the level-2 cache, beside a panel, while all panels of
+b are multiplied with it: (4000 x 1280) times (1280 x 1280) reaches 109 GFLOP/s instead of 99 (AMD
+Zen 4).
 
 Tiles are numbered panel by panel. A chunk is a range of these numbers.
 """
@@ -21,9 +22,11 @@ from .offsets import offsets
 
 @device_function
 def tile_to_rows(tile, last, rows):
-    """Decode a tile number: its panel, its first row, and the run of tiles of that panel that ends
-    before `last`: how many of the matrix's `rows` it covers, how many rows its tiles have, and the
-    number of the tile after it."""
+    """Decode a tile number, and find the run of tiles from it on, in one panel, before `last`.
+
+    Return the panel, the tile's first row, the number of the matrix's `rows` in the run, the number
+    of rows of the run's tiles, with padding, and the number of the next tile.
+    """
     tiles = (rows + MR - 1) // MR
     inside = tile % tiles
     run = min(tiles - inside, last - tile)
@@ -33,10 +36,10 @@ def tile_to_rows(tile, last, rows):
 
 @device_function
 def add_product(start, a, panel, n, y):
-    """y = start + a panel, the first n columns.
+    """Compute y = start + a panel, the first n columns.
 
     start, y: (flat array, offsets of its rows). a: (flat array, offsets of its rows, distance of
-    its columns). panel (K, NR).
+    its columns, in numbers). panel (K, NR).
     """
     (K, NR), one = panel.shape, zeros(1, np.int64)
     rows = A(a[0], a[1], one, a[2])
@@ -46,7 +49,7 @@ def add_product(start, a, panel, n, y):
 
 @parallel_jit
 def macrokernel(a, transposed, panels, bias, y, chunk):
-    """y (M, N) = a b + bias, the tiles of this chunk.
+    """Compute y (M, N) = a b + bias, for the tiles of this chunk.
 
     a (M, K), or (K, M) if transposed. panels (panels, K, NR): b (K, N). bias (N,).
     """

@@ -22,11 +22,12 @@ other tables.
 
 A processor multiplies and adds two vectors in each cycle, but only from registers: a number read
 from A serves two vectors, and a vector read from B serves MR rows. The lines of C are prefetched
-while the tile is computed: 3 % of the time for sums of 256 terms, 6 % for 128 (AMD Zen 4).
+while the tile is computed: this saves 3 % of the time for sums of 256 terms, 6 % for 128 (AMD Zen
+4).
 
 The tile is written in LLVM, because Numba's own loops do not keep it in registers: they reach 37 to
-63 GFLOP/s, the tile 130 to 160 of a core's 165 (Intel Xeon with AVX-512, one thread). Addresses
-carry no bounds: callers keep every offset inside its array, and tests run them against guard pages.
+63 GFLOP/s, the tile 130 to 160 of a core's 165 (Intel Xeon with AVX-512, one thread). It checks no
+bounds: callers keep every offset inside its array, and tests put guard pages around the arrays.
 """
 
 from __future__ import annotations
@@ -82,8 +83,10 @@ class C(NamedTuple):
 
 
 def plain_tile(a: A, b: B, c: C, k: int, p: int, r: int, j: int, n: int) -> None:
-    """The tile in plain loops: MR rows of C from row r on, n columns from column j on, which are
-    the first columns of panel p. It is what `_register_tile` computes; tests compare them."""
+    """Compute one tile of C in plain loops: MR rows from row r on, n columns from column j on.
+
+    Column j of C is the first column of panel p. Tests compare `_register_tile` with it.
+    """
     for row in range(r, r + MR):
         for column in range(n):
             total = 0.0
@@ -98,7 +101,7 @@ def plain_tile(a: A, b: B, c: C, k: int, p: int, r: int, j: int, n: int) -> None
 
 @intrinsic
 def _register_tile(typing, a, b, c, k, p, r, j, n):
-    """`plain_tile` in registers, with one rounding to a multiplication and addition (FMA)."""
+    """`plain_tile` in registers. A multiplication and an addition are rounded once (FMA)."""
     kinds: Any = (a, b, c, k, p, r, j, n)
     dtype = kinds[0].types[0].dtype
     bits, lanes = dtype.bitwidth, TILE.lanes(dtype.name)
@@ -117,10 +120,10 @@ def _register_tile(typing, a, b, c, k, p, r, j, n):
         load = llvm(f"masked.load.{suffix}.p0", vector, pointer, align.type, mask_type, vector)
         void, name = ir.VoidType(), f"masked.store.{suffix}.p0"
         store = llvm(name, void, vector, pointer, align.type, mask_type)
-        soon = [ir.Constant(align.type, value) for value in (1, 3, 1)]  # to be written; data
+        soon = [ir.Constant(align.type, value) for value in (1, 3, 1)]  # for writing; keep; data
         prefetch = llvm("prefetch.p0", void, pointer, *[align.type] * 3)
 
-        def unpacked(kind, value):  # a tuple's values; of an array what Numba knows of it
+        def unpacked(kind, value):  # the values of a tuple, the structure of an array
             if isinstance(kind, types.BaseTuple):
                 inner: Any = kind
                 parts = cgutils.unpack_tuple(builder, value)
@@ -202,10 +205,10 @@ def _register_tile(typing, a, b, c, k, p, r, j, n):
 
 @device_function
 def brgemm(a, b, c, k, n, panels):
-    """C for all rows of its table, and for the columns in panels = (first, last + 1) of B.
+    """Compute C for all rows of its table, and for the columns of panels (first, last + 1) of B.
 
-    a, b, c: as `A`, `B` and `C` say. k: rows of B for each tap. n: columns of C; panels that reach
-    beyond them are read in full, and stored up to there.
+    a, b, c: see `A`, `B` and `C`. k: the rows of B for each tap. n: the columns of C. The last
+    panel may be wider: it is read in full, but nothing is stored beyond n columns.
     """
     NR = 2 * VECTOR // a.data.itemsize
     for p in range(panels[0], panels[1]):

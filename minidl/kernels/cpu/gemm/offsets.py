@@ -11,7 +11,7 @@ from .microkernel import MR
 
 @device_function
 def offsets(count, length, step):
-    """The table 0, step, 2 step, ... of `count` rows, padded to `length` with the last offset."""
+    """Return the table 0, step, ... of `count` rows, padded to `length` with the last offset."""
     table = zeros(length, np.int64)
     for i in range(length):
         table[i] = min(i, count - 1) * step
@@ -20,7 +20,7 @@ def offsets(count, length, step):
 
 @device_function
 def padded_offsets(count, step):
-    """The table 0, step, 2 step, ... of `count` rows, padded to whole tiles with the last offset.
+    """Return the table 0, step, ... of `count` rows, padded to whole tiles with the last offset.
 
     The micro-kernel computes the last row again for the padding, and stores it at the same place.
     """
@@ -29,7 +29,7 @@ def padded_offsets(count, step):
 
 @device_function
 def job_to_panels(job, last, panels):
-    """Decode a job number: its block, and the run (first, last + 1) of that block's panels whose
-    jobs come before `last`. A block has `panels` jobs, one for each panel."""
+    """Decode a job number: return its block, and the panels (first, last + 1) of the block whose
+    jobs are job, job + 1, ... before `last`. A block has `panels` jobs, one for each panel."""
     panel = job % panels
     return job // panels, (panel, min(panels, panel + last - job))

@@ -35,7 +35,7 @@ def load_tap(tap, transposed, row, column, out):
 
 @parallel_jit
 def pack_filter(w, down, across, transposed, panels, chunk):
-    """w (K, L, C, O) -> panels (panels, len(down) len(across) C, NR), those of this chunk.
+    """Pack w (K, L, C, O) -> panels (panels, len(down) len(across) C, NR), those of this chunk.
 
     down, across: the numbers of the taps along either axis, in the order in which they are packed.
     transposed: exchange input and output channels.
@@ -57,8 +57,11 @@ def panels_of(
     *,
     transposed: bool,
 ) -> np.ndarray:
-    """Return the panels (panels, len(down) len(across) C, NR) that a loop over threads fills with
-    w (K, L, C, O). loop: `pack_filter`, or another with its arguments."""
+    """Return w (K, L, C, O) packed by `loop`: panels (panels, len(down) len(across) C, NR).
+
+    loop: `pack_filter`, or `transform_filter`, which has the same arguments. The threads share the
+    panels.
+    """
     (C, O), NR = w.shape[:1:-1] if transposed else w.shape[2:], TILE.NR(w.dtype)
     rows = len(down) * len(across) * C
     panels = buffer_pool.empty((-(-O // NR), rows, NR), w.dtype)

@@ -24,11 +24,11 @@ class RegisterTile:
     vector: int
 
     def lanes(self, dtype: Any) -> int:
-        """Numbers of a type in a vector."""
+        """Return how many numbers of a type a vector holds."""
         return self.vector // np.dtype(dtype).itemsize
 
     def NR(self, dtype: Any) -> int:
-        """Numbers in a row of the tile, and in a row of a panel."""
+        """Return the number of columns of the tile, and of a panel."""
         return 2 * self.lanes(dtype)
 
 
@@ -36,7 +36,7 @@ TILES = {"avx512": RegisterTile(8, 64), "avx2": RegisterTile(6, 32), "plain": Re
 
 
 def _choose() -> RegisterTile:
-    """The tile for this processor, or the one that MINIDL_SIMD names."""
+    """Return the tile for this processor, or the one that MINIDL_SIMD names."""
     wanted = os.environ.get("MINIDL_SIMD", "")
     if wanted:
         if wanted not in TILES:

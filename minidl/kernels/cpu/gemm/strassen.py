@@ -1,15 +1,16 @@
 """Strassen's product around the micro-kernel. `kernels/algorithms/strassen.py` has the algebra and
 the names (Strassen 1969; Winograd's form).
 
-A block of rows of a's quarters is worked on at a time; its four sums stay in the cache. b comes in
-panels, as for any product: one panel from each half of b's columns holds a panel of each quarter.
-The sums of b's quarters are computed for one such pair at a time, in scratch that stays in the
-nearer cache, and so are the products that several quarters of the result share. The micro-kernel
-starts from given numbers, so five of the seven additions cost no pass of their own.
+The rows of a's quarters are processed in blocks, whose four sums s1 ... s4 stay in the cache. b is
+packed in panels, as for any product. One panel from each half of b's columns makes a pair, which
+holds a panel of each quarter. The sums of b's quarters, and the products that several quarters of y
+share, are computed for one pair at a time, in scratch that stays in a nearer cache. The
+micro-kernel starts from given numbers, so five of the seven additions need no extra pass.
 
 (500 x 1280) times (1280 x 1280) float32 takes 14.6 ms instead of 15.4, (4008 x 1280) times the same
-110 instead of 118 (AMD Zen 4, one thread). The sums cost half of the eighth that is saved. The root
-mean square of the error is 1.4e-6 of the result's, instead of 6.4e-7 (normal numbers; BLAS 3.7e-7).
+110 instead of 118 (AMD Zen 4, one thread). The additions cost half of the eighth that is saved. The
+root mean square of the error is 1.4e-6 of the result's, instead of 6.4e-7 (normal numbers; BLAS
+3.7e-7).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .offsets import offsets
 
 @parallel_jit
 def sum_left_quarters(upper, lower, sums, chunk):
-    """s1 ... s4 of a's quarters -> sums (4, M, K), the rows of this chunk.
+    """Compute the sums s1 ... s4 of a's quarters, (4, M, K), for the rows of this chunk.
 
     upper (M, 2 K): rows of a11 and a12 side by side. lower (M, 2 K): rows of a21 and a22.
     """
@@ -42,7 +43,7 @@ def sum_left_quarters(upper, lower, sums, chunk):
 
 @device_function
 def _sum_right_quarters(b11, b12, b21, b22, t1, t2, t3, t4):
-    """t1 ... t4 of b's quarters: of each one panel (K, NR)."""
+    """Compute the sums t1 ... t4 of b's quarters, for one panel (K, NR) of each."""
     b11, b12, b21, b22 = b11.reshape(-1), b12.reshape(-1), b21.reshape(-1), b22.reshape(-1)
     t1, t2, t3, t4 = t1.reshape(-1), t2.reshape(-1), t3.reshape(-1), t4.reshape(-1)
     for i in range(t1.size):
@@ -54,7 +55,7 @@ def _sum_right_quarters(b11, b12, b21, b22, t1, t2, t3, t4):
 
 @device_function
 def _add(x, z, n, y):
-    """y = x + z, rows of n numbers. x, z, y: (flat array, offsets of its rows)."""
+    """Compute y = x + z, in rows of n numbers. x, z, y: (flat array, offsets of its rows)."""
     for r in range(y[1].size):
         one, other, total = x[0][x[1][r] :], z[0][z[1][r] :], y[0][y[1][r] :]
         for q in range(n):
@@ -63,11 +64,12 @@ def _add(x, z, n, y):
 
 @parallel_jit
 def strassen_tiles(upper, lower, left_sums, panels, bias, y_upper, y_lower, scratch, chunk):
-    """y = a b + bias, the tiles of this chunk in all four quarters: y_upper and y_lower (M, N).
+    """Compute y = a b + bias, for the tiles of this chunk in all four quarters of y.
 
-    upper, lower (M, 2 K), left_sums (4, M, K): as in `sum_left_quarters`. panels (2 half, 2 K, NR):
-    b, with zeros beyond its N columns. bias (2 half NR,). scratch (chunks, 4 K + 3 M in whole
-    tiles, NR).
+    upper, lower (M, 2 K), left_sums (4, M, K): see `sum_left_quarters`. panels (2 half, 2 K, NR):
+    b (2 K, N), packed, with zeros beyond its columns; the first `half` panels are the left half of
+    b. bias (2 half NR,). y_upper, y_lower (M, N): the upper and lower half of y. scratch (chunks,
+    4 K + 3 R, NR), where R is M rounded up to whole tiles.
     """
     (_, M, K), N, half, NR = left_sums.shape, y_upper.shape[1], len(panels) // 2, panels.shape[2]
     mine, s = scratch[chunk.number], left_sums.reshape(4, -1)

@@ -44,7 +44,7 @@ def _transpose_tile(typing, source, source_row, target, target_row):
                 offset = builder.mul(step, ir.Constant(step.type, i))
                 yield builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
 
-        def mixed(a, b, chosen):  # numbers of a; those of b count on from its last
+        def mixed(a, b, chosen):  # chosen: numbers 0, 1, ... of a, then of b
             numbers = ir.Constant(ir.VectorType(ir.IntType(32), lanes), chosen)
             return builder.shuffle_vector(a, b, numbers)
 
@@ -83,7 +83,7 @@ def transpose_block(source, rows, columns, target, length):
 
 @parallel_jit
 def transpose(source, target, chunk):
-    """target (C, R) = the transpose of source (R, C), the target's rows of this chunk."""
+    """Copy the transpose of source (R, C) to target (C, R), for the target's rows of this chunk."""
     R = len(source)
     for c in range(chunk.first, chunk.last, TRANSPOSE_COLUMNS):
         columns = c, min(chunk.last, c + TRANSPOSE_COLUMNS)

@@ -16,7 +16,7 @@ def clear(flat):
 
 @device_function
 def zeros(length, dtype):
-    """A flat array of zeros."""
+    """Return a flat array of zeros."""
     array = np.empty(length, dtype)
     clear(array)
     return array

@@ -15,22 +15,22 @@ from typing import Any
 
 import numpy as np
 
-MIN_BYTES = 1 << 18  # of a pooled array; the C library keeps free lists of smaller ones
+MIN_BYTES = 1 << 18  # of the smallest pooled array; the C library keeps free lists of smaller ones
 LINE = 64  # bytes of a cache line, where blocks begin: no vector then lies across two lines
 MAX_FREE_BYTES = 1 << 29  # in the free lists, whenever the next array is asked for
 
 
 class _Block(np.ndarray):
-    """Bytes in a free list or in use."""
+    """A block of memory, in a free list or in use."""
 
     release: _Release
 
 
 class _Lease(np.ndarray):
-    """The view of a block through which arrays share it. It dies with the last of them.
+    """A view of a block, which the arrays on the block hold as their base. It dies with the last.
 
-    NumPy lets an array hold the array that it is a view of, and not that one's own base, where the
-    two are of different classes, neither of them the array's.
+    The two classes of their own are needed: NumPy makes the base of a view the owner of the memory,
+    the block, if all arrays in between have one class.
     """
 
 
@@ -49,7 +49,7 @@ _free_lists: dict[int, collections.deque[_Release]] = {}  # size in bytes -> blo
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """A C-contiguous array of any content, like np.empty."""
+    """Return an uninitialised C-contiguous array, like np.empty."""
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
     if size < MIN_BYTES:
@@ -58,12 +58,12 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def empty_like(x: np.ndarray) -> np.ndarray:
-    """An array of x's shape and type, C-contiguous even where x is not."""
+    """Return an uninitialised array of x's shape and type, C-contiguous even if x is not."""
     return empty(x.shape, x.dtype)
 
 
 def writable_contiguous(x: np.ndarray) -> np.ndarray:
-    """x as a writable C-contiguous array, copied if needed.
+    """Return x as a writable C-contiguous array, copied if needed.
 
     Numba would compile another specialisation for any other layout.
     """
@@ -71,13 +71,13 @@ def writable_contiguous(x: np.ndarray) -> np.ndarray:
 
 
 def _rounded(size: int) -> int:
-    """The size, rounded up by an eighth at most, so that nearly equal sizes share a free list."""
+    """Return the size, rounded up by at most an eighth: nearly equal sizes share a free list."""
     step = 1 << max(12, size.bit_length() - 4)
     return -(-size // step) * step
 
 
 def _lease(size: int) -> np.ndarray:
-    """A lease of `size` bytes. An interrupt anywhere in here leaves the block free."""
+    """Return a lease of `size` bytes. An interrupt within this function leaves the block free."""
     if size not in _free_lists:
         _free_lists[size] = collections.deque(maxlen=MAX_FREE_BYTES // size)
     free = _free_lists[size]

@@ -25,7 +25,7 @@ from numba import extending, njit, types
 from numba.core import event
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-intrinsic: Any = extending.intrinsic  # calls pass one argument less than the function names
+intrinsic: Any = extending.intrinsic  # a call leaves out the first argument, `typing`
 
 # The floating-point liberties that vectorisation needs; sums keep their order ('reassoc' is
 # absent).
@@ -101,7 +101,7 @@ class _Cache(FunctionCache):
 
     @staticmethod
     def tell(error: Exception) -> None:
-        """Say once in a process, in one line, that the cache failed."""
+        """Print one line, once per process, that the cache failed."""
         if not _Cache.told:
             _Cache.told = True
             reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -128,7 +128,7 @@ def jit(loop: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def device_function(loop: Callable[..., Any]) -> Any:
-    """Return a function that only compiled loops call. Its code is kept with theirs.
+    """Return a compiled function for calls from compiled loops. Its code is kept with theirs.
 
     It has no wrapper for calls from Python, which would have to be compiled too. It is not compiled
     again for each literal number in a call.

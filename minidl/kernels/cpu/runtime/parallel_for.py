@@ -54,7 +54,7 @@ class Chunk(NamedTuple):
 
 
 def new_slot() -> np.ndarray:
-    """A job slot without a job: words, the first of which begins a cache line."""
+    """Return a job slot without a job: WORDS words, from the beginning of a cache line on."""
     words = np.zeros(WORDS + LINE, np.int64)
     start = -words.ctypes.data % (8 * LINE) // 8
     return words[start : start + WORDS]
@@ -64,7 +64,7 @@ def new_slot() -> np.ndarray:
 
 
 def _pointer(builder, values):
-    """The address of the k-th word of a slot, from the first two arguments."""
+    """Return the address of the k-th word of a slot. values: (slot, k, ...)."""
     address = builder.add(values[0], builder.mul(values[1], ir.Constant(WORD, 8)))
     return builder.inttoptr(address, WORD.as_pointer())
 
@@ -155,8 +155,8 @@ def _claim_chunks(slot):
 def run_job(slot, code, arguments, length, chunks):
     """Run the job (code, arguments) for all chunks of range(length); return how many failed.
 
-    slot: its address, or 0 to run everything on this thread, as happens too while another thread
-    uses the slot. The slot is taken and released in here, where no interrupt comes between.
+    slot: its address, or 0 to run all chunks on this thread. That also happens while another thread
+    uses the slot. The slot is taken and released in compiled code, where no interrupt comes between.
     """
     failed = 0
     if slot == 0 or not _compare_and_swap(slot, IN_USE, 0, 1):
@@ -181,7 +181,7 @@ def run_job(slot, code, arguments, length, chunks):
 
 @jit
 def worker_loop(slot, spin_count):
-    """Claim chunks of every job in the slot, until `spin_count` looks in a row have found none."""
+    """Claim chunks of the jobs in the slot, until `spin_count` looks in a row have found none."""
     spins = 0
     while spins < spin_count:
         spins = 0 if _claim_chunks(slot) else spins + 1
@@ -251,7 +251,7 @@ def _trampoline_of(loop: Any) -> Any:
 
 
 def _without_refcount(context, builder, kind, value):
-    """A borrowed array, or a tuple of them, without reference counting.
+    """Return a borrowed array, or a tuple of them, without reference counting.
 
     Threads would contend for the counter at every slice, and the counter may be freed before the
     job ends.

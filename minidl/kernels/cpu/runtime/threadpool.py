@@ -1,16 +1,16 @@
-"""One pool of threads, over which kernels split their work. BLAS keeps to one thread meanwhile.
+"""The thread pool, and `parallel_for`, which splits a loop over it. BLAS keeps to one thread.
 
 Loops compiled by Numba and products of BLAS run without the GIL, so plain threads are enough. If
-each library had a pool, the pools would take the cores from each other: with another process at
-work, BLAS with two threads of its own on two cores was ten times slower than with one.
+each library had a pool, the pools would compete for the cores: while another process worked, BLAS
+with two threads of its own on two cores was ten times slower than with one.
 
 The threads stay in compiled code, where they spin on a job slot (`parallel_for.py`). When no job
 has come for a while they go to sleep. The next job wakes them, and does not wait for them.
 
-Linux wakes a thread on the processor that it last ran on, or on the waker's, and moves it only
-after it has waited there for a while. Chunks of a few milliseconds could thus take turns on one
-processor for hundreds of calls, with the other nearly idle (a product of 3.3 ms took 6.3). So the
-threads of the pool are pinned away from the caller's processor.
+Linux wakes a thread on the processor where it last ran, or on the waker's, and moves it only after
+it has waited there for a while. So chunks of a few milliseconds could take turns on one processor
+for hundreds of calls, with the other nearly idle (a product of 3.3 ms took 6.3). Therefore the
+pool's threads are pinned away from the caller's processor.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def chunk_count(length: int, *, grain: int) -> int:
 
 
 def parallel_for(loop: Callable[..., int], length: int, chunks: int, *arguments: Any) -> None:
-    """Run loop(*arguments, chunk) for all chunks of range(length), in parallel.
+    """Run loop(*arguments, chunk) for `chunks` chunks of range(length), in parallel.
 
     loop: made by `parallel_jit`. Equal numbers of chunks give equal results, whichever threads run
     them. Raises MemoryError.
@@ -120,7 +120,7 @@ def parallel_for(loop: Callable[..., int], length: int, chunks: int, *arguments:
 
 @contextlib.contextmanager
 def blas_alone() -> Iterator[None]:
-    """Within, each BLAS call stays on the thread that makes it.
+    """Keep each BLAS call within the block on the thread that makes it.
 
     BLAS has one number of threads for the whole process: the first caller sets it to 1, and the
     last one to leave restores it. A caller that is interrupted on its way out leaves that to the
@@ -146,7 +146,7 @@ def blas_alone() -> Iterator[None]:
 
 
 class _Caller:
-    """A caller of BLAS."""
+    """A caller of BLAS, in `blas_alone`."""
 
 
 def _set_blas(counts: list[int]) -> None:
