@@ -59,7 +59,7 @@ def _learning(
 
 
 def pre_training(*, pixels: int = 256, hidden: int = 1280, batch: int = 500) -> Work:
-    """Return a training step of one auto-encoder with sparsity, eq. 6."""
+    """Return the work of a training step of one auto-encoder with sparsity, eq. 6."""
     x, y = _patches(batch, pixels)
 
     def network() -> DenoisingAutoencoder:
@@ -79,7 +79,7 @@ def pre_training(*, pixels: int = 256, hidden: int = 1280, batch: int = 500) -> 
 
 
 def fine_tuning(*, pixels: int = 256, hidden: int = 1280, batch: int = 500) -> Work:
-    """Return a training step of two auto-encoders as one network, eq. 7."""
+    """Return the work of a training step of two auto-encoders as one network, eq. 7."""
     x, y = _patches(batch, pixels)
 
     def network() -> SSDA:
@@ -112,7 +112,7 @@ def _batch(settings: Settings, net: networks.Architecture) -> Batch:
 
 
 def both_players(settings: Settings, architecture: networks.Architecture | None = None) -> Work:
-    """Return the turns of the discriminator and of the generator."""
+    """Return the work of a training step of both the discriminator and the generator."""
     net = architecture or networks.by_name(settings.net)
     settings = replace(settings, beta1=0.5)  # for both
     rates = settings.generator_rate, settings.discriminator_rate
@@ -145,7 +145,7 @@ def _pair(settings: Settings, net: networks.Architecture) -> tuple[nn.Module, nn
 
 
 def in_use(settings: Settings) -> Work:
-    """Return a generator at inference."""
+    """Return the work of a generator at inference."""
     net = networks.by_name(settings.net)
 
     def ours(device: Device = CPU, record: Record = not_recorded) -> Step:
@@ -214,7 +214,7 @@ def peaks(name: str, *, threads: int, torch: bool) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Time the rows, and with `--memory` measure their memory."""
+    """Time the rows; with `--memory`, measure their peak memory, too."""
     parser = options.parser(__doc__, on_gpu=True)
     parser.add_argument(
         "--memory", action="store_true", help="also measure the peak memory over the imports"

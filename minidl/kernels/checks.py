@@ -1,4 +1,4 @@
-"""Checks of the arrays that a kernel is given: compiled loops and launches do not check."""
+"""Checks of a kernel's arrays. Compiled loops and launches on a GPU do not check them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from ..device import Array
 Padding: TypeAlias = tuple[int, int, int, int]  # top, bottom, left, right
 
 FLOATS: frozenset[np.dtype] = frozenset({np.dtype(np.float32), np.dtype(np.float64)})
-PLACES = np.dtype(np.int64)  # of patches
+PLACES = np.dtype(np.int64)  # the type of the places in `fold`
 
 
 def sound(what: str, arrays: Sequence[Array], types: frozenset[np.dtype]) -> None:
-    """Raise ValueError unless each is an array of one of these types, whose numbers lie as the
-    processor wants them: compiled code would read swapped bytes as other numbers."""
+    """Raise ValueError unless all are aligned arrays of these types, in the machine's byte order.
+
+    Compiled code would read swapped bytes as other numbers.
+    """
     for a in arrays:
         flags = getattr(a, "flags", None)  # CuPy's arrays are always aligned, and do not say so
         if flags is None or a.dtype not in types or not getattr(flags, "aligned", True):
@@ -32,16 +34,20 @@ def sound(what: str, arrays: Sequence[Array], types: frozenset[np.dtype]) -> Non
 
 
 def alike(what: str, *arrays: Array) -> None:
-    """Raise ValueError unless all have one shape and type: a loop would run past the shortest's
-    end."""
+    """Raise ValueError unless all have one shape and type.
+
+    A loop would run past the end of the shortest array.
+    """
     if len({(a.shape, a.dtype) for a in arrays}) > 1:
         given = ", ".join(f"{a.shape} {a.dtype}" for a in arrays)
         raise ValueError(f"{what}: expected arrays of one shape and type, got {given}")
 
 
 def one_type(what: str, *arrays: Array) -> None:
-    """Raise ValueError unless all are float32, or all float64: a loop would read them as if they
-    were."""
+    """Raise ValueError unless all arrays are float32, or all are float64.
+
+    Compiled code reads all arrays as the type of one of them.
+    """
     if len({a.dtype for a in arrays}) > 1 or arrays[0].dtype not in FLOATS:
         given = ", ".join(f"{a.shape} {a.dtype}" for a in arrays)
         raise ValueError(f"{what}: expected arrays of one type, float32 or float64, got {given}")
@@ -54,8 +60,8 @@ def has_channels(what: str, x: Array) -> None:
 
 
 def factors_fit(a: Array, b: Array, bias: Array | None) -> None:
-    """Raise ValueError unless the arguments of `matmul` are two matrices, or two batches of them,
-    that can be multiplied, and the bias, if there is one, fits a row of a single product."""
+    """Raise ValueError unless a and b are two matrices, or two batches of matrices, that can be
+    multiplied, and the bias is None or, for a single product, fits its rows."""
     if a.ndim != b.ndim or a.ndim not in (2, 3) or a.shape[-1] != b.shape[-2]:
         raise ValueError(f"matmul: expected (M, K) and (K, N), got {a.shape} and {b.shape}")
     if a.shape[:-2] != b.shape[:-2]:
@@ -72,8 +78,10 @@ def patches_fit(
     columns: np.ndarray,
     window: Array,
 ) -> None:
-    """Raise ValueError unless the arguments of `fold` belong together, with patches of the
-    window's size: at all places, whose numbers are on the CPU, they lie inside of the picture."""
+    """Raise ValueError unless the arguments of `fold` fit together.
+
+    The patches have the window's size, and lie inside the picture. rows, columns: on the CPU.
+    """
     for name, array in (("total", total), ("weight", weight)):
         if array.dtype != np.float64 or not array.flags.c_contiguous:
             raise ValueError(f"fold: {name} must be float64 and C-contiguous")

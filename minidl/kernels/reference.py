@@ -1,6 +1,7 @@
-"""The meaning of every kernel, in plain NumPy. Written to be read and to be tested against.
+"""The definition of every kernel, in plain NumPy: to be read, and to test other kernels against.
 
-Shapes are free where none is given: element by element. All arrays of a call have one float type.
+Where no shape is given, any shape will do: the kernel works element by element. All arrays of a
+call have one float type.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Convolutions. Pictures are (N, H, W, C), windows w (K, L, inputs, outputs), biases (outputs,).
 
-What is computed is the sum over a window of w as it stands, not flipped: the correlation that the
-field calls convolution.
+A convolution multiplies each window by w, which is not flipped: strictly, it is a correlation.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ PaddingLike = str | int | Padding  # one number for all sides
 def pads_of(
     padding: PaddingLike, size: tuple[int, int], kernel_size: tuple[int, int], stride: int
 ) -> Padding:
-    """The zeros (top, bottom, left, right) that `padding` means for pictures (H, W) and a filter.
+    """Return `padding` as (top, bottom, left, right), for pictures of size (H, W) and a filter.
 
-    "same" makes the output ceil(size / stride) large; where the zeros do not halve, the odd one is
-    at the bottom and on the right (Keras' and TensorFlow's rule).
+    "same" makes the output ceil(size / stride) large. If the number of zeros along an axis is odd,
+    the last one is at the bottom or on the right (Keras' and TensorFlow's rule).
     """
     if isinstance(padding, str):
         if padding != "same":

@@ -68,7 +68,10 @@ def resume_hint(options: argparse.Namespace) -> Iterator[None]:
 
 
 def print_result(options: argparse.Namespace, use: str) -> int:
-    """Print the files of the run's folder, and a command that uses the model; return 0."""
+    """Print the files of the run's folder, and a command that uses the model; return 0.
+
+    use: that command without its options, such as "denoise PICTURE".
+    """
     folder = Path(options.resume or options.out)
     model = folder / MODEL
     if options.json:

@@ -158,10 +158,12 @@ def start(
     every: float = 120.0,
     quiet: bool = False,
 ) -> Inpainter:
-    """Train in a new folder `out` on the folder `data`: `steps`, or as many as fit into `minutes`.
+    """Train on the photographs in `data`, in a new folder `out`, and return the model.
+
+    The training takes `steps` steps, or as many as fit into `minutes`.
 
     begin: a model's file with the first weights, instead of random ones. every: seconds between
-    reports.
+    reports. quiet: no progress bar.
     """
     Run.check_new(out)  # before the pictures are read, which may take a while
     if settings.freeze_encoder and begin is None:
@@ -197,7 +199,7 @@ def resume(
     """Resume the run in `out` as if it had not stopped.
 
     data: the folder of its photographs, if they have moved. device: by default the run's own; on
-    another one the numbers differ slightly.
+    another one the numbers differ slightly. every: seconds between reports. quiet: no progress bar.
     """
 
     def equal_training(config: Config) -> Training:
@@ -223,7 +225,7 @@ def _photographs(
 ) -> tuple[Photographs, Photographs]:
     """Return the photographs to train on, and those that are held out.
 
-    If none that is held out can be read, the last of the others is both.
+    If no held-out photograph can be read, the last of the others is used for both.
     """
     training, held_out = split(data)
     size = by_name(settings.net).size

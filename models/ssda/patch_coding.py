@@ -1,4 +1,4 @@
-"""Codings: patches of pixels as inputs and targets of a network, and outputs as pixels.
+"""Codings: from patches of pixels to a network's inputs and targets, and from outputs to pixels.
 
 Damaged patches x and clean ones y are (N, P): squares of P pixels in [0, 1].
 """
@@ -28,7 +28,7 @@ class Coding:
     range of a sigmoid. The paper feeds the pixels themselves: `centre=None`.
     """
 
-    centre: Annotated[str | None, OneOf("mean")] = "mean"  # is subtracted; None: nothing
+    centre: Annotated[str | None, OneOf("mean")] = "mean"  # the value to subtract; None: 0
     gain: Scale = 6.0  # input = gain (x - centre)
     contrast: Scale = 0.6  # target = 1/2 + contrast (y - centre), clipped to margin and 1 - margin
     margin: Margin = 0.02
@@ -45,7 +45,7 @@ class Coding:
         return np.mean(x, axis=1, keepdims=True) if self.centre else x[:, :1] * 0
 
     def input(self, x: Array, centres: Array) -> Array:
-        """Return the network's input for the patches x, (N, P)."""
+        """Return the network's input (N, P) for the damaged patches x. centres: `centres(x)`."""
         if not self.centre:
             return x
         found = x - centres
@@ -53,13 +53,13 @@ class Coding:
         return found
 
     def target(self, x: Array, y: Array, centres: Array) -> Array:
-        """Return the network's target for the patches x, (N, P)."""
+        """Return the network's target (N, P) for the damaged patches x and the clean ones y."""
         if not self.centre:
             return y
         return np.clip(0.5 + self.contrast * (y - centres), self.margin, 1 - self.margin)
 
     def pixels(self, output: Array, centres: Array) -> Array:
-        """Return the pixels that a network's output (N, P) stands for."""
+        """Decode a network's output (N, P) to pixels (N, P). centres (N, 1): of the inputs."""
         if not self.centre:
             return output
         found = output - 0.5
@@ -70,14 +70,14 @@ class Coding:
 
 @dataclass(frozen=True)
 class TextCoding:
-    """A coding of patches with text. For the square of `inner` pixels in the middle of each, the
-    network predicts the probability of text and the pixels under it.
+    """A coding of patches with text. For the inner square of each patch, inner x inner = Q pixels,
+    the network predicts the probability of text and the pixels under it.
 
     Letters are exactly black or white, and even. After the median is subtracted, this is no longer
-    visible, so two more inputs for each pixel say it.
+    visible. So each pixel has two more inputs: whether it is white or black, and how even it is.
     """
 
-    inner: Annotated[int, Range(1, 1024)] = 8  # pixels to a side
+    inner: Annotated[int, Range(1, 1024)] = 8  # pixels, the side of the inner square
     gain: Scale = 6.0  # first inputs = gain (x - median)
     extreme: Scale = 0.02  # distance to 0 or 1 that counts as black or white
     even: Scale = 0.01  # difference of neighbours that count as even
@@ -103,7 +103,7 @@ class TextCoding:
         return np.median(x, axis=1, keepdims=True)
 
     def input(self, x: Array, centres: Array) -> Array:
-        """Return the input for the patches x (N, P): (N, 3 P), pixels, white or black, evenness."""
+        """Return the input (N, 3 P) for the patches x (N, P): pixels, white or black, evenness."""
         white = np.exp((x - 1) / self.extreme) - np.exp(-x / self.extreme)
         side = math.isqrt(x.shape[1])
         squares, even = x.reshape(-1, side, side), np.zeros_like(x)
@@ -113,19 +113,19 @@ class TextCoding:
         return np.concatenate([self.gain * (x - centres), white, even], axis=1)
 
     def target(self, x: Array, y: Array, centres: Array) -> Array:
-        """Return the network's target for the patches x, (N, P)."""
+        """Return the target (N, 2 Q) for damaged patches x and clean y: text, then pixels."""
         x, y = self._middle(x), self._middle(y)
         text = (abs(x - y) > self.visible).astype(x.dtype)
         both = np.concatenate([text, 0.5 + self.contrast * (y - centres)], axis=1)
         return np.clip(both, self.margin, 1 - self.margin)
 
     def text(self, output: Array) -> Array:
-        """Return the probability of text on the inner pixels, (N, Q) in [0, 1]."""
+        """Decode an output (N, 2 Q) to the probability of text on the inner pixels, (N, Q)."""
         probability = (np.split(output, 2, axis=1)[0] - self.margin) / (1 - 2 * self.margin)
         return np.clip(probability, 0, 1)
 
     def pixels(self, output: Array, centres: Array) -> Array:
-        """Return the inner pixels without the text, (N, Q)."""
+        """Decode a network's output (N, 2 Q) to the inner pixels without the text, (N, Q)."""
         return (np.split(output, 2, axis=1)[1] - 0.5) / self.contrast + centres
 
     def _middle(self, x: Array) -> Array:

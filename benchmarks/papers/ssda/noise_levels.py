@@ -1,4 +1,4 @@
-"""Beyond table 1: noise of other levels than the trained ones, and unknown noise."""
+"""Beyond table 1: noise levels between the trained ones, and unknown noise."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from .plan import Plan, Weights
 
 SIGMAS = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 50.0, 60.0, 75.0, 100.0, 120.0)
 QUICK_SIGMAS = (10.0, 35.0, 80.0)
-SIDE = 192  # pixels of each photograph's middle
+SIDE = 192  # pixels; the middle of each photograph is used
 
 
 def between(plan: Plan, cache: ResultCache) -> list[Block]:
-    """Return a plot of every included denoiser at every level, and of the one that is used."""
+    """Return a plot of the PSNR of each included denoiser by level, and of the one that is used."""
     sigmas = QUICK_SIGMAS if plan.quick else SIGMAS
     pictures = photographs(SIDE, colour=False)[: plan.count]
     loaded = [Weights.load(path, plan.device) for path in zoo.denoisers().values()]
@@ -85,7 +85,7 @@ def between(plan: Plan, cache: ResultCache) -> list[Block]:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Noise of deviation sigma, times a strength that depends on the clean pixels y."""
+    """Noise of variance sigma^2 times a strength, which depends on the clean pixels y."""
 
     name: str
     sigma: float
@@ -117,7 +117,7 @@ SHOWN_NOISE = UNKNOWN[5]
 
 
 def unknown(plan: Plan, cache: ResultCache) -> list[Block]:
-    """Return a table of colour photographs under unknown noise, and one photograph."""
+    """Return a table of colour photographs with unknown noise, and a figure of one of them."""
     pictures = {p.key: p for p in photographs(SIDE, colour=True)[: plan.count]}
     conditions = UNKNOWN[1:6:4] if plan.quick else UNKNOWN
     loaded = {path: Weights.load(path, plan.device) for path in zoo.denoisers().values()}
@@ -178,7 +178,10 @@ def _figure(
     settings: Mapping[str, Any],
     ways: Callable[[np.ndarray, Unknown], dict[str, np.ndarray]],
 ) -> Figure:
-    """Return one photograph, repaired in all ways."""
+    """Return a figure of one photograph: with SHOWN_NOISE, repaired in each way, and clean.
+
+    ways: returns {name: repaired picture} for a noisy picture and its noise.
+    """
 
     def draw(picture: Picture) -> dict[str, Any]:
         shown = ways(SHOWN_NOISE.over(picture, plan.seed), SHOWN_NOISE)

@@ -1,15 +1,16 @@
-"""Convolutions: which algorithm computes them.
+"""The convolution kernels, and the choice of an algorithm for each.
 
-conv2d          windows of x, times w
-conv2d_grad_x   at stride s, the input pixel (s u + i, s v + j) is seen by every s-th tap of w only:
-                for each (i, j) a convolution of g with those taps, flipped, which gives one pixel
-                of each s x s
-conv2d_grad_w   windows of x again, as columns, times the pixels of g
+conv2d          the windows of x times w
+conv2d_grad_x   at stride s, the input pixel (s u + i, s v + j) meets every s-th tap of w only. So
+                for each (i, j), a convolution of g with these taps, flipped, gives one pixel of
+                each s x s
+conv2d_grad_w   the windows of x, as columns, times the pixels of g
 
-The direct algorithm (`conv/direct.py`) computes any of them. At stride 2 with many channels
-Winograd's needs a third fewer products (`conv/winograd_stride2.py`). With few input (or output)
-channels the gradient of x (or y itself) is one matrix product for all taps, added up where the taps
-fall (`scatter_patches`). A window that covers the picture is a plain matrix product.
+The direct algorithm (`conv/direct.py`: indirect GEMM, without im2col) computes any of them. At
+stride 2 with many channels Winograd's needs a third fewer products (`conv/winograd_stride2.py`).
+With few input (or output) channels the gradient of x (or y itself) is one matrix product, whose
+patches are added up (`direct.scatter_patches`: GEMM and col2im). A window that covers the picture
+is a plain matrix product.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from .runtime import buffer_pool
 
 
 def _few(channels: int, x: np.ndarray) -> bool:
-    """Return whether so few channels fill at most half of a panel."""
+    """Return whether the channels fill at most half of a panel."""
     return TILE.NR(x.dtype) >= 2 * channels
 
 
 def _one_window(x: np.ndarray, kernel_size: tuple[int, int], padding: Padding) -> bool:
-    """Return whether there is one window, the whole picture."""
+    """Return whether there is a single window, the whole picture."""
     return x.shape[1:3] == kernel_size and not any(padding)
 
 
@@ -41,7 +42,7 @@ def conv2d(
 ) -> np.ndarray:
     """See `reference.conv2d`."""
     (N, H, W, C), (K, L, _, O), (top, _, left, _) = x.shape, w.shape, padding
-    if w.shape[2] != C or (b is not None and b.shape != (O,)):  # addresses carry no bounds
+    if w.shape[2] != C or (b is not None and b.shape != (O,)):  # compiled code checks no bounds
         raise ValueError(f"conv2d: x is {x.shape}, w {w.shape}, b {b if b is None else b.shape}")
     checks.one_type("conv2d", x, w, *([] if b is None else [b]))
     P, Q = checks.output_size((H, W), (K, L), stride, padding)

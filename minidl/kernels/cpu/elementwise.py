@@ -110,7 +110,7 @@ def _leaky_relu_grad(g, x, dx, slope, chunk):
 
 @parallel_jit
 def _add(a, row, y, chunk):
-    """row is as long as a, or a part of it, which is repeated."""
+    """Compute y = a + row. If row is shorter than a, it is repeated."""
     i = chunk.first
     while i < chunk.last:
         first = i % row.size
@@ -146,8 +146,10 @@ def _adam(p, g, m, v, lr, one_minus_beta1, one_minus_beta2, eps, tiny, chunk):
 
 
 def _run(loop: Any, *arrays: np.ndarray, scalars: tuple = ()) -> None:
-    """loop(*arrays, *scalars) over arrays of one shape and type, each as one run of memory (a view
-    where it is one already), split over threads."""
+    """Run loop(*arrays, *scalars) over the flat arrays, split over threads.
+
+    The arrays have one shape and type. Those that are not contiguous are copied.
+    """
     checks.alike(loop.__name__.removeprefix("_"), *arrays)
     T = arrays[0].dtype.type
     flat, numbers = [np.ascontiguousarray(a).reshape(-1) for a in arrays], [T(s) for s in scalars]

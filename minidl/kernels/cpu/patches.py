@@ -1,5 +1,7 @@
-"""Patches laid over each other on a picture, one after another: ten times as fast as NumPy's way,
-which must take one pixel of all patches at a time."""
+"""Adding overlapping patches up on a picture, one patch after another.
+
+NumPy would have to add one pixel of all patches at a time, and take ten times as long.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers that decide which way is taken, how large a block is, and when a thread is worth it.
+"""The numbers that choose the algorithm, the size of a block, and the number of threads.
 
 Each was found by the benchmark that its comment names, on the processors of docs/performance.md.
 None of them changes a result by more than rounding.
@@ -7,18 +7,18 @@ None of them changes a result by more than rounding.
 # --- threads --------------------------------------------------------------------------------------
 # A fork and a join take 5 microseconds.
 
-GRAIN_SIZE = 1 << 14  # numbers, each of a few operations, that are worth a thread
+GRAIN_SIZE = 1 << 14  # numbers of an array, each with a few operations, that are worth a thread
 MIN_MULTIPLIES = 1 << 20  # multiplications of a product that are worth a thread
-SPIN_COUNT = 20000  # looks for work before a thread goes to sleep: about 250 microseconds
+SPIN_COUNT = 20000  # times that a thread looks for work before it sleeps: about 250 microseconds
 
 # --- matrix products (benchmarks.kernels: matmul) -------------------------------------------------
 
 GEMM_MIN_ROWS = 128  # rows of a from which on packing b pays
 GEMM_MIN_SIDE = 32  # the other two sides from which on it does
-GEMM_BLOCK_BYTES = 3 << 20  # of a's rows that pass all panels of b: they stay in the level-2 cache
+GEMM_BLOCK_BYTES = 3 << 20  # a block of a's rows, which stays in the level-2 cache for all panels
 GEMM_MAX_COLUMN_READ = 1 << 18  # numbers of b, at most, for which a transposed a is not copied
 STRASSEN_MIN_SIDE = 240  # of all three sides, from which on seven products of quarters pay
-TRANSPOSE_COLUMNS = 64  # read before the next rows
+TRANSPOSE_COLUMNS = 64  # columns that are read before the next rows
 
 # --- convolutions (benchmarks.kernels: conv2d) ----------------------------------------------------
 

@@ -1,9 +1,10 @@
 """Convolution of a picture whose pixels were doubled, on 2x2 output tiles: 9 products, not 36.
 
-`kernels/algorithms/winograd.py` derives the matrices. x[i] belongs to both outputs of a pair, its
-differences to its neighbours to one each. The gradient with respect to x is the sum over all
-products of a difference of g times a transformed tap. The differences of pixels are taken before
-the product over channels, so the nine products add up in registers.
+`kernels/algorithms/winograd.py` derives the matrices. Along an axis, the product of x[i] belongs to
+both outputs of a pair, and the products of its differences from its two neighbours to one output
+each. The gradient with respect to x is the sum over all products of a difference of g times a
+transformed tap. The differences of pixels are taken before the product over channels, so the nine
+products add up in registers.
 
 A batch of 8 pictures of 32x32 pixels, 64 channels to 64, takes 7.0, 6.9 and 7.3 ms, of which the
 nine products alone would take 5.7 (AMD Zen 4, one thread).
@@ -28,7 +29,7 @@ UPSAMPLE_2_BACK = Transform(*algorithm.UPSAMPLE_2_BACK)
 def upsample_conv2d(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     """See `reference.upsample_conv2d`."""
     (N, H, W, C), O = x.shape, w.shape[3]
-    if w.shape != (3, 3, C, O) or b.shape != (O,):  # addresses carry no bounds
+    if w.shape != (3, 3, C, O) or b.shape != (O,):  # compiled code checks no bounds
         raise ValueError(f"upsample_conv2d: x is {x.shape}, w {w.shape}, b {b.shape}")
     checks.one_type("upsample_conv2d", x, w, b)
     if not (x.size and w.size):

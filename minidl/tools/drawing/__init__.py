@@ -1,7 +1,7 @@
-"""The picture of a computation: `draw(loss)` shows what it was made of, as SVG.
+"""The picture of a computation: `draw(loss)` draws the graph of the ops that computed it, as SVG.
 
-Every op and every leaf is a box, with its shape, its value and, if asked for, its gradient; lines
-run downward from what came first to what was made of it. `draw(loss, gradients=True).steps()` shows
+Every op and every leaf is a box, with its shape, its value and, if wanted, its gradient. Lines run
+downward from the inputs of an op to the op. `draw(loss, gradients=True).steps()` shows
 back-propagation box by box.
 
 trace.py reads how a tensor was computed, graph.py builds the boxes and lines, layout.py places
@@ -33,7 +33,7 @@ class Drawing:
         self._graph, self._shown, self._layout = graph, shown, layout
 
     def steps(self) -> Steps:
-        """Back-propagation as a sequence of drawings, from the loss alone to all gradients.
+        """Return back-propagation as drawings, from the loss alone to all gradients.
 
         Raises ValueError for a drawing that was made without gradients.
         """
@@ -42,7 +42,7 @@ class Drawing:
         return Steps(self._graph)
 
     def save(self, path: str | Path) -> None:
-        """Write the SVG file; an existing one is replaced only by a whole one."""
+        """Write the SVG file; an existing file is replaced only by a complete one."""
         with replacing(path) as temporary:
             temporary.write_text(str(self) + "\n", encoding="utf-8")
 
@@ -58,15 +58,17 @@ class Drawing:
 
 
 class Steps(Sequence[Drawing]):
-    """The drawings of back-propagation in order; a notebook shows them behind numbers to click on.
-    captions: what happens in each, in words."""
+    """The drawings of back-propagation, in order. In a notebook, a number selects one of them.
+
+    captions: a sentence for each drawing.
+    """
 
     def __init__(self, graph: Graph) -> None:
         states = back_propagation(graph)
-        # All have room for the longest lines, so that nothing moves from one to the next.
+        # A box has the same size in all drawings, so that nothing moves between them.
         boxes = zip(*(sizes(graph, state) for state in states), strict=True)
-        room = [(max(w for w, _ in box), max(h for _, h in box)) for box in boxes]
-        layout = arrange(room, graph.edges())
+        largest = [(max(w for w, _ in box), max(h for _, h in box)) for box in boxes]
+        layout = arrange(largest, graph.edges())
         self._drawings = [Drawing(graph, state, layout) for state in states]
         self.captions = [state.caption for state in states]
 
@@ -90,19 +92,19 @@ class Steps(Sequence[Drawing]):
 def draw(
     loss: Computed, *, names: Names | None = None, gradients: bool | Sequence[Tensor] = False
 ) -> Drawing:
-    """The graph of the computation that made `loss` (or any other tensor).
+    """Return the graph of the computation of `loss`, or of any other tensor.
 
         draw(loss)                                   # ops, leaves, shapes, values
-        draw(loss, names=net, gradients=True)        # and d loss / d each of them
+        draw(loss, names=net, gradients=True)        # and the gradient of each
         draw(loss, names=locals(), gradients=[w])    # only what is computed for d loss / d w
         draw(loss, gradients=True).steps()           # back-propagation, box by box
 
-    loss: a tensor, or a function that computes it, as in draw(lambda: loss_of(x)): then all values
-    in between are seen, however soon they are forgotten otherwise.
-    names: a Module, for the paths of its parameters; or tensors and modules by name, as in
-    {"x": x, "net": net} or locals(), whatever else is in it.
-    gradients: True for those of all leaves but plain numbers and all that lies between; or the
-    tensors to differentiate by, as for `minidl.gradients`, which raises the errors: ValueError if
-    the loss is not one number or does not depend on one of them.
+    loss: a tensor, or a function that computes it, as in draw(lambda: loss_of(x)). With a function,
+    the drawing also has the intermediate values that nothing keeps otherwise.
+    names: a Module, whose parameters get their paths as names; or {name: tensor or module}, such as
+    {"x": x, "net": net} or locals(). Other entries are ignored.
+    gradients: True for the gradients of all leaves that are not plain numbers, and of all tensors
+    in between; or the tensors to differentiate by. Raises ValueError, as `minidl.gradients` does,
+    if the loss is not one number or does not depend on one of them.
     """
     return Drawing(graph_of(loss, names, gradients))

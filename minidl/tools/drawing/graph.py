@@ -21,8 +21,10 @@ Names: TypeAlias = "Module | Mapping[str, Any]"
 
 @dataclass(frozen=True)
 class Box:
-    """One tensor: what made it (op, "" for a leaf) from which boxes (their numbers, in the order of
-    the op's inputs) and what the op calls these. value: in few lines; none where it is not known.
+    """One tensor of the graph.
+
+    op: the op that computed it, "" for a leaf. inputs: the numbers of the boxes of the op's inputs,
+    in order. roles: the op's names for them. value: in few lines; no line if it is not known.
     """
 
     op: str
@@ -37,20 +39,23 @@ class Box:
 
 @dataclass(frozen=True)
 class Graph:
-    """Boxes in order of birth, the loss last; gradients by number of the box, None if unasked."""
+    """Boxes in order of creation, the loss last. gradients: by number of box, or None."""
 
     boxes: list[Box]
     gradients: dict[int, Array] | None = None
 
     def edges(self) -> list[tuple[int, int]]:
-        """(older, younger), once for each input of each op."""
+        """Return (older, younger), the numbers of two boxes, for each input of each op."""
         return [(i, j) for j, box in enumerate(self.boxes) for i in box.inputs]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A moment of back-propagation: the gradients so far, the box whose turn it is, those that had
-    theirs. unfinished: boxes whose gradient still lacks a term."""
+    """A step of back-propagation, and the gradients so far.
+
+    turn: the box that passes its gradient on to its inputs. done: the boxes that have done so.
+    unfinished: the boxes whose gradient still lacks a term.
+    """
 
     gradients: Mapping[int, Array]
     caption: str = ""
@@ -62,7 +67,7 @@ class Shown:
 def graph_of(computed: Computed, names: Names | None, gradients: bool | Sequence[Tensor]) -> Graph:
     """See `draw`."""
     given = [] if isinstance(gradients, bool) else list(gradients)
-    # A function may fill in names while it computes: they are asked for afterwards.
+    # A function may fill in names while it computes, so they are read afterwards.
     history = remembered(computed, lambda: [*_named(names), *given])
     called = _named(names)
     boxes = [_box(made, called.get(made.tensor, "")) for made in history]
@@ -84,7 +89,7 @@ def graph_of(computed: Computed, names: Names | None, gradients: bool | Sequence
 
 
 def back_propagation(graph: Graph) -> list[Shown]:
-    """The moments between the loss alone and all gradients: one for each op on the way."""
+    """Return the steps from the loss alone to all gradients, one for each op on the way."""
     totals = graph.gradients or {}
     last = len(graph.boxes) - 1
     terms = _terms(graph)
@@ -118,14 +123,14 @@ def _caption(graph: Graph, turn: int, reached: list[int], waiting: frozenset[int
 
 
 def _terms(graph: Graph) -> list[tuple[int, int, Array]]:
-    """(from, to, term): what each op gives each of its inputs that has a gradient."""
+    """Return (from, to, term): each op's term of the gradient of each input that has one."""
     totals, terms = graph.gradients or {}, []
     uses = Counter(i for i, _ in graph.edges())
     for j, box in enumerate(graph.boxes):
         for at, i in enumerate(box.inputs):
             if j not in totals or i not in totals:
                 continue
-            # The term of a box that is used once is all of its gradient.
+            # If a box is used once, its only term is its gradient.
             alone = uses[i] == 1
             terms.append((j, i, totals[i] if alone else box.grad_functions[at](totals[j])))
     return terms
@@ -167,7 +172,7 @@ def _roles(op: str, count: int) -> Iterable[str]:
 
 
 def _named(names: Names | None) -> dict[Tensor, str]:
-    """The names of tensors: of those given, and of the parameters of modules given."""
+    """Return the names of the given tensors, and of the parameters of the given modules."""
     called: dict[Tensor, str] = {}
     for tensor, name in _pairs(names):
         called.setdefault(tensor, name)
@@ -188,7 +193,7 @@ def _pairs(names: Names | None) -> Iterator[tuple[Tensor, str]]:
 
 
 def told(array: Array) -> list[str]:
-    """A value in few lines: small arrays number by number, larger ones in outline."""
+    """Return a value in few lines: a small array in full, the range and mean of a larger one."""
     a = np.asarray(to_cpu(array))
     if a.size == 0:
         return ["empty"]
@@ -210,5 +215,5 @@ def told(array: Array) -> list[str]:
 
 
 def _number(value: Any, digits: int = 3) -> str:
-    """A few digits, and no sign before a zero."""
+    """Return the number with a few digits, and no sign before a zero."""
     return f"{float(value) + 0.0:.{digits}g}"

@@ -1,7 +1,8 @@
-"""The places of a graph's boxes: in layers, with few crossing lines and no overlaps.
+"""The layout of a graph: boxes in layers, with few crossing lines and no overlaps.
 
-Sugiyama, Tagawa & Toda (1981) in four steps: a layer for every box; a stop in every layer that a
-line passes; an order within the layers by barycentres; places that keep lines straight.
+The method is that of Sugiyama, Tagawa & Toda (1981), in four steps: choose a layer for each box;
+add a stop (a dummy node) wherever a line passes a layer; order each layer by barycentres; choose
+places that keep lines straight.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from itertools import pairwise
 
 Point = tuple[float, float]
 
-BESIDE = 26.0  # between two boxes of a layer
+BESIDE = 26.0  # the space between two boxes of a layer
 STOP = 14.0  # the width of a line that passes a layer
-STRAIGHT = 18.0  # of the end of a line, before it reaches its box: room for a word beside it
-GAP, WIDEST_GAP = 46.0, 110.0  # between two layers, where lines run
+STRAIGHT = 18.0  # the straight end of a line, above its box: space for a word beside it
+GAP, WIDEST_GAP = 46.0, 110.0  # the space between two layers, where lines run
 SWEEPS = 12
 
 
@@ -32,8 +33,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Layout:
-    """boxes: one place each. lines: for each edge, points to join by vertical-ended curves; every
-    other stretch, beginning with the first, is straight down."""
+    """The places of boxes and lines, and the size of the whole.
+
+    lines: for each edge, its points. Straight vertical lines and curves join them in turn, a
+    straight line first.
+    """
 
     boxes: list[Place]
     lines: list[list[Point]]
@@ -42,7 +46,11 @@ class Layout:
 
 
 def arrange(sizes: list[tuple[float, float]], edges: list[tuple[int, int]]) -> Layout:
-    """sizes (width, height) of the boxes; edges (older, younger), older < younger."""
+    """Return the layout of a graph.
+
+    sizes: (width, height) of each box. edges: (older, younger), the numbers of two boxes, with
+    older < younger.
+    """
     layer = _layers(len(sizes), edges)
     # Nodes are the boxes, and after them the stops of long lines; an edge becomes a chain of nodes.
     widths = [width for width, _ in sizes]
@@ -56,7 +64,7 @@ def arrange(sizes: list[tuple[float, float]], edges: list[tuple[int, int]]) -> L
     x = _placed(rows, widths, chains, len(sizes))
 
     links = [pair for chain in chains for pair in pairwise(chain)]
-    far = [0.0] * len(rows)  # how far the lines above a layer go sideways
+    far = [0.0] * len(rows)  # how far the lines above each layer go sideways
     for a, b in links:
         far[layer[b]] = max(far[layer[b]], abs(x[a] - x[b]))
     tops, bottoms, y = [], [], 0.0
@@ -79,12 +87,12 @@ def arrange(sizes: list[tuple[float, float]], edges: list[tuple[int, int]]) -> L
             points += [(x[stop], tops[layer[stop]]), (x[stop], bottoms[layer[stop]])]
         points += [(port, tops[layer[chain[-1]]] - STRAIGHT), (port, last.y)]
         lines.append(points)
-    # A line that passes a layer at either end may be the outermost thing.
+    # A line that passes beside all boxes of a layer may reach furthest to the right.
     return Layout(places, lines, max(x[v] + w / 2 for v, w in enumerate(widths)), y)
 
 
 def _layers(count: int, edges: list[tuple[int, int]]) -> list[int]:
-    """Ops below all of their inputs, leaves just above the first op that uses them."""
+    """Return the layer of each box: an op below its inputs, a leaf just above its first user."""
     layer, made = [0] * count, {b for _, b in edges}
     below: dict[int, list[int]] = defaultdict(list)
     for a, b in sorted(edges, key=lambda edge: edge[1]):
@@ -97,7 +105,7 @@ def _layers(count: int, edges: list[tuple[int, int]]) -> list[int]:
 
 
 def _ordered(layer: list[int], chains: list[list[int]]) -> list[list[int]]:
-    """The nodes of every layer from left to right, with few crossings."""
+    """Return the nodes of each layer from left to right, in an order with few crossings."""
     above: dict[int, list[int]] = defaultdict(list)
     below: dict[int, list[int]] = defaultdict(list)
     for chain in chains:
@@ -133,8 +141,9 @@ def _ordered(layer: list[int], chains: list[list[int]]) -> list[list[int]]:
 
 
 def _crossings(rows: list[list[int]], above: dict[int, list[int]]) -> int:
-    """Return the number of pairs of lines that cross: of the upper ends, read in the order of the
-    lower ends, the number of pairs in the wrong order.
+    """Return the number of pairs of lines that cross.
+
+    The upper ends are read in the order of the lower ends. Each pair in the wrong order crosses.
     """
     total = 0
     for upper, row in pairwise(rows):
@@ -155,13 +164,13 @@ def _mean(numbers: list[float], otherwise: float) -> float:
 def _placed(
     rows: list[list[int]], widths: list[float], chains: list[list[int]], boxes: int
 ) -> list[float]:
-    """The middle of every node: near its neighbours in other layers, clear of those in its own."""
+    """Return the middle of each node: near its neighbours in other layers, without overlaps."""
     x = [0.0] * len(widths)
     near: dict[int, list[tuple[int, float]]] = defaultdict(list)
     made = {v for chain in chains for v in chain[1:]}
     for chain in chains:
         for a, b in pairwise(chain):
-            # Long lines are to be straight, and so are chains of ops: leaves stand beside them.
+            # Long lines should be straight, and so should chains of ops, with leaves beside them.
             stiff = 1.0 + 3.0 * (a >= boxes) + 3.0 * (b >= boxes) if a in made else 0.01
             near[a].append((b, stiff))
             near[b].append((a, stiff))
@@ -184,8 +193,8 @@ def _spread(
 ) -> None:
     """Set x of a row as near to the wishes as its order and widths allow, in least squares.
 
-    Less the least distances, the places need only not decrease: isotonic regression, solved by
-    pooling neighbours that violate it.
+    After the least distances are subtracted, the places only must not decrease. This is isotonic
+    regression, solved by pooling neighbours that violate the order.
     """
     offsets = [0.0]
     for a, b in pairwise(row):

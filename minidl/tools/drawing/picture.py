@@ -1,5 +1,8 @@
-"""Writing a graph as SVG: no style sheet, no identifiers and no scripts, so that several pictures
-share a page; colours that bear a light page and a dark one."""
+"""Writing a graph as SVG.
+
+The SVG has no style sheet, identifiers or scripts, so that a page can hold several pictures. Its
+colours can be read on a light page and on a dark one.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,15 @@ from xml.sax.saxutils import escape, quoteattr
 from .graph import Box, Graph, Shown, title, told
 from .layout import Layout, Place, Point
 
-SIZE, LINE, SMALL = 13, 17, 11  # of letters, of lines, of the words beside arrows; in pixels
-WIDE = 0.62 * SIZE  # of a letter: no common monospaced font has wider ones
-PAD = 9  # between a box and its text
-ROUND_IT = 8  # around the whole picture
-LONGEST = 34  # letters of a name; the rest is told when the mouse is over the box
+SIZE, LINE, SMALL = 13, 17, 11  # pixels: letters, lines, the words beside arrows
+WIDE = 0.62 * SIZE  # the width of a letter: no common monospaced font is wider
+PAD = 9  # the space between a box and its text
+ROUND_IT = 8  # the margin of the whole picture
+LONGEST = 34  # the letters of a name that are shown; the tooltip of a box has all of them
 FONT = "'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
 
 INK, FAINT, RED = "#1b2430", "#4b5666", "#b3202c"  # within boxes
-LINES, RED_LINES = "#6e7682", "#cf3a45"  # on the page, of which the colour is not known
+LINES, RED_LINES = "#6e7682", "#cf3a45"  # on the page, whose colour is not known
 FILLS = {
     "op": ("#dfe9fb", "#4d73c4"),
     "leaf": ("#fbefd2", "#b98a2c"),
@@ -31,7 +34,7 @@ _numbers = itertools.count()
 
 
 def sizes(graph: Graph, shown: Shown | None = None) -> list[tuple[float, float]]:
-    """(width, height) of every box: its text fits, and so do the words above its arrows."""
+    """Return (width, height) of each box: its text fits, and so do the words above its arrows."""
     found: list[tuple[float, float]] = []
     for i, box in enumerate(graph.boxes):
         lines = _lines(graph, i, shown)
@@ -44,7 +47,7 @@ def sizes(graph: Graph, shown: Shown | None = None) -> list[tuple[float, float]]
 
 
 def svg(graph: Graph, layout: Layout, shown: Shown | None = None) -> str:
-    """The picture as a document of its own, that a page may also hold."""
+    """Return the picture as an SVG document, which can also be part of a page."""
     width, height = layout.width + 2 * ROUND_IT, layout.height + 2 * ROUND_IT
     ops = sum(1 for box in graph.boxes if box.op)
     about = (
@@ -67,7 +70,7 @@ def svg(graph: Graph, layout: Layout, shown: Shown | None = None) -> str:
 
 
 def stepper(pictures: list[str], captions: list[str]) -> str:
-    """All pictures in one place, one at a time, chosen by a number: HTML that needs no script."""
+    """Return HTML that shows one picture at a time, chosen by its number, without a script."""
     name = f"minidl-steps-{next(_numbers)}"
     buttons, rules, panels = [], [], []
     for i, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
@@ -93,7 +96,10 @@ def stepper(pictures: list[str], captions: list[str]) -> str:
 
 
 def _lines(graph: Graph, i: int, shown: Shown | None, *, whole: bool = False) -> list[Line]:
-    """The text of a box."""
+    """Return the text of box i, line by line.
+
+    shown: the step of back-propagation, or None for all gradients. whole: do not shorten the name.
+    """
     box = graph.boxes[i]
     if box.is_number and box.value:
         lines: list[Line] = [("head", box.value[0])]
@@ -125,7 +131,7 @@ def _box(graph: Graph, i: int, place: Place, shown: Shown | None) -> str:
     x, middle = place.x, place.x + place.width / 2
     lines = _lines(graph, i, shown)
     tip = "\n".join(line for _, line in _lines(graph, i, shown, whole=True))
-    # Where a step has fewer lines than another, they stay in the middle of the box.
+    # If this step has fewer lines than another one, they are in the middle of the box.
     y = place.y + (place.height - len(lines) * LINE) / 2 + LINE - 4
     parts = [
         f'<g class="{kind}" data-box="{i}"><title>{_text(tip)}</title>',
@@ -147,12 +153,12 @@ def _box(graph: Graph, i: int, place: Place, shown: Shown | None) -> str:
 
 
 def _roles(graph: Graph) -> list[str]:
-    """Return for each edge the name that the younger box gives to the older."""
+    """Return for each edge the name of that input of the op, or an empty text."""
     return [role for box in graph.boxes for role in box.roles]
 
 
 def _colour(graph: Graph, shown: Shown | None, i: int, j: int) -> str:
-    """Red where a gradient has come this way."""
+    """Return the colour of edge (i, j): red if a gradient has passed it."""
     gradients = graph.gradients or {}
     if i not in gradients or j not in gradients:
         return LINES
@@ -187,7 +193,7 @@ def _arrow(points: list[Point], role: str, colour: str, edge: tuple[int, int]) -
 
 
 def _described(graph: Graph, shown: Shown | None) -> str:
-    """The graph in words, for those who do not see it."""
+    """Return the graph in words, for screen readers."""
     names = [_told_name(box, i) for i, box in enumerate(graph.boxes)]
     made = [
         f"{names[j]} of {', '.join(names[i] for i in box.inputs)}"
@@ -204,19 +210,19 @@ def _told_name(box: Box, i: int) -> str:
 
 
 def _letters(text: str) -> int:
-    """The width of a text in letters: those of Chinese and Japanese count twice."""
+    """Return the width of a text in letters. Chinese and Japanese characters count twice."""
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _short(text: str) -> str:
-    """The text, its middle left out where it is too long."""
+    """Return the text, without its middle if it is too long."""
     while _letters(text) > LONGEST:
         middle = len(text) // 2
         text = f"{text[: middle - 1]}…{text[middle + 1 :]}".replace("……", "…")
     return text
 
 
-# What XML 1.0 has no place for
+# The characters that XML 1.0 does not allow
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -1,4 +1,4 @@
-"""The history of a tensor as a drawing needs it. Only this file knows how a tensor stores it."""
+"""The history of a tensor, for a drawing. Only this file knows how a tensor stores it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Computed: TypeAlias = "Tensor | Callable[[], Tensor]"
 class Made:
     """One tensor of a computation.
 
-    name: that of the op that made it, or its own if it is a leaf. parents: the numbers of the op's
-    inputs, in order, with one gradient function each. value: None where it is not known any more.
+    name: the name of the op that made it, or a leaf's own name. parents: the numbers of the op's
+    inputs, in order; each has a gradient function. value: None if it is no longer known.
     """
 
     tensor: Tensor
@@ -32,9 +32,11 @@ class Made:
 
 
 def remembered(computed: Computed, known: Callable[[], Iterable[Tensor]]) -> list[Made]:
-    """All that a tensor was made of, itself last, parents before children. Of a function, the same
-    for what it returns. known: called after it, tensors of which the values are to be seen in any
-    case."""
+    """Return the history of a tensor: parents before children, the tensor itself last.
+
+    computed: the tensor, or a function that returns it. known: called after the function; returns
+    tensors whose values are shown even if the history has forgotten them.
+    """
     if callable(computed):
         with _kept() as tensors:
             loss = computed()
@@ -65,8 +67,10 @@ def remembered(computed: Computed, known: Callable[[], Iterable[Tensor]]) -> lis
 
 @contextmanager
 def _kept() -> Iterator[list[Tensor]]:
-    """Inside, the inputs and the result of every op are kept, and with them their values, which
-    the history forgets as soon as nothing needs them."""
+    """Within the block, collect the inputs and the result of every op in the yielded list.
+
+    This keeps their values, which the history forgets as soon as nothing needs them.
+    """
     tensors: list[Tensor] = []
     before = observer.set(lambda *seen: tensors.extend(seen))
     try:
@@ -76,7 +80,7 @@ def _kept() -> Iterator[list[Tensor]]:
 
 
 def _stand_in(origin: Origin) -> Tensor:
-    """A tensor made in this way, without its numbers: enough to ask for its gradient."""
+    """Return a tensor with this origin, but without its numbers: a gradient needs no more."""
     tensor = Tensor(np.empty(0))
     tensor.origin = origin
     return tensor

@@ -29,8 +29,8 @@ class _Block(np.ndarray):
 class _Lease(np.ndarray):
     """A view of a block, which the arrays on the block hold as their base. It dies with the last.
 
-    The two classes of their own are needed: NumPy makes the base of a view the owner of the memory,
-    the block, if all arrays in between have one class.
+    Blocks and leases need classes of their own: NumPy shortens a chain of views of one class, and
+    would make the block itself the base of every array.
     """
 
 

@@ -156,7 +156,7 @@ def run_job(slot, code, arguments, length, chunks):
     """Run the job (code, arguments) for all chunks of range(length); return how many failed.
 
     slot: its address, or 0 to run all chunks on this thread. That also happens while another thread
-    uses the slot. The slot is taken and released in compiled code, where no interrupt comes between.
+    uses the slot. The slot is taken and released in compiled code, where no interrupt can come.
     """
     failed = 0
     if slot == 0 or not _compare_and_swap(slot, IN_USE, 0, 1):
