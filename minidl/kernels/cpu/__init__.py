@@ -1,18 +1,21 @@
 """The kernels for NumPy arrays: loops compiled by Numba, and NumPy's BLAS where that is faster.
 
-How to read this folder. Each wing uses only those above it. `reference.py`, one folder up, says
-what every kernel computes.
+`reference.py`, one folder up, says what every kernel computes. Each group of files uses only the
+groups above it.
 
-    runtime/    how a loop is compiled, gets memory and is split over threads
-    gemm/       register_tile, microkernel: one tile of a product, in registers
-                offsets, transpose, pack_filter, packing, prepacked: what the micro-kernel reads
+    tuning.py   the numbers that choose algorithms, block sizes and threads
+    runtime/    jit, arrays; buffer_pool: a caching allocator; parallel_for: chunks, claimed
+                without a lock; threadpool: the threads, and the function `parallel_for`
+    gemm/       register_tile, microkernel: MR x NR outputs in registers; `brgemm`
+                offsets, transpose, pack_filter, packing, prepacked: the micro-kernel's operands
                 macrokernel, strassen, gemm, blas, blas_gemm, choice: products of matrices
-    conv/       direct_loops, direct, flipped: windows read where they lie
+    conv/       direct_loops, direct, flipped: convolution as indirect GEMM, without im2col
                 filter_transform, winograd_loops, winograd, winograd_stride2: fewer products
-    *.py        the kernels, each choosing its algorithm; tuning.py has the numbers that decide
+    *.py        the kernels; each chooses its algorithm
 
-A plain convolution takes seven files: register_tile, microkernel, offsets, pack_filter,
-direct_loops, direct, convolution. docs/kernels-cpu.md has a glossary with the literature.
+An ordinary convolution is computed in seven files: register_tile, microkernel, offsets,
+pack_filter, direct_loops, direct, convolution. docs/kernels-cpu.md names the functions of other
+files that these call, and has a glossary with the literature.
 """
 
 from .convolution import conv2d, conv2d_grad_w, conv2d_grad_x
