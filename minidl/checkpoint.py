@@ -109,7 +109,7 @@ class _Header:
 
 @contextlib.contextmanager
 def _opened(path: str | Path) -> Iterator[tuple[Any, _Header]]:
-    """A checkpoint's file and its header, with every fault turned into a CheckpointError."""
+    """Yield a checkpoint's file and its header. Every fault raises CheckpointError."""
     try:
         if not Path(path).is_file():
             raise CheckpointError(f"{path}: no such checkpoint")

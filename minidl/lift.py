@@ -1,4 +1,4 @@
-"""`op`: a function of arrays becomes a function of Tensors, which remember it."""
+"""`op` turns a function of arrays into a function of Tensors, which remember their origin."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
 def op(forward: Callable[..., Any]) -> Callable[..., Tensor]:
     """Lift `forward(*arrays, **options) -> value, *grad_functions` from arrays to Tensors.
 
-    There is one gradient function for each input, in order: given g = dL/dvalue, of value's
-    shape, it returns dL/dinput, of that input's shape. It is called only if that gradient is
-    wanted.
+    There is one gradient function for each input, in order. Given g = dL/dvalue, of value's shape,
+    it returns dL/dinput, of that input's shape. It is called only if that gradient is wanted.
 
-    The lifted function takes Tensors and arrays, and beside them numbers, if forward does; NumPy's
-    scalars reach it as plain numbers. It raises TypeError for anything but one float type
-    throughout, and for a Tensor as an option, DeviceError for inputs on two devices, and
-    ValueError, with the name of the op and the shapes, for shapes that do not fit.
+    The lifted function takes Tensors and arrays, and also numbers if forward does; NumPy's scalars
+    become plain numbers. It raises TypeError for inputs of two float types or of another type, and
+    for a Tensor as an option; DeviceError for inputs on two devices; and ValueError, with the name
+    of the op and the shapes, for shapes that do not fit.
     """
     name = forward.__name__
 

@@ -36,12 +36,11 @@ class Input(NamedTuple):
 
 
 class Origin:
-    """The way a tensor was made.
+    """The origin of a tensor: the op of this name, applied to these inputs.
 
-    A leaf was made by hand. Any other tensor was made by the op of this name from these inputs,
-    unless `no_grad` forgot them. An origin holds no numbers: those of a tensor are freed once no
-    variable and no gradient function holds them. seen: `watch` of the arrays that the gradient
-    functions may hold.
+    A leaf has no op. Within `no_grad`, the inputs are not recorded. An origin holds no numbers: a
+    tensor's array is freed once no variable and no gradient function holds it. seen: `watch` of the
+    arrays that the gradient functions may hold.
     """
 
     __slots__ = ("birth", "inputs", "leaf", "name", "seen")
@@ -209,23 +208,23 @@ def listed(what: str, given: Any) -> list[Tensor]:
 
 
 def gradients(loss: Tensor, wanted: Iterable[Tensor]) -> list[Array]:
-    """[d loss / d x for x in wanted]: arrays, each of the shape of its x.
+    """Return [d loss / d x for x in wanted]: arrays, each of the shape of its x.
 
     loss: a tensor of one number. wanted: tensors that it was computed from, leaves or not.
-    The arrays may share memory with each other, and be read-only: copy what you mean to change.
+    The arrays may share memory with each other, and be read-only: copy them before you change them.
     Raises ValueError if the loss is not one number, or if it does not depend on a wanted tensor,
-    TypeError for a single wanted tensor, RuntimeError if a step has changed in place what the loss
-    was made of: no gradient is true of both.
+    TypeError for a single wanted tensor, RuntimeError if an array that the loss was computed from
+    has been changed in place since: the gradient would mix old and new numbers.
     """
     wanted = listed("gradients", wanted)
     _check_loss(loss)
-    history = _history(loss.origin)  # oldest first: inputs come before what is made of them
+    history = _history(loss.origin)  # oldest first: inputs come before results
     for i, x in enumerate(wanted):
         if x.origin not in history:
             raise ValueError(f"gradients: the loss does not depend on wanted[{i}], {described(x)}")
 
     kept = {x.origin for x in wanted}
-    on_path = set(kept)  # by what ways the loss depends on a wanted tensor
+    on_path = set(kept)  # origins through which the loss depends on a wanted tensor
     for t in history:
         if any(x.origin in on_path for x in t.inputs):
             t.check_unchanged()
@@ -260,8 +259,7 @@ def _check_loss(loss: Any) -> None:
 
 @contextlib.contextmanager
 def no_grad() -> Iterator[None]:
-    """Inside `with no_grad():` this thread records nothing, so that memory is free as soon as
-    possible."""
+    """Record nothing within `with no_grad():`, on this thread. Memory is then freed early."""
     before = remembering.set(False)
     try:
         yield
@@ -270,7 +268,7 @@ def no_grad() -> Iterator[None]:
 
 
 def _history(origin: Origin) -> dict[Origin, None]:
-    """The origins of all that this one was made of, and itself, in order of birth."""
+    """Return this origin and those of all tensors that it was computed from, oldest first."""
     seen, todo = {origin}, [origin]
     while todo:
         for x in todo.pop().inputs:
@@ -281,7 +279,7 @@ def _history(origin: Origin) -> dict[Origin, None]:
 
 
 def as_array(data: Any) -> Any:
-    """NumPy's arithmetic on arrays of one number leaves the arrays: back to one."""
+    """Return a NumPy scalar, as arithmetic on arrays of one number gives, as an array again."""
     return np.asarray(data) if isinstance(data, np.generic) else data
 
 

@@ -1,4 +1,4 @@
-"""Modules and parameters in places where `Module` does not look: never trained, saved or moved."""
+"""Search for modules and parameters where `Module` does not look. They would not be trained."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ CLOSED: tuple[type, ...] = (  # what is defined or pointed to, rather than held
 def lost_in(
     attributes: dict[str, Any], kinds: tuple[type, ...], known: set[int]
 ) -> Iterator[tuple[str, str, Any]]:
-    """(path, kind of container, thing) for everything of these kinds in other containers than lists
-    and tuples, however deep. known: ids of what needs no looking at; it grows."""
+    """Yield (path, kind of container, object) for each object of these kinds that is, at any depth,
+    in a container other than a list or tuple.
+
+    known: the ids of objects that are not searched. The function adds those that it has searched.
+    """
 
     def new(value: Any) -> bool:
         return type(value) not in PLAIN and id(value) not in known
@@ -39,7 +42,7 @@ def lost_in(
 
 
 def _elements(value: Any) -> Iterable[tuple[str, Any]]:
-    """Yield the elements of a container or an object, each with its place."""
+    """Yield (place, element) for each element of a container or attribute of an object."""
     if isinstance(value, dict | MappingProxyType):
         yield from ((f"[{key!r}]", element) for key, element in value.items())
         yield from ((".keys", key) for key in value)

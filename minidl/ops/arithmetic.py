@@ -91,8 +91,8 @@ def sqrt(x: Array) -> ValueAndVJPs:
 def bernoulli_kl(q: Array, *, p: float) -> ValueAndVJPs:
     """KL(p || q) = p log(p / q) + (1 - p) log((1 - p) / (1 - q)) of two coins, element by element.
 
-    q: probabilities, 0 and 1 as if they were next to these, where KL has no end. One op instead of
-    ten: for the thousand units of a layer, calls cost more than numbers.
+    q: probabilities; 0 and 1, where KL is infinite, count as the nearest numbers in between. This
+    is one op instead of ten: for the thousand units of a layer, calls cost more than arithmetic.
     """
     if not 0 < p < 1:
         raise ValueError(f"p is {p}, expected a probability between 0 and 1")
@@ -114,7 +114,7 @@ def absolute(x: Array) -> ValueAndVJPs:
 
 
 def _spread(g: Array, shape: tuple[int, ...], axis: Any, keepdims: bool) -> Array:
-    """g, of the shape after a reduction over axis, seen in the shape before it again."""
+    """Broadcast g, the gradient of a reduction over axis, to `shape`, the shape before it."""
     if not keepdims and axis is not None:
         g = np.expand_dims(g, axis)
     return np.broadcast_to(g, shape)
@@ -129,7 +129,7 @@ def sum(x: Array, *, axis: Any = None, keepdims: bool = False) -> ValueAndVJPs:
 
 @op
 def sum_of_squares(x: Array) -> ValueAndVJPs:
-    """sum x^2, one number. As a product and a sum it would go back in three passes, not one."""
+    """sum x^2, one number. The gradient takes one pass; that of a product and a sum takes three."""
     return np.square(x).sum(), lambda g: 2 * g * x
 
 
@@ -147,7 +147,7 @@ def squared_distance(a: Array, b: Array) -> ValueAndVJPs:
 
 @op
 def mean(x: Array, *, axis: Any = None, keepdims: bool = False) -> ValueAndVJPs:
-    """The mean over axis. Raises ValueError where there is nothing to take it of."""
+    """The mean over axis. Raises ValueError if there are no elements."""
     total, shape = summed(x, axis, keepdims), x.shape
     if not x.size and total.size:
         raise ValueError("no mean of nothing")

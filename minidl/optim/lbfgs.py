@@ -53,7 +53,7 @@ class LBFGS:
         self.converged = False  # no step along the search direction lowers the loss any more
 
     def forget(self) -> None:
-        """Forget what earlier steps told of the curvature, for instance before another batch."""
+        """Forget the curvature of earlier steps, for instance before another batch."""
         self.pairs = []
 
     def step(self, loss_of: Callable[[], Tensor]) -> float:

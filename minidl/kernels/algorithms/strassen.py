@@ -20,9 +20,9 @@ Winograd's form, which has the fewest additions, 15:
 Check one: u + p3 + p6 = a11 b11 + s2 t2 + s1 t1 + s4 b22. Put s1 = s2 + a11 and s4 = a12 - s2 in,
 and a11 (b11 + t1) + s2 (t1 + t2 - b22) + a12 b22 is left: the first bracket is b12, the second 0.
 
-An addition costs as much as a number has to travel, a product as much as the side is long: for
-large matrices an eighth of the time is saved. (Cut the quarters again, and again, and n^3 becomes
-n^2.81; one cut is what pays for the layers of a network.)
+For matrices of side n, an addition takes n^2 operations and a product n^3. So for large matrices an
+eighth of the time is saved. (Cut the quarters again, and again, and n^3 becomes n^2.81. For the
+layers of a network only the first cut pays.)
 
 The price is precision: sums are rounded before their differences are taken. For normal numbers the
 error of an element is about twice that of the plain sum, see `cpu/gemm/strassen.py`. It is relative
@@ -30,7 +30,7 @@ to the largest quarter, not to the element. Where one quarter is a thousand time
 from the smaller one have three digits less. An infinite number makes NaN of more than its row and
 column. Weights and activations of a layer are of one size.
 
-The siblings compute this in pieces that stay in the cache; here is what they mean.
+`cpu/gemm/strassen.py` computes this in pieces that stay in the cache.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def quarters(m: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def of_left(a: Array) -> tuple[Array, Array, Array, Array]:
-    """s1, s2, s3, s4."""
+    """Return the sums s1, s2, s3, s4 of a's quarters."""
     a11, a12, a21, a22 = quarters(a)
     s1 = a21 + a22
     s2 = s1 - a11
@@ -55,7 +55,7 @@ def of_left(a: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def of_right(b: Array) -> tuple[Array, Array, Array, Array]:
-    """t1, t2, t3, t4."""
+    """Return the sums t1, t2, t3, t4 of b's quarters."""
     b11, b12, b21, b22 = quarters(b)
     t1 = b12 - b11
     t2 = b22 - t1

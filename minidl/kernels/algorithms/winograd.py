@@ -48,7 +48,7 @@ UPSAMPLE_2 = Matrices(
     G=[[1, 1, 1], [-1, 0, 0], [0, 0, 1]],
     A=[[1, 1, 0], [1, 0, 1]],
 )
-UPSAMPLE_2_BACK = Matrices(  # one pixel's gradient; its outputs are g1 and g2 of four
+UPSAMPLE_2_BACK = Matrices(  # the gradient of one pixel, whose outputs are 1 and 2 of four
     B=[[0, 1, 1, 0], [0, 1, 0, -1], [1, 0, -1, 0]],
     G=[[1, 1, 1], [-1, 0, 0], [0, 0, 1]],
     A=[[1, 1, 1]],
@@ -80,7 +80,7 @@ def transform_filter(w: Array, down: Matrices, across: Matrices) -> Array:
 
 
 def transform_input(x: Array, down: Matrices, across: Matrices) -> Array:
-    """x (inputs down, inputs across, C), seen by a tile -> V = B x B^T (products, products, C)."""
+    """x (inputs down, inputs across, C) of a tile -> V = B x B^T (products, products, C)."""
     return np.einsum("ai,ijc,bj->abc", down.B, x, across.B)
 
 

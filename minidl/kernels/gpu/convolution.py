@@ -1,8 +1,8 @@
-"""Convolution: a matrix product, one factor of which lies in the pictures (see convolution.cu).
+"""Convolution: a matrix product whose one factor is the windows of pictures (see convolution.cu).
 
-There are three ways to it. Where the windows are the pictures as they lie, it is a plain product.
-Elsewhere our own kernels read the windows in the pictures, or the windows are laid out, chunk by
-chunk, for cuBLAS.
+There are three algorithms. If the windows are the pictures' own memory, it is a plain product.
+Otherwise our own kernels read the windows in the pictures (implicit GEMM), or the windows are
+copied to a matrix, chunk by chunk, for cuBLAS (im2col).
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def is_product(
 
 
 def unrolls(dtype: np.dtype) -> bool:
-    """Return whether windows are laid out for cuBLAS: for TF32, which our kernels do not use.
+    """Return whether windows are copied for cuBLAS: for TF32, which our kernels do not use.
 
-    `benchmarks.convolutions` times both ways. False while a graph is recorded, see `gemm`.
+    `benchmarks.convolutions` times both algorithms. False while a graph is recorded, see `gemm`.
     """
     return dtype == np.float32 and tf32() and not is_recording()
 
 
 def _unroll(x: Array, view: np.ndarray, taps: int) -> Array:
-    """The windows of x (N, H, W, C), (N P Q, taps)."""
+    """Copy the windows of x (N, H, W, C) to a matrix (N P Q, taps): im2col."""
     pixels = len(x) * int(view["P"]) * int(view["Q"])
     columns = launch.empty((pixels, taps), x.dtype)
     size = columns.size

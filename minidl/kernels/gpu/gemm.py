@@ -11,10 +11,10 @@ from ...device import Array, is_recording
 from .. import checks
 from . import launch
 
-ROWS = 128  # of the result, that a block computes: as in gemm.cu
-COLUMNS = 16, 64, 128  # the same, of which there is a choice
+ROWS = 128  # of the result that a block computes, as in gemm.cu
+COLUMNS = 16, 64, 128  # of the result that a block computes, to choose from
 BUSY = 264  # blocks that keep a large GPU busy: two on each of 132 multiprocessors
-SHORTEST = 256  # numbers of a sum that are worth a block
+SHORTEST = 256  # numbers of a sum that are worth a block of their own
 
 STEPS = np.dtype([(name, np.int64) for name in ("batch", "outer", "inner")], align=True)
 
@@ -22,8 +22,8 @@ STEPS = np.dtype([(name, np.int64) for name in ("batch", "outer", "inner")], ali
 def by_cublas(a: Array, b: Array) -> bool:
     """Return whether cuBLAS multiplies.
 
-    It does not for a graph, into which CuPy's cuBLAS cannot be recorded, nor for transposed
-    batches, which CuPy would copy first.
+    It does not while a CUDA graph is recorded, because CuPy's cuBLAS cannot be recorded, and not
+    for transposed batches, because CuPy would copy them.
     """
     in_order = a.flags.c_contiguous and b.flags.c_contiguous
     return (a.ndim == 2 or in_order) and not is_recording()
@@ -39,12 +39,12 @@ def matmul(a: Array, b: Array, bias: Array | None = None) -> Array:
 
 
 def product(a: Array, b: Array, out: Array | None = None) -> Array:
-    """a b as in `matmul`, by whoever is better at it."""
+    """Return a b as in `matmul`, by cuBLAS or by our own kernel."""
     return launch.multiply(a, b, out) if by_cublas(a, b) else by_tiles(a, b, out)
 
 
 def by_tiles(a: Array, b: Array, out: Array | None = None) -> Array:
-    """a b as in `matmul`, by our own kernel, which takes views as they are."""
+    """Return a b as in `matmul`, by our own kernel, which reads views without a copy."""
     shape = (*a.shape[:-1], b.shape[-1])
     if a.ndim == 2:
         a, b = a[None], b[None]
@@ -69,10 +69,10 @@ def by_tiles(a: Array, b: Array, out: Array | None = None) -> Array:
 
 
 def columns_of(width: int, rows: int, dtype: np.dtype) -> int:
-    """Return the width of the result's tiles, given the number of tiles above one another.
+    """Return the width of the result's tiles. rows: the number of rows of tiles.
 
-    Three channels would leave most of a wide tile unused. The widest are for float32 only, and only
-    if there are enough of them for all multiprocessors; they are up to a quarter faster.
+    Three channels would leave most of a wide tile unused. The widest tiles are up to a quarter
+    faster, but they exist only for float32, and there must be enough for all multiprocessors.
     """
     narrow, middle, wide = COLUMNS
     if width <= narrow:
@@ -82,8 +82,9 @@ def columns_of(width: int, rows: int, dtype: np.dtype) -> int:
 
 
 def parts_of(tiles: int, length: int) -> int:
-    """Return the number of parts into which sums of this length are cut, given the number of tiles:
-    enough parts to keep the GPU busy. It depends on sizes only, so every GPU rounds alike.
+    """Return the number of parts into which sums of this length are cut, to keep the GPU busy.
+
+    It depends on sizes only, so that all GPUs round in the same way.
     """
     return max(1, min(BUSY // max(1, tiles), length // SHORTEST))
 
@@ -98,8 +99,11 @@ def in_parts(
     bias: Array | int = 0,
     out: Array | None = None,
 ) -> Array:
-    """The array (*shape) that `run(y, bias, parts)` computes, y being (parts, *shape); the parts
-    are added up afterwards. bias (shape[-1],), or 0 for none."""
+    """Return the array of this shape that `run(y, bias, parts)` computes, in parts if need be.
+
+    y: (parts, *shape), or `shape` for a single part; this function adds the parts up. bias
+    (shape[-1],), or 0 for none.
+    """
     y = launch.empty(shape, dtype) if out is None else out
     parts = parts_of(tiles, length)
     if parts == 1:
@@ -112,7 +116,7 @@ def in_parts(
 
 
 def add(many: Array, y: Array, bias: Array | int = 0) -> None:
-    """y (..., C) becomes the sum over the first axis of `many` (parts, ..., C), plus bias (C,)."""
+    """Compute y (..., C), the sum over the first axis of `many` (parts, ..., C), plus bias (C,)."""
     size, columns = y.size, max(1, y.shape[-1])
     launch.launch(
         "add_parts<T>", y.dtype, launch.blocks(size), many, bias, y, size, columns, len(many)

@@ -1,7 +1,7 @@
 """Compiling the kernels of this folder's CUDA files, and launching them.
 
-CuPy is asked for memory, for compiled functions and for the stream, all of it here: a test puts
-other functions in the place of these and so runs the whole folder on a machine without a GPU.
+Only this file calls CuPy for memory, compiled functions and the stream. A test replaces these
+functions, and so runs the whole folder on a machine without a GPU.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 from ...device import Array, tf32
 from .. import checks
 
-THREADS = 256  # of a block, as in common.cu
-BLOCKS = 4096  # of a loop that all threads share; more would only wait
-CHUNK = 256 << 20  # bytes of what is kept between two kernels for some of the pictures of a batch
+THREADS = 256  # in a block, as in common.cu
+BLOCKS = 4096  # at most, for a loop that all threads share; more would only wait
+CHUNK = 256 << 20  # bytes of scratch between two kernels, for a chunk of the pictures of a batch
 
 TF32_MATH = 3  # CUBLAS_TF32_TENSOR_OP_MATH, which CuPy does not name
 
@@ -44,7 +44,7 @@ KERNELS = (
 
 
 def source() -> str:
-    """The CUDA C++ of all files, in which errors are told by file and line."""
+    """Return the CUDA C++ of all files. Errors in it name the file and the line."""
     folder = Path(__file__).parent
     texts = ((f"{name}.cu", (folder / f"{name}.cu").read_text("utf-8")) for name in FILES)
     return "".join(f'#line 1 "{name}"\n{text}' for name, text in texts)
@@ -56,7 +56,7 @@ def expression(kernel: str, dtype: np.dtype) -> str:
 
 
 def expressions() -> list[str]:
-    """All that is compiled: every kernel, for every type where it has one."""
+    """Return the names of all compiled kernels: each kernel for each of its types."""
     both = np.dtype(np.float32), np.dtype(np.float64)
     return list(dict.fromkeys(expression(kernel, dtype) for kernel in KERNELS for dtype in both))
 
@@ -66,7 +66,7 @@ def expressions() -> list[str]:
 
 @functools.cache
 def _module() -> Any:
-    """The compiled kernels. The first call ever takes some seconds, then CuPy has them on disk."""
+    """Return the compiled kernels. Compilation takes seconds, once: CuPy keeps them on disk."""
     import cupy
 
     return cupy.RawModule(
@@ -76,19 +76,19 @@ def _module() -> Any:
 
 @functools.cache
 def function(name: str) -> Any:
-    """A compiled kernel, to be called as function(grid, block, arguments)."""
+    """Return a compiled kernel, to be called as function(grid, block, arguments)."""
     return _module().get_function(name)
 
 
 def empty(shape: int | Sequence[int], dtype: Any) -> Array:
-    """An array on the GPU, of whatever numbers were there."""
+    """Return an uninitialised array on the GPU."""
     import cupy
 
     return cupy.empty(shape, dtype)
 
 
 def contiguous(array: Array) -> Array:
-    """The array as one run of memory; a copy only where it is not."""
+    """Return the array, copied if it is not contiguous."""
     import cupy
 
     return cupy.ascontiguousarray(array)
@@ -100,16 +100,16 @@ def address(array: Array) -> int:
 
 
 def numbers(array: Array) -> np.ndarray:
-    """The array's numbers on the CPU, for which the GPU is waited for: for small ones."""
+    """Return a copy of a small array on the CPU. The call waits for the GPU."""
     return array.get()
 
 
 def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
-    """a b by cuBLAS: its tensor cores' TF32, for all that is float32, if `tf32` says so."""
+    """Return a b, by cuBLAS. If `tf32()`, float32 products use the tensor cores' TF32."""
     from cupy.cuda.device import get_cublas_handle
     from cupy_backends.cuda.libs import cublas
 
-    # every thread has a handle of its own; CuPy itself heeds CUPY_TF32 in products of two axes only
+    # Each thread has its own handle. CuPy itself heeds CUPY_TF32 in products of matrices only.
     cublas.setMathMode(get_cublas_handle(), TF32_MATH if tf32() else cublas.CUBLAS_DEFAULT_MATH)
     return np.matmul(a, b, out=out)
 
@@ -120,8 +120,8 @@ def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
 def launch(kernel: str, dtype: np.dtype, grid: tuple[int, ...], *arguments: Any) -> None:
     """Run a kernel on the current stream, with a grid of blocks; an empty grid is not launched.
 
-    Of the arguments, an int arrives as 64 bits, a float as double, an array as its address; 0 is
-    the array that is not there. A NumPy array of a structured type and size 1 is passed by value.
+    The kernel gets an int as 64 bits, a float as double, an array as its address, and 0 for a
+    missing array. A NumPy array of a structured type and size 1 is passed by value.
     """
     if max(grid[1:], default=1) > 65535:
         raise ValueError(f"{kernel}: more blocks than a GPU takes, {grid}: arrays are too large")
@@ -130,20 +130,22 @@ def launch(kernel: str, dtype: np.dtype, grid: tuple[int, ...], *arguments: Any)
 
 
 def blocks(numbers: int) -> tuple[int]:
-    """Return the grid for a loop over numbers that all threads share."""
+    """Return the grid for a loop over `numbers` numbers that all threads share."""
     return (min(BLOCKS, math.ceil(numbers / THREADS)),)
 
 
 def chunks(pictures: int, numbers: int, dtype: np.dtype) -> Iterator[slice]:
-    """Yield slices of the pictures, each of which needs at most CHUNK numbers of scratch."""
+    """Yield slices of the pictures. Each needs at most CHUNK bytes, with `numbers` per picture."""
     size = max(1, CHUNK // max(1, numbers * dtype.itemsize))
     for start in range(0, pictures, size):
         yield slice(start, min(pictures, start + size))
 
 
 def check_types(what: str, *arrays: Array) -> None:
-    """Raise ValueError unless all arrays are of one float type and on one device: a kernel reads
-    them as if they were."""
+    """Raise ValueError unless all arrays are of one float type and on one device.
+
+    A kernel reads all of them as the type of one.
+    """
     checks.one_type(what, *arrays)
     if len({str(a.device) for a in arrays}) > 1:
         given = ", ".join(f"{a.shape} on {a.device}" for a in arrays)
@@ -151,7 +153,7 @@ def check_types(what: str, *arrays: Array) -> None:
 
 
 def check(what: str, *arrays: Array) -> list[Array]:
-    """The arrays, each as one run of memory. Raises ValueError as `check_types` does."""
+    """Return the arrays, contiguous. Raises ValueError as `check_types` does."""
     check_types(what, *arrays)
     return [contiguous(a) for a in arrays]
 
