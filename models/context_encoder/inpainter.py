@@ -1,4 +1,4 @@
-"""A trained context encoder at work, and its file."""
+"""The inpainter: a trained context encoder that fills holes, and its file."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from .texture_transfer import transfer_texture
 from .windows import Window, fill_nearest, resize, windows_of
 
 BATCH = 16  # pictures that go through the network at a time
-MAX_MASK_SHARE = 0.6  # of a picture
+MAX_MASK_SHARE = 0.6  # of a picture that the mask may cover
 MIN_COVERAGE = 0.02  # a pixel of a shrunk mask is hole if at least this share of it was
-_UNUSED_RNG = np.random.default_rng(0)  # a square in the centre draws nothing
+_UNUSED_RNG = np.random.default_rng(0)  # a hole in the centre needs no random numbers
 
 Width = Annotated[float, Range(0, 64, above=True)]  # times the channels of a net
 Progress = Callable[[int, int], None]  # called with holes (done, total)
@@ -100,8 +100,10 @@ class Inpainter:
     def inpaint_batch(
         self, pixels: np.ndarray, masks: np.ndarray, corners: np.ndarray
     ) -> np.ndarray:
-        """pixels (N, size, size, 3) in [0, 1] or uint8 -> the same in [0, 1], float32, the holes
-        filled. masks and corners are as `Holes.draw` returns them."""
+        """pixels (N, size, size, 3) in [0, 1] or uint8 -> float32 in [0, 1], with the holes filled.
+
+        masks, corners: as `Holes.draw` returns them.
+        """
         scale = 255 if pixels.dtype == np.uint8 else 1
         filled = pixels.astype(np.float32) / np.float32(scale)
         for start in range(0, len(pixels), BATCH):
@@ -174,7 +176,7 @@ class Inpainter:
         return asdict(Description(self.net, self.holes.kind, self.holes.overlap, self.width))
 
     def save(self, path: str | Path, *, dtype: Any = np.float32, **more: Any) -> None:
-        """Write the generator's file; `more` is kept beside what `load` needs."""
+        """Write the generator's file. more: further entries of its description."""
         state = {k: to_cpu(v).astype(dtype) for k, v in self.generator.state().items()}
         checkpoint.save(path, {"generator": state}, {**self.about(), **more})
 
@@ -233,12 +235,7 @@ def _holes(
 ) -> Holes:
     """Return the holes that an architecture is for. Raises ValueError for those that do not fit."""
     return Holes(
-        mask,
-        architecture.size,
-        architecture.hole,
-        overlap,
-        overlap_weight,
-        architecture.prefilled,
+        mask, architecture.size, architecture.hole, overlap, overlap_weight, architecture.prefilled
     )
 
 
@@ -249,8 +246,8 @@ def _damaged(path: str | Path, error: Exception) -> checkpoint.CheckpointError:
 def load(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
     """Return (groups, about) of a model's file.
 
-    Parameters that two files share stand in one of them: the other names it in about["rest"], with
-    its checksum in about["check"]. Raises CheckpointError as `Inpainter.load`.
+    Parameters that two files share are in one of them. The other file names it in about["rest"],
+    with its checksum in about["check"]. Raises CheckpointError as `Inpainter.load`.
     """
     groups, about = checkpoint.load(path)
     if about.get("model") != "context-encoder":
@@ -299,5 +296,5 @@ def check(pixels: np.ndarray, mask: np.ndarray) -> None:
 
 
 def _shrink(mask: np.ndarray, size: int) -> np.ndarray:
-    """mask (S, S) -> (size, size): True where a pixel covers any part of it."""
+    """mask (S, S) -> (size, size): True for a pixel that covers any part of the mask."""
     return resize(mask[..., None].astype(np.float32), size)[..., 0] > MIN_COVERAGE
