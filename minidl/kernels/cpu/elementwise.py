@@ -87,7 +87,7 @@ def _tanh_grad(g, y, dx, one, chunk):
 
 @device_function
 def sloped(g, x, slope):
-    """g, slope times where x <= 0. With slope 0 nothing is left of g, not even its sign or NaN."""
+    """Return slope g if x <= 0, else g. With slope 0 the former is 0, even if g is not a number."""
     down = slope * g if slope > 0 else slope
     return down if x <= 0 else g
 

@@ -28,5 +28,5 @@ def flipped_padding(padding: Padding, kernel_size: tuple[int, int]) -> Padding:
 
 
 def flipped_filter(w: np.ndarray) -> np.ndarray:
-    """w (K, L, C, O) -> the filter (K, L, O, C) of the convolution from y to x, and back."""
+    """Return the filter (K, L, O, C) of the convolution from y to x, for w (K, L, C, O)."""
     return w[::-1, ::-1].transpose(0, 1, 3, 2).copy()

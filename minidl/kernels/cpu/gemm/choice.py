@@ -34,7 +34,7 @@ MIN_GAIN = 1.03  # the micro-kernel must be this much faster: noise must not dec
 
 
 class Choice(NamedTuple):
-    """micro_kernel: True if the micro-kernel multiplies large matrices. reason: a sentence."""
+    """The choice. micro_kernel: True if it multiplies large matrices. reason: a sentence."""
 
     micro_kernel: bool
     reason: str

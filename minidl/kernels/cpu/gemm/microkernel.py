@@ -101,7 +101,7 @@ def plain_tile(a: A, b: B, c: C, k: int, p: int, r: int, j: int, n: int) -> None
 
 @intrinsic
 def _register_tile(typing, a, b, c, k, p, r, j, n):
-    """`plain_tile` in registers. A multiplication and an addition are rounded once (FMA)."""
+    """Compute `plain_tile` in registers. A product and its addition are rounded once (FMA)."""
     kinds: Any = (a, b, c, k, p, r, j, n)
     dtype = kinds[0].types[0].dtype
     bits, lanes = dtype.bitwidth, TILE.lanes(dtype.name)
