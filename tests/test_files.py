@@ -129,6 +129,7 @@ def test_what_a_killed_process_left_goes_at_the_next_write(tmp_path: Path) -> No
         assert len(set(tmp_path.iterdir()) - others) == 2  # the living process's file, and this one
     alive.communicate("go on")
     assert {p.name for p in set(tmp_path.iterdir()) - others} == {"new.png", "alive.png"}
+    assert others <= set(tmp_path.iterdir())
     assert (tmp_path / "alive.png").read_text() == "half"
 
 
