@@ -88,7 +88,7 @@ def test_garbage_is_collected_again_after_compiling() -> None:
 def twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
     """Return () -> a function that doubles, compiled, or read from tmp_path / "kept"."""
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "kept"))
-    monkeypatch.setattr(compiling._Cache, "told", False)
+    monkeypatch.setattr(compiling._Cache, "reported", False)
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "source.py").write_text("def twice(x):\n    return 2 * x\n")
 
@@ -152,7 +152,7 @@ def test_a_cache_that_cannot_be_written_is_told_once(
     def nowhere(*_: Any) -> None:
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(compiling._Cache, "told", False)
+    monkeypatch.setattr(compiling._Cache, "reported", False)
     monkeypatch.setattr(compiling._Cache, "__init__", nowhere)
     assert twice()(3) == twice()(3) == 6
     (told,) = capsys.readouterr().err.splitlines()

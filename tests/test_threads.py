@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from minidl import kernels
-from minidl.kernels.cpu.runtime import parallel_for as slots
-from minidl.kernels.cpu.runtime import threadpool
-from minidl.kernels.cpu.runtime.parallel_for import parallel_jit
+from minidl.kernels.cpu.runtime import jobs, threadpool
+from minidl.kernels.cpu.runtime.jobs import parallel_jit
 
 TWO = pytest.mark.skipif(threadpool._processors() < 2, reason="needs two processors")
 
@@ -29,9 +28,9 @@ def note(found, chunk):
 @parallel_jit
 def meet(words, met, spins, chunk):
     """met[number]: 1 if this chunk has seen the other one run."""
-    slots._store(words, chunk.number, 1)
+    jobs._store(words, chunk.number, 1)
     for _ in range(spins):
-        if slots._load(words, 1 - chunk.number):
+        if jobs._load(words, 1 - chunk.number):
             met[chunk.number] = 1
             return
 
@@ -104,7 +103,7 @@ def test_the_caller_does_not_wait_for_threads_that_sleep(monkeypatch: pytest.Mon
     """Without another thread the caller runs all chunks."""
     monkeypatch.setattr(threadpool, "_grow", lambda wanted: None)
     monkeypatch.setattr(threadpool, "_pool", [])
-    monkeypatch.setattr(threadpool, "_slot", threadpool._Words.of(slots.new_slot()))
+    monkeypatch.setattr(threadpool, "_slot", threadpool._Words.of(jobs.new_slot()))
     assert noted(5, 3) == [0, 1, 1, 2, 2]
 
 
@@ -251,7 +250,7 @@ AT_WORK_AT_THE_END = """
 import threading, time
 import numpy as np
 from minidl.kernels.cpu.runtime import threadpool
-from minidl.kernels.cpu.runtime.parallel_for import parallel_jit
+from minidl.kernels.cpu.runtime.jobs import parallel_jit
 
 @parallel_jit
 def fill(many, chunk):

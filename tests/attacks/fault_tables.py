@@ -53,7 +53,7 @@ NEAREST: dict[str, str] = {
     "minidl/ops/convolution.py": "convolution",
     "minidl/nn/module.py": "modules nn",
     "minidl/nn/lost.py": "modules",
-    "minidl/kernels/cpu/runtime/parallel_for.py": "threads",
+    "minidl/kernels/cpu/runtime/jobs.py": "threads",
     "minidl/kernels/cpu/runtime/threadpool.py": "threads",
     "minidl/kernels/cpu/runtime/jit.py": "compiling",
     "minidl/kernels/cpu/convolution.py": "convolution",
@@ -134,7 +134,7 @@ UNSEEN: dict[str, dict[tuple[str, str, str], str]] = {
     "minidl/kernels/cpu/gemm/pack_filter.py": {
         ("if", "used < columns", "used <= columns"): "a full block is cleared before it is filled",
     },
-    "minidl/kernels/cpu/runtime/parallel_for.py": {
+    "minidl/kernels/cpu/runtime/jobs.py": {
         ("chunks of others", "_pause()", "pass"): "a hint to the processor",
         ("before the next look", "_pause()", "pass"): "a hint to the processor",
     },

@@ -25,7 +25,7 @@ os.environ.setdefault("MINIDL_THREADS", "3")
 import numpy as np
 
 from minidl import kernels
-from minidl.kernels.cpu.runtime import parallel_for, threadpool
+from minidl.kernels.cpu.runtime import jobs, threadpool
 
 WORKS = range(8)
 PROGRAM = """
@@ -170,7 +170,7 @@ def _interrupts(
         if work(4) != expected[4]:
             wrong.append("after an interrupt, results are others")
     signal.signal(signal.SIGALRM, before)
-    if threadpool._slot.words[parallel_for.IN_USE]:
+    if threadpool._slot.words[jobs.IN_USE]:
         wrong.append("after interrupts, the job slot is still taken")
     return count
 

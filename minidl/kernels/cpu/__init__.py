@@ -4,7 +4,7 @@
 groups above it.
 
     tuning.py   the numbers that choose algorithms, block sizes and threads
-    runtime/    jit, arrays; buffer_pool: a caching allocator; parallel_for: chunks, claimed
+    runtime/    jit, arrays; buffer_pool: a caching allocator; jobs: the chunks of a loop, claimed
                 without a lock; threadpool: the threads, and the function `parallel_for`
     gemm/       register_tile, microkernel: MR x NR outputs in registers; `brgemm`
                 offsets, transpose, pack_filter, packing, prepacked: the micro-kernel's operands

@@ -19,7 +19,7 @@ from . import tuning
 from .runtime import threadpool
 from .runtime.buffer_pool import empty_like, writable_contiguous
 from .runtime.jit import device_function
-from .runtime.parallel_for import parallel_jit
+from .runtime.jobs import parallel_jit
 
 # --- the exponential ---------------------------------------------------------------------------
 

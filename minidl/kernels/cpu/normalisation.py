@@ -22,7 +22,7 @@ from .runtime import threadpool
 from .runtime.arrays import zeros
 from .runtime.buffer_pool import empty_like, writable_contiguous
 from .runtime.jit import device_function
-from .runtime.parallel_for import parallel_jit
+from .runtime.jobs import parallel_jit
 
 LANES = 32  # independent sums of a loop over adjacent numbers, a few vectors of them
 

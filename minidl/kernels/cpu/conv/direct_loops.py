@@ -20,7 +20,7 @@ from ..gemm.offsets import job_to_panels, offsets, padded_offsets
 from ..gemm.packing import pack_rows
 from ..runtime.arrays import clear, zeros
 from ..runtime.jit import device_function
-from ..runtime.parallel_for import parallel_jit
+from ..runtime.jobs import parallel_jit
 
 
 class Windows(NamedTuple):

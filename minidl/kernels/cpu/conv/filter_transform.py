@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..gemm.pack_filter import load_tap
 from ..runtime.arrays import clear, zeros
 from ..runtime.jit import device_function
-from ..runtime.parallel_for import parallel_jit
+from ..runtime.jobs import parallel_jit
 from ..tuning import FILTER_BLOCK
 
 

@@ -17,7 +17,7 @@ from ..gemm.microkernel import C as C_  # C is a number of channels here
 from ..gemm.offsets import job_to_panels, padded_offsets
 from ..runtime.arrays import clear, zeros
 from ..runtime.jit import device_function
-from ..runtime.parallel_for import parallel_jit
+from ..runtime.jobs import parallel_jit
 
 FIRST, SECOND, SIGN, TAP, GROUP = range(5)  # the columns of `Transform.products`
 

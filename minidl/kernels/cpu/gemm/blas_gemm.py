@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import tuning
 from ..runtime import threadpool
-from ..runtime.parallel_for import parallel_jit
+from ..runtime.jobs import parallel_jit
 from . import blas
 
 # A layout: (address, bytes from a matrix of a batch to the next, from a row to the next, from a

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..runtime.arrays import zeros
 from ..runtime.jit import device_function
-from ..runtime.parallel_for import parallel_jit
+from ..runtime.jobs import parallel_jit
 from .microkernel import MR, A, B, C, brgemm
 from .offsets import offsets
 

@@ -10,7 +10,7 @@ from .. import tuning
 from ..runtime import buffer_pool, threadpool
 from ..runtime.arrays import clear
 from ..runtime.jit import device_function
-from ..runtime.parallel_for import parallel_jit
+from ..runtime.jobs import parallel_jit
 from .register_tile import TILE
 from .transpose import transpose_block
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..runtime.arrays import clear
 from ..runtime.jit import device_function
-from ..runtime.parallel_for import parallel_jit
+from ..runtime.jobs import parallel_jit
 from .transpose import transpose_block
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..runtime.arrays import zeros
 from ..runtime.jit import device_function
-from ..runtime.parallel_for import parallel_jit
+from ..runtime.jobs import parallel_jit
 from .macrokernel import add_product, tile_to_rows
 from .offsets import offsets
 

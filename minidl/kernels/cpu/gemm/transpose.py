@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba import types
 
 from ..runtime.jit import device_function, intrinsic
-from ..runtime.parallel_for import parallel_jit
+from ..runtime.jobs import parallel_jit
 from ..tuning import TRANSPOSE_COLUMNS
 from .register_tile import TILE
 

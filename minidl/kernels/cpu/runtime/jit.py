@@ -77,7 +77,7 @@ class _Sealed(IndexDataCacheFile):
 class _Cache(FunctionCache):
     """Numba's cache of a loop. After any error the loop is compiled in memory."""
 
-    told = False
+    reported = False
 
     def __init__(self, loop: Callable[..., Any]) -> None:
         super().__init__(loop)
@@ -88,7 +88,7 @@ class _Cache(FunctionCache):
         try:
             return super().load_overload(sig, target_context)
         except Exception as error:  # damaged files raise almost anything
-            self.tell(error)
+            self.report(error)
             with contextlib.suppress(Exception):
                 self.flush()  # so that what is compiled now can be kept
             return None
@@ -97,13 +97,13 @@ class _Cache(FunctionCache):
         try:
             super().save_overload(sig, data)
         except Exception as error:
-            self.tell(error)
+            self.report(error)
 
     @staticmethod
-    def tell(error: Exception) -> None:
+    def report(error: Exception) -> None:
         """Print one line, once per process, that the cache failed."""
-        if not _Cache.told:
-            _Cache.told = True
+        if not _Cache.reported:
+            _Cache.reported = True
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             print(f"minidl: compiling anew, as Numba's cache failed ({reason})", file=sys.stderr)
 
@@ -123,7 +123,7 @@ def jit(loop: Callable[..., Any]) -> Callable[..., Any]:
     try:
         compiled._cache = _Cache(loop)
     except RuntimeError as error:  # neither the package's folder nor the user's can be written
-        _Cache.tell(error)
+        _Cache.report(error)
     return compiled
 
 

@@ -4,7 +4,7 @@ Loops compiled by Numba and products of BLAS run without the GIL, so plain threa
 each library had a pool, the pools would compete for the cores: while another process worked, BLAS
 with two threads of its own on two cores was ten times slower than with one.
 
-The threads stay in compiled code, where they spin on a job slot (`parallel_for.py`). When no job
+The threads stay in compiled code, where they spin on a job slot (`jobs.py`). When no job
 has come for a while they go to sleep. The next job wakes them, and does not wait for them.
 
 Linux wakes a thread on the processor where it last ran, or on the waker's, and moves it only after
@@ -27,7 +27,7 @@ import numpy as np
 from threadpoolctl import LibController, ThreadpoolController
 
 from ..tuning import SPIN_COUNT
-from . import parallel_for as jobs
+from . import jobs
 
 
 class _Words(NamedTuple):
