@@ -167,7 +167,7 @@ def test_the_ablation_tells_what_the_paper_leaves_out(
     said = " ".join(
         b.words for b in filters_and_ablation.left_out(plan, cache) if isinstance(b, Text)
     )
-    assert "ended at 20.00 dB" in said and "+2.50 dB" in said and "stood at 15.00 dB" in said
+    assert "ended at 20.00 dB" in said and "+2.50 dB" in said and "recipe had 15.00 dB" in said
     with pytest.raises(MissingError, match="--train"):
         filters_and_ablation.ablated(Plan(tmp_path), cache)
 

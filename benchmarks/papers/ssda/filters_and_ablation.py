@@ -96,7 +96,7 @@ def left_out(plan: Plan, cache: ResultCache) -> list[Block]:
     try:
         results = curves(plan, cache)
     except MissingError as missing:
-        blocks.append(Text(f"What each of these gaps costs is left out: {missing}."))
+        blocks.append(Text(f"The cost of each of these gaps is left out: {missing}."))
     else:
         end = {name: points[-1][1] for name, points in results["curves"].items()}
         worst = min(points[0][1] for points in results["curves"].values())
@@ -104,19 +104,19 @@ def left_out(plan: Plan, cache: ResultCache) -> list[Block]:
             Text(
                 f"The squared error is a sum over a patch: read as a mean over pixels it ended at "
                 f"{end[NAIVE]:.2f} dB, as a sum at {end[PAPER]:.2f} dB, with everything else the "
-                f"same. What the paper leaves open was worth {end[WORKING] - end[PAPER]:+.2f} dB "
-                f"more: the patch's mean taken away and added back, weaker penalties, wide first "
-                f"weights and units that begin sparse ({end[WORKING]:.2f} dB). At the first look "
-                f"the worst of the recipes stood at {worst:.2f} dB, where the noisy input has "
-                f"{results['noisy']:.2f} dB: whoever judges a stack before it is fine-tuned may "
-                "give up too early."
+                "same. The choices that the paper leaves open were worth "
+                f"{end[WORKING] - end[PAPER]:+.2f} dB more: the patch's mean taken away and added back, weaker penalties, wide first "
+                f"weights and units that begin sparse ({end[WORKING]:.2f} dB). In its first report "
+                f"the worst recipe had {worst:.2f} dB, while the noisy input has "
+                f"{results['noisy']:.2f} dB: a stack that is judged before fine-tuning looks like "
+                "a failure."
             )
         )
         blocks += one_change_at_a_time.costs(plan, cache)
     blocks.append(
         Text(
-            "What is not reproduced: the paper's own list of pictures, which is not known, and its "
-            "figure 3 letter by letter."
+            "Not reproduced: the paper's own list of pictures, which is not known, and its figure "
+            "3 letter by letter."
         )
     )
     return blocks

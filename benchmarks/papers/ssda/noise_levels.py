@@ -69,11 +69,11 @@ def between(plan: Plan, cache: ResultCache) -> list[Block]:
     return [
         Text(
             "Weights are trained for a few levels. In between, contrasts are scaled so that the "
-            "noise has the level that a network knows, and where that would ask for more than its "
-            "coding can express, repaired and noisy pixels are mixed as far as each can be "
-            f"trusted. Those of the highest level up to {zoo.MAX_SIGMA_RATIO:g} sigma are taken, a "
-            "rule that was chosen on held-out pictures of the training folder; on the photographs "
-            f"drawn here it is at most {worst:.2f} dB below the best of all weights."
+            "noise has the level that a network knows. Where the coding cannot express the scaled "
+            "contrasts, repaired and noisy pixels are mixed, weighted by their certainty. The "
+            f"weights of the highest level up to {zoo.MAX_SIGMA_RATIO:g} sigma are used. This rule "
+            "was chosen on held-out pictures of the training folder. On the photographs drawn "
+            f"here it is at most {worst:.2f} dB below the best of all weights."
         ),
         Figure(
             [(path, "")],
@@ -154,13 +154,13 @@ def unknown(plan: Plan, cache: ResultCache) -> list[Block]:
         )
     return [
         Text(
-            "Colour photographs with noise in every channel, clipped and rounded to 8 bits. What "
-            "it is like is not told: auto reads off the picture how strong it is in black and in "
-            "white. Where the two are clearly apart, brightness is bent so that noise is the same "
-            "everywhere, repaired, and bent back. Noise is taken out of grey and of two "
-            "differences of colours, so that stains of colour go as well as grain. All is judged "
-            "from differences of neighbouring pixels: noise that neighbours have in common, as "
-            "after enlarging or strong JPEG, is taken for picture, and --sigma has to tell."
+            "Colour photographs with noise in every channel, clipped and rounded to 8 bits. Its "
+            "strength is not given: auto estimates it from the picture, in black and in white. If "
+            "the two differ clearly, a curve over brightness makes the noise the same everywhere, "
+            "the picture is repaired, and the curve is inverted. Noise is removed from grey and "
+            "from two differences of colours, so that stains of colour go as well as grain. The "
+            "estimate uses differences of neighbouring pixels. Noise that neighbours share, as "
+            "after enlarging or strong JPEG, looks like picture to it, and needs --sigma."
         ),
         Table(
             f"Noise of which nothing is known, PSNR in dB (mean over {len(pictures)} photographs)",

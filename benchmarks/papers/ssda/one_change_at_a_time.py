@@ -155,8 +155,8 @@ def _trained(plan: Plan, cache: ResultCache, images: Sequence[np.ndarray]) -> li
     last = made[CHOICES[0].key] - made["training: half as long"]
     return [
         Text(
-            "What each choice costs. The base is the working recipe in small: two auto-encoders of "
-            f"{BASE.hidden[0]} units, {BASE.patch}x{BASE.patch} patches, {STEPS:,} steps of "
+            "The cost of each choice. The base is the working recipe in small: two auto-encoders "
+            f"of {BASE.hidden[0]} units, {BASE.patch}x{BASE.patch} patches, {STEPS:,} steps of "
             f"{BASE.batch} patches; one thing is changed at a time, and everything trained for as "
             f"many steps. PSNR over {len(held_out)} pictures of the training folder that were held "
             f"out. Single runs: another seed alone moved it by {other:.2f} dB. Larger patches, "
@@ -236,7 +236,7 @@ def _merged(plan: Plan, cache: ResultCache, images: Sequence[np.ndarray]) -> lis
     rows = [Row(w, [f"{made[f'{w} {stride}']:.2f}" for stride in strides]) for w in windows]
     return [
         Table(
-            f"How patches that overlap are merged, PSNR in dB, sigma {known.sigma:g}",
+            f"Merging overlapping patches, PSNR in dB, sigma {known.sigma:g}",
             ["window", *(f"stride {stride}" for stride in strides)],
             rows,
             [
