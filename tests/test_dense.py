@@ -18,7 +18,7 @@ from minidl.kernels import reference
 from minidl.kernels.algorithms import strassen
 from minidl.kernels.cpu import matrix, tuning
 from minidl.kernels.cpu.gemm import choice, gemm
-from minidl.kernels.cpu.gemm.register_tile import TILE
+from minidl.kernels.cpu.gemm.register_tile import TILE, TILES
 from minidl.kernels.cpu.runtime import threadpool
 
 ODD = [(1, 1, 1), (7, 5, 3), (9, 31, 33), (37, 16, 70), (65, 40, 129), (200, 17, 40)]  # M, K, N
@@ -158,6 +158,7 @@ def test_small_products_and_batches_are_left_to_blas(monkeypatch: pytest.MonkeyP
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """The folder of answers, in a process that has not chosen yet."""
     monkeypatch.setattr(choice, "FORCED", "")
+    monkeypatch.setattr(choice, "TILE", TILES["avx512"])
     monkeypatch.setattr(choice.jit, "cache_folder", lambda: tmp_path)
     choice.choose.cache_clear()
     yield tmp_path
@@ -209,6 +210,11 @@ def test_without_a_file_blas_multiplies(folder: Path, monkeypatch: pytest.Monkey
     assert "cannot be kept" in chosen(monkeypatch, 1.5).reason
     monkeypatch.setattr(choice.jit, "cache_folder", lambda: None)
     assert not chosen(monkeypatch, None).micro_kernel
+
+
+def test_without_avx512_nothing_is_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "TILE", TILES["avx2"])
+    assert not chosen(monkeypatch, None).micro_kernel and not list(folder.iterdir())
 
 
 def test_the_speeds_are_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
