@@ -231,12 +231,7 @@ LAYER_CASES: list[Case] = [
         (2, 3, 2, 3),
         domain=off_zero,
     ),
-    Case(
-        "Dropout",
-        lambda: lambda x: nn.Dropout(0.4, rng=np.random.default_rng(0))(x),
-        ((5, 4),),
-        anywhere,
-    ),
+    _case("Dropout", lambda x: nn.Dropout(0.4, rng=np.random.default_rng(0))(x), (5, 4)),
     _layer("Dropout, in use", lambda rng: nn.Dropout(0.4, rng=rng).train(False), (3, 4)),
     _layer("Flatten", lambda _: nn.Flatten(), (2, 3, 2, 2)),
 ]

@@ -27,13 +27,15 @@ ODD = [(1, 1, 1), (7, 5, 3), (9, 31, 33), (37, 16, 70), (65, 40, 129), (200, 17,
 @pytest.fixture(autouse=True)
 def forced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the micro-kernel compute every product, in many blocks and chunks."""
-    monkeypatch.setattr(choice, "micro_kernel_is_faster", lambda: True)
+    monkeypatch.setattr(choice, "FORCED", "tiles")
+    choice.choose.cache_clear()
     monkeypatch.setattr(tuning, "GEMM_BLOCK_BYTES", 1 << 12)
     for name in (
         "GEMM_MIN_ROWS", "GEMM_MIN_SIDE", "GEMM_MAX_COLUMN_READ", "MIN_MULTIPLIES", "GRAIN_SIZE"
     ):  # fmt: skip
         monkeypatch.setattr(tuning, name, 1)
     yield
+    choice.choose.cache_clear()
 
 
 def factors(

@@ -1,4 +1,4 @@
-"""Whole pictures repaired by an SSDA, and the file of its weights."""
+"""An SSDA repairs whole pictures, and its weights are saved and loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole runs of training: reports, Ctrl-C, resume, and their errors."""
+"""A training run writes reports, stops, resumes, and refuses bad folders."""
 
 from __future__ import annotations
 

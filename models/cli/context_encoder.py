@@ -25,18 +25,14 @@ from minidl.models.training.run_folder import TrainingError
 
 from .arguments import complain
 from .repair import repair_all
-from .train import print_result, resume_hint, resume_run
+from .train import print_result, train_or_resume
 
 GRID_PICTURES = 8  # of evaluate
 
 
 def train(options: argparse.Namespace) -> int:
     """Train a context encoder, or resume its training."""
-    if options.resume:
-        resume_run(options, training.resume, options.data)
-    else:
-        with resume_hint(options):
-            _start(options)
+    train_or_resume(options, _start, training.resume, options.data)
     return print_result(options, "fill PICTURE --mask MASK")
 
 

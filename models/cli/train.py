@@ -30,31 +30,38 @@ CHANGEABLE = (
 
 def ssda(options: argparse.Namespace) -> int:
     """Train a denoiser or a text remover, or resume its training."""
-    if options.resume:
-        restorer = resume_run(options, training.resume, lambda data: _images(options.data or data))
-    else:
-        with resume_hint(options):
-            restorer = _start(options)
+    restorer = train_or_resume(
+        options, _start, training.resume, lambda data: _images(options.data or data)
+    )
     task = "denoise" if isinstance(restorer.damage, Noise) else "remove-text"
     return print_result(options, f"{task} PICTURE")
 
 
-def resume_run(options: argparse.Namespace, resume: Callable[..., T], data: Any) -> T:
-    """Return the model of the run that `--resume` names, trained to the end by `resume`.
+def train_or_resume(
+    options: argparse.Namespace,
+    start: Callable[[argparse.Namespace], T],
+    resume: Callable[..., T],
+    data: Any,
+) -> T:
+    """Return the trained model of a new run, or of the run that `--resume` names.
 
-    data: the second argument of `resume`. Raises TrainingError for an option that cannot change.
+    start: called with the options. resume: called with the run's folder and `data`. The message of
+    a signal names the command that resumes the run. Raises TrainingError for an option that cannot
+    change.
     """
-    for name, value in vars(options).items():
-        if name not in CHANGEABLE and value is not None:
-            option = name.replace("_", "-")
-            raise TrainingError(f"--resume keeps the run's own options; drop --{option}")
-    device = None if options.device == "auto" else choose(options.device)
-    with resume_hint(options):
+    with _resume_hint(options):
+        if not options.resume:
+            return start(options)
+        for name, value in vars(options).items():
+            if name not in CHANGEABLE and value is not None:
+                option = name.replace("_", "-")
+                raise TrainingError(f"--resume keeps the run's own options; drop --{option}")
+        device = None if options.device == "auto" else choose(options.device)
         return resume(options.resume, data, device=device, every=options.every, quiet=options.json)
 
 
 @contextlib.contextmanager
-def resume_hint(options: argparse.Namespace) -> Iterator[None]:
+def _resume_hint(options: argparse.Namespace) -> Iterator[None]:
     """Add the command that resumes the run to the message of a signal within the block."""
     folder = options.resume or options.out
     try:

@@ -17,6 +17,7 @@ from minidl import random
 from minidl.device import CPU, Array, Device
 from minidl.models.images.files import PictureError, find, read
 from minidl.models.terminal import printable
+from minidl.models.training.hold_out import hold_out
 
 from . import laplace
 from .masks import MEAN_COLOUR, Holes, gather, gather_bilinear
@@ -122,9 +123,8 @@ def split(
     out. A single picture is both.
     """
     paths = [path for path, _ in find([folder])]
-    every = max(share, -(-len(paths) // limit))
-    held_out = set(paths[::-every])
-    return [path for path in paths if path not in held_out] or paths, sorted(held_out)
+    training, held_out = hold_out(paths, share=share, limit=limit)
+    return training, sorted(held_out)
 
 
 def _mirrored(positions: np.ndarray, last: int) -> np.ndarray:

@@ -21,6 +21,7 @@ from minidl.models.images.samples import grey
 from minidl.models.images.scores import psnr
 from minidl.models.terminal import printable
 from minidl.models.training import loop
+from minidl.models.training.hold_out import hold_out
 from minidl.models.training.run_folder import Run, TrainingError
 from minidl.schema import OneOf, Range
 
@@ -163,10 +164,7 @@ def large_enough(images: Sequence[np.ndarray], patch: int, data: str = "") -> li
 
 def split(images: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return (training, validation) pictures; a single picture is both."""
-    every = max(VALIDATION_SHARE, -(-len(images) // VALIDATION_COUNT))
-    held_out = range(len(images) - 1, -1, -every)
-    training = [image for i, image in enumerate(images) if i not in held_out]
-    return training or list(images), [images[i] for i in held_out]
+    return hold_out(images, share=VALIDATION_SHARE, limit=VALIDATION_COUNT)
 
 
 def steps_in(minutes: float, make: Callable[[int], Trainer]) -> int:

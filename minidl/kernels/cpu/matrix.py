@@ -19,7 +19,7 @@ def matmul(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.n
     (m, n), k = y.shape[-2:], a.shape[-1]
     if not y.size or not k:
         y[...] = 0 if bias is None else bias
-    elif y.ndim == 2 and worth_it(m, n, k) and choice.micro_kernel_is_faster():
+    elif y.ndim == 2 and worth_it(m, n, k) and choice.choose().micro_kernel:
         gemm(a, b, bias, y)
     else:
         blas_gemm(a, b, bias, y)

@@ -53,11 +53,6 @@ def _forced() -> str:
 FORCED = _forced()
 
 
-def micro_kernel_is_faster() -> bool:
-    """Return whether the micro-kernel multiplies large matrices here, rather than BLAS."""
-    return choose().micro_kernel
-
-
 @functools.cache
 def choose() -> Choice:
     """Return the choice: by MINIDL_DENSE, by the file, or by a measurement of a few seconds."""
@@ -93,7 +88,8 @@ def _read(path: Path) -> float | None:
 def _keep(path: Path, ratio: float) -> float | None:
     """Write the ratio, and return it; if another process wrote one before, return that."""
     try:
-        path.unlink(missing_ok=True) if _read(path) is None else None
+        if _read(path) is None:  # damaged, or not there
+            path.unlink(missing_ok=True)
         with path.open("x") as file:
             file.write(f"{ratio:.3f}\n")
     except FileExistsError:
